@@ -1,0 +1,184 @@
+"""The application: wires settings, database, features and listeners; commits once per request."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flask import Flask, g, request
+from flask_babel import Babel, format_date, format_datetime
+from flask_login import LoginManager
+from flask_wtf.csrf import CSRFProtect
+from jinja2 import StrictUndefined
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from moderation import listening
+from moderation import views as moderation_views
+from moderation.commands import demo
+from participation import clock, error_pages, outbox, telemetry, text, web
+from participation.accounts import views as accounts_views
+from participation.administration import views as administration_views
+from participation.catalogue import views as catalogue_views
+from participation.commands import cli
+from participation.compression import compress
+from participation.contributions.comments import views as comments_views
+from participation.contributions.proposals import views as proposals_views
+from participation.contributions.votes import views as votes_views
+from participation.db import Database
+from participation.municipalities import views as municipalities_views
+from participation.municipalities.queries import municipality_for_host
+from participation.page_cache import PageCache, finish_page, hole
+from participation.processes import views as processes_views
+from participation.security import add_headers, csp_nonce
+from participation.settings import Settings
+from participation.static_files import static_url
+from participation.tokens import Keyring
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+    from werkzeug.wrappers import Response
+
+ROOT = Path(__file__).parent
+SESSION_DAYS = 30
+VIEWS = (
+    telemetry, municipalities_views, accounts_views, processes_views, proposals_views, comments_views, votes_views,
+    catalogue_views, administration_views, moderation_views,
+)
+
+
+class Beteiligung(Flask):
+    """Flask with one commit per request, inside the part of the request whose errors become pages."""
+
+    def dispatch_request(self) -> ResponseReturnValue:
+        """Run the view; commit when an unsafe request succeeded, else roll back; then hand jobs to the queue."""
+        response = self.make_response(super().dispatch_request())
+        session = g.get("session")
+        if session is None:
+            return response
+        if request.method in web.SAFE_METHODS or response.status_code >= 400:  # noqa: PLR2004 - an error
+            session.rollback()
+            return response
+        session.commit()
+        rows = outbox.written_rows(session)
+        session.close()
+        if rows:
+            outbox.send(web.current_database(), web.platform().redis, rows)
+        return response
+
+
+def create_app(settings: Settings | None = None, database: Database | None = None) -> Beteiligung:
+    """Build the application of one process. Raises SettingsError when production would start insecurely."""
+    settings = settings or Settings.from_environ()
+    telemetry.configure_logging()
+    app = Beteiligung("beteiligung", root_path=str(ROOT), static_folder="static", template_folder="templates")
+    app.config.update(
+        SECRET_KEY=settings.secret_key,
+        TESTING=settings.environment == "test",
+        PROPAGATE_EXCEPTIONS=False,
+        MAX_CONTENT_LENGTH=settings.max_request_bytes,
+        MAX_FORM_MEMORY_SIZE=2 * 1024 * 1024,
+        TRUSTED_HOSTS=list(settings.trusted_hosts) or None,
+        SESSION_COOKIE_NAME="__Host-session" if settings.cookies_are_secure else "session",
+        SESSION_COOKIE_SECURE=settings.cookies_are_secure,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_REFRESH_EACH_REQUEST=False,
+        PERMANENT_SESSION_LIFETIME=timedelta(days=SESSION_DAYS),
+        SEND_FILE_MAX_AGE_DEFAULT=timedelta(days=365),
+        WTF_CSRF_TIME_LIMIT=None,
+        BABEL_DEFAULT_LOCALE="de",
+        BABEL_DEFAULT_TIMEZONE="Europe/Berlin",
+        BABEL_TRANSLATION_DIRECTORIES=str(ROOT / "participation" / "translations"),
+        RATELIMIT_ENABLED=settings.rate_limits,
+        RATELIMIT_STORAGE_URI=settings.redis_url or "memory://",
+        RATELIMIT_STORAGE_OPTIONS={"socket_connect_timeout": 0.5, "socket_timeout": 0.5} if settings.redis_url else {},
+    )
+    database = database or Database(settings.database_url)
+    page_cache = PageCache(settings, database)
+    platform = web.Platform(
+        settings=settings, database=database, keyring=Keyring(settings.secret_key), redis=_redis(settings),
+        load_municipality=municipality_for_host, load_actor=accounts_views.load_actor, page_cache=page_cache,
+    )
+    app.extensions["platform"] = platform
+    _prepare_templates(app)
+    Babel(app)
+    CSRFProtect(app)
+    web.limiter.init_app(app)
+    login = LoginManager(app)
+    login.session_protection = None
+    login.user_loader(accounts_views.load_user)
+    error_pages.register(app)
+    for views in VIEWS:
+        app.register_blueprint(views.blueprint)
+        platform.holes.update(getattr(views, "HOLES", {}))
+    listening.connect()
+    app.before_request(telemetry.start_timer)
+    app.after_request(lambda response: _finish(response, settings))
+    app.teardown_appcontext(_close_session)
+    page_cache.cookie_name = app.config["SESSION_COOKIE_NAME"]
+    page_cache.on_hit = telemetry.count_page_cache_hit
+    page_cache.application = app.wsgi_app
+    app.wsgi_app = page_cache  # type: ignore[method-assign]
+    if settings.proxy_count:
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=settings.proxy_count, x_proto=settings.proxy_count, x_host=settings.proxy_count
+        )
+    return app
+
+
+def _redis(settings: Settings) -> Redis:
+    """A client that gives up quickly: an unreachable queue must not make anybody wait."""
+    return Redis.from_url(
+        settings.redis_url or "redis://127.0.0.1:1/0",
+        socket_connect_timeout=0.5, socket_timeout=2, retry=Retry(NoBackoff(), 0),
+    )
+
+
+def _finish(response: Response, settings: Settings) -> Response:
+    response = finish_page(response)
+    response = telemetry.observe(response)
+    response = add_headers(response, settings)
+    if request.endpoint == "static" and "v" in request.args:
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        response.vary.discard("Cookie")
+    return compress(response)
+
+
+def _close_session(_error: BaseException | None) -> None:
+    session = g.pop("session", None)
+    if session is not None:
+        session.rollback()
+        session.close()
+
+
+def _prepare_templates(app: Flask) -> None:
+    app.jinja_env.undefined = StrictUndefined
+    app.jinja_env.trim_blocks = True
+    app.jinja_env.lstrip_blocks = True
+    app.jinja_env.filters.update(
+        paragraphs=text.paragraphs, markdown=text.render_markdown, shorten=text.shorten,
+        date=lambda value, style="long": format_date(clock.to_berlin(value), style),
+        datetime=lambda value, style="short": format_datetime(clock.to_berlin(value), f"d. MMMM y, HH:mm 'Uhr'"
+                                                              if style == "short" else style, rebase=False),
+    )
+    app.jinja_env.globals.update(hole=hole, csp_nonce=csp_nonce, static_url=static_url, can=web.can)
+
+    @app.context_processor
+    def everywhere() -> dict[str, object]:
+        return {
+            "municipality": web.current_municipality(),
+            "is_demo": web.current_settings().is_demo,
+            "now": web.current_now(),
+        }
+
+
+def main() -> None:
+    """The command line `beteiligung`."""
+    cli.add_command(demo)
+    cli(obj=create_app)
+
+

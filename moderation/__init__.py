@@ -1,0 +1,1 @@
+"""Reviewing what people wrote: cases, checks, decisions, the desk."""

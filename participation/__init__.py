@@ -1,0 +1,1 @@
+"""What people do on the platform, and what becomes of it."""

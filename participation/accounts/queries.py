@@ -1,0 +1,52 @@
+"""Finding accounts and who is signed in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Select, select
+
+from participation.accounts.models import Account, RoleGrant, SignInSession
+from participation.permissions import Actor, Grant
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy.orm import Session
+
+
+def account_by_email(email: str) -> Select[tuple[Account]]:
+    """The account of an address, whatever its case."""
+    return select(Account).where(Account.email == email.strip().lower())
+
+
+def signed_in_actor(session: Session, token_hash: str, now: datetime) -> Actor | None:
+    """Who a session token stands for: one query, and none of it trusted longer than this request.
+
+    So a role taken away, a revoked session or a disabled account counts at the very next click.
+    """
+    rows = session.execute(
+        select(
+            Account.id, Account.display_name, Account.email, Account.email_confirmed_at,
+            SignInSession.second_factor_at, RoleGrant.role, RoleGrant.municipality_id, RoleGrant.process_id,
+        )
+        .join(SignInSession, SignInSession.account_id == Account.id)
+        .outerjoin(RoleGrant, RoleGrant.account_id == Account.id)
+        .where(
+            SignInSession.token_hash == token_hash,
+            SignInSession.revoked_at.is_(None),
+            SignInSession.expires_at > now,
+            Account.is_disabled.is_(False),
+        )
+    ).all()
+    if not rows:
+        return None
+    first = rows[0]
+    return Actor(
+        account_id=first.id,
+        display_name=first.display_name,
+        email=first.email,
+        email_is_confirmed=first.email_confirmed_at is not None,
+        second_factor_done=first.second_factor_at is not None,
+        grants=tuple(Grant(row.role, row.municipality_id, row.process_id) for row in rows if row.role is not None),
+    )

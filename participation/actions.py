@@ -1,0 +1,26 @@
+"""The list of everything a person can do. Who may is said in permissions.py, what a phase opens in formats.py."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Action(enum.Enum):
+    """One thing a person can do; the value is its German name for the printed table of rights."""
+
+    SEE_PROCESS = "Verfahren ansehen"
+    SEE_CONTRIBUTION = "Beitrag ansehen"
+    SUBMIT_PROPOSAL = "Vorschlag einreichen"
+    EDIT_PROPOSAL = "Eigenen Vorschlag überarbeiten"
+    WITHDRAW_CONTRIBUTION = "Eigenen Beitrag zurückziehen"
+    COMMENT = "Kommentieren"
+    SUPPORT = "Unterstützen"
+    MANAGE_OWN_ACCOUNT = "Eigenes Konto verwalten"
+    ENTER_STAFF_ROOM = "Interne Seiten betreten"
+    MODERATE = "Beiträge moderieren"
+    CREATE_PROCESS = "Verfahren anlegen"
+    EDIT_PROCESS = "Verfahren bearbeiten"
+    MANAGE_CATALOGUE = "Maßnahmenkatalog bearbeiten"
+    MANAGE_JOBS = "Aufträge und E-Mails einsehen"
+    MANAGE_ACCOUNTS = "Konten des Personals verwalten"
+    EDIT_MUNICIPALITY = "Kommune bearbeiten"

@@ -1,0 +1,1 @@
+"""The staff's room: overview, jobs, mails, accounts."""

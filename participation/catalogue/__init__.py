@@ -1,0 +1,1 @@
+"""The catalogue of measures that the council decides on."""

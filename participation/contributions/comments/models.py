@@ -1,0 +1,32 @@
+"""Comments on a proposal, in threads of up to three levels."""
+
+from __future__ import annotations
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from participation.contributions.models import Contribution
+
+MAX_DEPTH = 2
+
+
+class Comment(Contribution):
+    """An answer to a proposal, or to another comment. `thread_id` is the first comment of its thread."""
+
+    __tablename__ = "comment"
+    __table_args__ = (
+        CheckConstraint("depth BETWEEN 0 AND 2", name="depth_of_three_levels"),
+        CheckConstraint("(depth = 0) = (parent_id IS NULL)", name="replies_have_parents"),
+        Index("ix_comment_thread", "proposal_id", "thread_id", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(ForeignKey("contribution.id", ondelete="CASCADE"), primary_key=True)
+    proposal_id: Mapped[int] = mapped_column(ForeignKey("contribution.id", ondelete="CASCADE"))
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("contribution.id", ondelete="CASCADE"), index=True)
+    thread_id: Mapped[int | None] = mapped_column(ForeignKey("contribution.id", ondelete="CASCADE"))
+    depth: Mapped[int] = mapped_column(default=0)
+
+    __mapper_args__ = {  # noqa: RUF012 - read by SQLAlchemy, never changed
+        "polymorphic_identity": "comment",
+        "inherit_condition": id == Contribution.id,
+    }

@@ -1,0 +1,159 @@
+"""The base of everything a person writes. Cases, revisions and votes point at it by a real foreign key."""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from participation.accounts.models import Participant
+from participation.db import Base, Created, Key, Line, enum_type
+from participation.errors import Conflict
+from participation.i18n import N_
+from participation.processes.models import Process
+from participation.uploads import Upload
+
+
+class ContributionState(enum.Enum):
+    """Where a contribution stands. Visibility is this state and nothing else."""
+
+    DRAFT = "draft"
+    SUBMITTED = "submitted"
+    PUBLISHED = "published"
+    RETURNED = "returned"
+    REJECTED = "rejected"
+    HIDDEN = "hidden"
+    WITHDRAWN = "withdrawn"
+
+
+STATE_LABELS = {
+    ContributionState.DRAFT: N_("Entwurf"),
+    ContributionState.SUBMITTED: N_("Wird geprüft"),
+    ContributionState.PUBLISHED: N_("Veröffentlicht"),
+    ContributionState.RETURNED: N_("Zur Überarbeitung zurückgegeben"),
+    ContributionState.REJECTED: N_("Abgelehnt"),
+    ContributionState.HIDDEN: N_("Ausgeblendet"),
+    ContributionState.WITHDRAWN: N_("Zurückgezogen"),
+}
+
+# From where to where a contribution may go; everything else is a Conflict.
+TRANSITIONS: dict[ContributionState, frozenset[ContributionState]] = {
+    ContributionState.DRAFT: frozenset({ContributionState.SUBMITTED, ContributionState.WITHDRAWN}),
+    ContributionState.SUBMITTED: frozenset(
+        {ContributionState.PUBLISHED, ContributionState.RETURNED, ContributionState.REJECTED,
+         ContributionState.WITHDRAWN}
+    ),
+    ContributionState.RETURNED: frozenset({ContributionState.SUBMITTED, ContributionState.WITHDRAWN}),
+    ContributionState.PUBLISHED: frozenset({ContributionState.HIDDEN, ContributionState.WITHDRAWN}),
+    ContributionState.HIDDEN: frozenset({ContributionState.PUBLISHED}),
+    ContributionState.REJECTED: frozenset(),
+    ContributionState.WITHDRAWN: frozenset(),
+}
+
+
+class Contribution(Base):
+    """Base of proposal and comment. Columns that lists sort and filter by stand here, under one index each."""
+
+    __tablename__ = "contribution"
+    __table_args__ = (
+        CheckConstraint("(state IN ('hidden', 'rejected')) = (state_reason IS NOT NULL)", name="hidden_has_reason"),
+        CheckConstraint("state <> 'published' OR published_at IS NOT NULL", name="published_has_date"),
+        CheckConstraint("support_count >= 0 AND comment_count >= 0", name="counts_not_negative"),
+        UniqueConstraint("process_id", "source_key"),
+        Index("ix_contribution_newest", "process_id", "kind", "state", "published_at", "id"),
+        Index("ix_contribution_supported", "process_id", "kind", "state", "support_count", "id"),
+        Index("ix_contribution_discussed", "process_id", "kind", "state", "comment_count", "id"),
+        Index("ix_contribution_theme_newest", "theme_id", "kind", "state", "published_at", "id"),
+        Index("ix_contribution_theme_supported", "theme_id", "kind", "state", "support_count", "id"),
+        Index("ix_contribution_theme_discussed", "theme_id", "kind", "state", "comment_count", "id"),
+        Index("ix_contribution_author", "participant_id", "id"),
+    )
+
+    id: Mapped[Key]
+    kind: Mapped[str] = mapped_column(String(20))
+    process_id: Mapped[int] = mapped_column(ForeignKey("process.id", ondelete="CASCADE"))
+    phase_id: Mapped[int | None] = mapped_column(ForeignKey("phase.id", ondelete="SET NULL"))
+    theme_id: Mapped[int | None] = mapped_column(ForeignKey("theme.id", ondelete="SET NULL"))
+    participant_id: Mapped[int] = mapped_column(ForeignKey("participant.id"))
+    state: Mapped[ContributionState] = mapped_column(enum_type(ContributionState))
+    # The public reason of a rejection or a hiding.
+    state_reason: Mapped[str | None] = mapped_column(Text)
+    body: Mapped[str] = mapped_column(Text)
+    revision_number: Mapped[int] = mapped_column(default=1)
+    # One submission stays one, however often its form is sent.
+    submission_key: Mapped[str | None] = mapped_column(String(64), unique=True)
+    # Identity in the platform it was imported from.
+    source_key: Mapped[str | None] = mapped_column(String(300))
+    receipt_number: Mapped[str | None] = mapped_column(String(20), unique=True)
+    claim_token_hash: Mapped[str | None] = mapped_column(String(64), unique=True)
+    support_count: Mapped[int] = mapped_column(default=0)
+    comment_count: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[Created]
+    submitted_at: Mapped[datetime | None]
+    published_at: Mapped[datetime | None]
+    decided_at: Mapped[datetime | None]
+
+    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "contribution"}  # noqa: RUF012
+
+    process: Mapped[Process] = relationship()
+    participant: Mapped[Participant] = relationship()
+    revisions: Mapped[list[Revision]] = relationship(
+        back_populates="contribution", order_by="Revision.number", cascade="all, delete-orphan"
+    )
+    pictures: Mapped[list[ContributionPicture]] = relationship(
+        back_populates="contribution", order_by="ContributionPicture.position", cascade="all, delete-orphan"
+    )
+
+    # Whether the actor at hand wrote it; set by operations.mark_own, never stored.
+    is_own = False
+
+    @property
+    def is_published(self) -> bool:
+        """Whether everybody may see it."""
+        return self.state is ContributionState.PUBLISHED
+
+    def move_to(self, state: ContributionState, now: datetime, reason: str | None = None) -> None:
+        """Change the state along TRANSITIONS. Raises Conflict when it may not go there from where it is."""
+        if state not in TRANSITIONS[self.state]:
+            raise Conflict(N_("Das ist nicht mehr möglich: Der Beitrag hat inzwischen einen anderen Stand."))
+        self.state = state
+        self.state_reason = reason if state in {ContributionState.HIDDEN, ContributionState.REJECTED} else None
+        if state is ContributionState.PUBLISHED and self.published_at is None:
+            self.published_at = now
+        if state is ContributionState.SUBMITTED:
+            self.submitted_at = now
+        else:
+            self.decided_at = now
+
+
+class Revision(Base):
+    """The text as it was at one time. A decision names the revision it saw."""
+
+    __tablename__ = "revision"
+    __table_args__ = (UniqueConstraint("contribution_id", "number"),)
+
+    id: Mapped[Key]
+    contribution_id: Mapped[int] = mapped_column(ForeignKey("contribution.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    title: Mapped[Line] = mapped_column(default="")
+    body: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[Created]
+
+    contribution: Mapped[Contribution] = relationship(back_populates="revisions")
+
+
+class ContributionPicture(Base):
+    """A picture with its description for those who can't see it."""
+
+    __tablename__ = "contribution_picture"
+
+    id: Mapped[Key]
+    contribution_id: Mapped[int] = mapped_column(ForeignKey("contribution.id", ondelete="CASCADE"), index=True)
+    upload_id: Mapped[int] = mapped_column(ForeignKey("upload.id"))
+    alt: Mapped[Line] = mapped_column(default="")
+    position: Mapped[int] = mapped_column(default=0)
+
+    contribution: Mapped[Contribution] = relationship(back_populates="pictures")
+    upload: Mapped[Upload] = relationship()

@@ -1,0 +1,155 @@
+"""What happens to every contribution, whatever its kind: authors, states, revisions, visibility."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from participation import audit
+from participation.accounts.models import Participant, ParticipantKind
+from participation.actions import Action
+from participation.contributions.models import Contribution, ContributionState, Revision
+from participation.db import is_sqlite
+from participation.events import ContributionWithdrawn, emit
+from participation.municipalities.operations import raise_content_version
+from participation.permissions import Actor, require
+from participation.processes.models import Process
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy.orm import Session
+
+    from participation.tokens import Keyring
+
+
+def find_participant(session: Session, keyring: Keyring, process_id: int, identity: str | None) -> Participant | None:
+    """The participant that a person is within a process, if they took part already."""
+    if identity is None:
+        return None
+    person_hash = keyring.person_hash(process_id, identity)
+    return session.scalar(
+        select(Participant).where(Participant.process_id == process_id, Participant.person_hash == person_hash)
+    )
+
+
+def ensure_participant(  # noqa: PLR0913 - a participant is described by just this
+    session: Session,
+    keyring: Keyring,
+    process_id: int,
+    identity: str,
+    *,
+    kind: ParticipantKind,
+    pseudonym: str,
+    now: datetime,
+    contact: str | None = None,
+    is_staff: bool = False,
+) -> Participant:
+    """The participant, made at the first act; under a race both get the same row.
+
+    `contact` is "account:<id>" or "mail:<address>" and is stored sealed.
+    """
+    found = find_participant(session, keyring, process_id, identity)
+    if found is not None:
+        return found
+    insert = sqlite.insert if is_sqlite(session) else postgresql.insert
+    created = session.scalar(
+        insert(Participant)
+        .values(
+            process_id=process_id, person_hash=keyring.person_hash(process_id, identity), kind=kind,
+            pseudonym=pseudonym, is_staff=is_staff, created_at=now,
+            contact_sealed=keyring.seal(contact) if contact else None,
+        )
+        .on_conflict_do_nothing(index_elements=["process_id", "person_hash"])
+        .returning(Participant.id)
+    )
+    if created is not None:
+        session.execute(
+            update(Process).where(Process.id == process_id)
+            .values(participant_count=Process.participant_count + 1)
+            .execution_options(synchronize_session=False)
+        )
+    participant = find_participant(session, keyring, process_id, identity)
+    if participant is None:  # pragma: no cover - the row was made one statement earlier
+        message = "participant vanished"
+        raise RuntimeError(message)
+    return participant
+
+
+def new_guest_token() -> str:
+    """The random identity of a guest's browser."""
+    return secrets.token_urlsafe(24)
+
+
+def mark_own(session: Session, keyring: Keyring, actor: Actor, contribution: Contribution) -> bool:
+    """Find out whether the actor wrote the contribution, for the rule `author`. Costs at most one query."""
+    participant = find_participant(session, keyring, contribution.process_id, actor.identity)
+    contribution.is_own = participant is not None and participant.id == contribution.participant_id
+    return contribution.is_own
+
+
+def add_revision(contribution: Contribution, title: str, body: str, now: datetime) -> None:
+    """Keep the text as it is now as the contribution's current revision."""
+    contribution.revision_number = contribution.revision_number or 1
+    contribution.revisions.append(
+        Revision(number=contribution.revision_number, title=title, body=body, created_at=now)
+    )
+
+
+def publish(session: Session, contribution: Contribution, now: datetime) -> None:
+    """Make a contribution visible: state, counters, search index, caches. Raises Conflict."""
+    contribution.move_to(ContributionState.PUBLISHED, now)
+    _count(session, contribution, 1)
+
+
+def hide(session: Session, contribution: Contribution, reason: str, now: datetime) -> None:
+    """Take a published contribution off every page, with the reason shown to its author. Raises Conflict."""
+    contribution.move_to(ContributionState.HIDDEN, now, reason)
+    _count(session, contribution, -1)
+
+
+def return_to_author(session: Session, contribution: Contribution, now: datetime) -> None:
+    """Give a submitted contribution back for another revision. Raises Conflict."""
+    contribution.move_to(ContributionState.RETURNED, now)
+    session.flush()
+
+
+def reject(session: Session, contribution: Contribution, reason: str, now: datetime) -> None:
+    """Refuse a submitted contribution, with the reason shown to its author. Raises Conflict."""
+    contribution.move_to(ContributionState.REJECTED, now, reason)
+    session.flush()
+
+
+def withdraw(session: Session, actor: Actor, contribution: Contribution, now: datetime) -> None:
+    """Its author takes a contribution back. Raises Conflict or NotAllowed."""
+    require(actor, Action.WITHDRAW_CONTRIBUTION, contribution, now)
+    was_published = contribution.is_published
+    contribution.move_to(ContributionState.WITHDRAWN, now)
+    if was_published:
+        _count(session, contribution, -1)
+    emit(session, ContributionWithdrawn(contribution.id, now))
+    audit.record(session, at=now, actor=actor.label, action="withdraw_contribution", subject_type=contribution.kind,
+                 subject_id=contribution.id)
+
+
+_counters: dict[str, Callable[[Session, Contribution, int], None]] = {}
+
+
+def counts_as(kind: str) -> Callable[[Callable[[Session, Contribution, int], None]], None]:
+    """Register what changes with the visibility of one kind of contribution (counters, search index)."""
+
+    def register(function: Callable[[Session, Contribution, int], None]) -> None:
+        _counters[kind] = function
+
+    return register
+
+
+def _count(session: Session, contribution: Contribution, step: int) -> None:
+    """`step` is 1 when it becomes visible, -1 when it stops being so."""
+    session.flush()
+    _counters[contribution.kind](session, contribution, step)
+    raise_content_version(session, contribution.process.municipality_id)

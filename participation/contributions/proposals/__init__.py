@@ -1,0 +1,1 @@
+"""Ideas with a title, perhaps a place and a picture."""

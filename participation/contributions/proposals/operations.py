@@ -1,0 +1,204 @@
+"""What people do with proposals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+
+from participation import audit, outbox, search, text, tokens
+from participation.accounts.models import ParticipantKind
+from participation.actions import Action
+from participation.contributions import operations as contributions
+from participation.contributions.models import Contribution, ContributionPicture, ContributionState
+from participation.contributions.proposals.models import Proposal
+from participation.errors import InvalidInput
+from participation.events import ContributionSubmitted, emit
+from participation.formats import CollectSettings, Moderation, PlaceRule
+from participation.i18n import N_
+from participation.permissions import Actor, require
+from participation.processes.models import Process, Theme
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy.orm import Session
+
+    from participation.tokens import Keyring
+    from participation.uploads import Upload
+
+TITLE_MAX = 120
+BODY_MAX = 6000
+PLACE_MAX = 200
+PSEUDONYM_MAX = 60
+
+
+@dataclass(slots=True)
+class ProposalDraft:
+    """What a person entered. The point is (lon, lat; EPSG:4326), checked against the boundary by the form."""
+
+    title: str
+    body: str
+    theme_id: int | None = None
+    place: str = ""
+    lon: float | None = None
+    lat: float | None = None
+    district_id: int | None = None
+    # Each with its description.
+    pictures: list[tuple[Upload, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the author is told: the number to write down, and the token of the link (never stored in plain)."""
+
+    proposal: Proposal
+    number: str
+    token: str | None
+    is_repeat: bool = False
+
+
+def submit_proposal(  # noqa: PLR0913 - who, where, what, when
+    session: Session,
+    keyring: Keyring,
+    actor: Actor,
+    process: Process,
+    draft: ProposalDraft,
+    *,
+    submission_key: str,
+    now: datetime,
+    pseudonym: str = "",
+    guest_email: str = "",
+) -> Receipt:
+    """Store a proposal with its revision and receipt, and hand it to moderation.
+
+    `submission_key` is a random value of the form: the same form sent twice stays one proposal.
+    Raises InvalidInput, Conflict (phase over), SignInNeeded or NotAllowed.
+    """
+    repeated = find_submission(session, submission_key)
+    if repeated is not None:
+        return Receipt(repeated, repeated.receipt_number or "", None, is_repeat=True)
+    require(actor, Action.SUBMIT_PROPOSAL, process, now)
+    phase = process.phase_opening(Action.SUBMIT_PROPOSAL, now)
+    settings = phase.settings if phase else CollectSettings()
+    _check(draft, process, settings if isinstance(settings, CollectSettings) else CollectSettings())
+    identity = actor.identity
+    if identity is None:
+        raise InvalidInput(N_("Ihr Browser hat keine Sitzung. Bitte laden Sie die Seite neu."))
+    shown_as = text.clean_line(pseudonym or actor.display_name)[:PSEUDONYM_MAX] or N_("Gast")
+    contact = f"account:{actor.account_id}" if actor.is_signed_in else (f"mail:{guest_email}" if guest_email else None)
+    author = contributions.ensure_participant(
+        session, keyring, process.id, identity,
+        kind=ParticipantKind.ACCOUNT if actor.is_signed_in else ParticipantKind.GUEST,
+        pseudonym=shown_as, now=now, contact=contact, is_staff=actor.is_staff,
+    )
+    if contact and author.contact_sealed is None:
+        author.contact_sealed = keyring.seal(contact)
+    token = tokens.new_token()
+    proposal = Proposal(
+        process_id=process.id, phase_id=phase.id if phase else None, theme_id=draft.theme_id,
+        participant_id=author.id, state=ContributionState.SUBMITTED, title=draft.title, body=draft.body,
+        place=draft.place, lon=draft.lon, lat=draft.lat, district_id=draft.district_id, created_at=now,
+        submitted_at=now, submission_key=submission_key, receipt_number=tokens.new_receipt_number(),
+        claim_token_hash=tokens.hash_token(token),
+    )
+    proposal.process = process
+    proposal.pictures = [
+        ContributionPicture(upload=upload, alt=text.clean_line(alt)[:300], position=number)
+        for number, (upload, alt) in enumerate(draft.pictures)
+    ]
+    contributions.add_revision(proposal, proposal.title, proposal.body, now)
+    try:
+        with session.begin_nested():
+            session.add(proposal)
+            session.flush()
+    except IntegrityError:
+        # The other half of a double click was faster.
+        repeated = find_submission(session, submission_key)
+        if repeated is None:
+            raise
+        return Receipt(repeated, repeated.receipt_number or "", None, is_repeat=True)
+    if isinstance(settings, CollectSettings) and settings.moderation is Moderation.AFTER:
+        contributions.publish(session, proposal, now)
+    emit(session, ContributionSubmitted(proposal.id, proposal.revision_number, process.id, now))
+    if contact:
+        outbox.enqueue(session, "mail_receipt", f"mail-receipt:{proposal.id}", contribution_id=proposal.id, token=
+                       keyring.seal(token))
+    audit.record(session, at=now, actor=actor.label, action="submit_proposal", subject_type="proposal",
+                 subject_id=proposal.id)
+    return Receipt(proposal, proposal.receipt_number or "", token)
+
+
+def find_submission(session: Session, submission_key: str) -> Proposal | None:
+    """The proposal that a form already became."""
+    return session.scalar(select(Proposal).where(Contribution.submission_key == submission_key))
+
+
+def resubmit_proposal(
+    session: Session, actor: Actor, proposal: Proposal, draft: ProposalDraft, now: datetime
+) -> None:
+    """Its author revised a returned proposal: a new revision goes to moderation. Raises Conflict, InvalidInput."""
+    require(actor, Action.EDIT_PROPOSAL, proposal, now)
+    phase = proposal.process.phase_opening(Action.EDIT_PROPOSAL, now)
+    settings = phase.settings if phase else CollectSettings()
+    _check(draft, proposal.process, settings if isinstance(settings, CollectSettings) else CollectSettings())
+    proposal.move_to(ContributionState.SUBMITTED, now)
+    proposal.revision_number += 1
+    proposal.title, proposal.body = draft.title, draft.body
+    proposal.theme_id, proposal.place, proposal.district_id = draft.theme_id, draft.place, draft.district_id
+    proposal.lon, proposal.lat = draft.lon, draft.lat
+    contributions.add_revision(proposal, proposal.title, proposal.body, now)
+    session.flush()
+    emit(session, ContributionSubmitted(proposal.id, proposal.revision_number, proposal.process_id, now))
+    audit.record(session, at=now, actor=actor.label, action="resubmit_proposal", subject_type="proposal",
+                 subject_id=proposal.id, revision=proposal.revision_number)
+
+
+def _check(draft: ProposalDraft, process: Process, settings: CollectSettings) -> None:
+    """Clean the draft in place and refuse what can't be stored."""
+    draft.title = text.clean_line(draft.title)
+    draft.body = text.clean_text(draft.body)
+    draft.place = text.clean_line(draft.place)
+    if not draft.title:
+        raise InvalidInput(N_("Bitte geben Sie Ihrem Vorschlag einen Titel."), field="title")
+    if len(draft.title) > TITLE_MAX:
+        raise InvalidInput(N_("Der Titel ist zu lang. Höchstens %(number)s Zeichen sind möglich."), field="title",
+                           number=TITLE_MAX)
+    if not draft.body:
+        raise InvalidInput(N_("Bitte beschreiben Sie Ihren Vorschlag."), field="body")
+    if len(draft.body) > BODY_MAX:
+        raise InvalidInput(N_("Der Text ist zu lang. Höchstens %(number)s Zeichen sind möglich."), field="body",
+                           number=BODY_MAX)
+    if len(draft.place) > PLACE_MAX:
+        raise InvalidInput(N_("Die Beschreibung des Ortes ist zu lang."), field="place")
+    if process.themes and draft.theme_id not in {theme.id for theme in process.themes}:
+        raise InvalidInput(N_("Bitte wählen Sie ein Thema aus."), field="theme_id")
+    if settings.place is PlaceRule.REQUIRED and draft.lon is None and not draft.place:
+        raise InvalidInput(N_("Bitte nennen Sie den Ort, um den es geht."), field="place")
+    if draft.pictures and not settings.pictures_allowed:
+        raise InvalidInput(N_("Bilder sind in dieser Phase nicht möglich."), field="picture")
+
+
+@contributions.counts_as("proposal")
+def _count_proposal(session: Session, contribution: Contribution, step: int) -> None:
+    session.execute(
+        update(Process).where(Process.id == contribution.process_id)
+        .values(proposal_count=Process.proposal_count + step,
+                comment_count=Process.comment_count + step * contribution.comment_count,
+                support_count=Process.support_count + step * contribution.support_count)
+        .execution_options(synchronize_session=False)
+    )
+    if contribution.theme_id is not None:
+        session.execute(
+            update(Theme).where(Theme.id == contribution.theme_id)
+            .values(proposal_count=Theme.proposal_count + step)
+            .execution_options(synchronize_session=False)
+        )
+    proposal = session.get_one(Proposal, contribution.id)
+    if step > 0:
+        search.index_proposal(session, proposal.id, proposal.process_id, proposal.title,
+                              f"{proposal.body} {proposal.place}")
+    else:
+        search.remove_proposal(session, proposal.id)

@@ -1,0 +1,173 @@
+"""The database: engine, sessions, the unit of work, and the column types that every table uses."""
+
+from __future__ import annotations
+
+import enum
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+from sqlalchemy import DateTime, Enum, Integer, MetaData, String, create_engine, event, func, select, text
+from sqlalchemy.orm import DeclarativeBase, Session, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+from participation import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection, Dialect, Engine
+
+SQLITE_BUSY_TIMEOUT_MS = 15_000
+NAMING_CONVENTION = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """An instant. Refuses naive values, so that no server's time zone can move a deadline."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Store UTC; SQLite knows no zones, so there it is stored without."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            message = "a naive datetime can't be stored"
+            raise ValueError(message)
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Return an aware UTC value on both databases."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """The base of all tables."""
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    type_annotation_map = {datetime: UTCDateTime}  # noqa: RUF012 - read by SQLAlchemy, never changed
+
+
+def enum_type(members: type[enum.Enum]) -> Enum:
+    """An enum stored by its value, readable in the database, extensible without a migration."""
+    return Enum(
+        members,
+        native_enum=False,
+        create_constraint=False,
+        length=40,
+        validate_strings=True,
+        values_callable=lambda kinds: [kind.value for kind in kinds],
+    )
+
+
+Key = Annotated[int, mapped_column(Integer, primary_key=True)]
+Line = Annotated[str, mapped_column(String(300))]
+Instant = Annotated[datetime, mapped_column(UTCDateTime)]
+Created = Annotated[datetime, mapped_column(UTCDateTime, default=clock.now)]
+
+
+class Database:
+    """One database and its sessions. Tests bind it to one connection whose transaction they roll back."""
+
+    def __init__(self, url: str, *, pool_size: int = 8) -> None:
+        """Create the engine; nothing is connected yet."""
+        self.url = url
+        self.is_sqlite = url.startswith("sqlite")
+        options: dict[str, Any] = {"pool_pre_ping": not self.is_sqlite, "pool_size": pool_size, "max_overflow": 8}
+        if self.is_sqlite:
+            options["connect_args"] = {"timeout": SQLITE_BUSY_TIMEOUT_MS / 1000}
+        else:
+            options["connect_args"] = {"connect_timeout": 5}
+        self.engine: Engine = create_engine(url, **options)
+        if self.is_sqlite:
+            event.listen(self.engine, "connect", _prepare_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
+        self._write_engine = self.engine.execution_options(immediate=True)
+        self._connection: Connection | None = None
+
+    @classmethod
+    def joined_to(cls, connection: Connection, url: str) -> Database:
+        """A database whose sessions all join one outer transaction (for tests)."""
+        database = cls(url)
+        database._connection = connection
+        return database
+
+    def new_session(self, *, write: bool) -> Session:
+        """A session. On SQLite a writing one takes the write lock at its first statement.
+
+        A reading transaction that later wants to write would fail at once when another process wrote in between.
+        """
+        if self._connection is not None:
+            return Session(self._connection, expire_on_commit=False, join_transaction_mode="create_savepoint")
+        return Session(self._write_engine if write else self.engine, expire_on_commit=False)
+
+    @contextmanager
+    def unit_of_work(self) -> Iterator[Session]:
+        """A writing session that commits at the end, or rolls back on any error. For jobs and commands."""
+        session = self.new_session(write=True)
+        try:
+            yield session
+            session.commit()
+        except BaseException:
+            session.rollback()
+            raise
+        finally:
+            session.close()
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A short reading session."""
+        session = self.new_session(write=False)
+        try:
+            yield session
+        finally:
+            session.rollback()
+            session.close()
+
+    def dispose(self) -> None:
+        """Close all pooled connections (before a fork, at the end of a test)."""
+        self.engine.dispose()
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own type
+    """WAL lets readers go on while one writes; NORMAL survives a killed process (power loss may cost the last)."""
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_TIMEOUT_MS}")
+    cursor.execute("PRAGMA cache_size=-16000")
+    cursor.execute("PRAGMA mmap_size=268435456")
+    cursor.execute("PRAGMA temp_store=MEMORY")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    immediate = connection.get_execution_options().get("immediate", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+def is_sqlite(session: Session) -> bool:
+    """Which of the two databases this session talks to."""
+    return session.get_bind().dialect.name == "sqlite"
+
+
+def bounded_count(session: Session, statement: Any, limit: int) -> int:  # noqa: ANN401 - any Select
+    """How many rows a Select has, counted up to `limit` only, so that the cost does not grow with the town."""
+    return session.scalar(select(func.count()).select_from(statement.order_by(None).limit(limit).subquery())) or 0
+
+
+def ping(session: Session) -> None:
+    """One cheap round trip. Raises SQLAlchemyError when the database is away."""
+    session.execute(text("SELECT 1"))

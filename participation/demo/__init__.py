@@ -1,0 +1,1 @@
+"""The demo town: invented people in a real place."""

@@ -1,0 +1,107 @@
+"""Error pages in German that keep what was entered."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from flask import Flask, g, make_response, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from werkzeug.exceptions import HTTPException
+
+from participation.errors import DomainError, SecondFactorNeeded, SignInNeeded
+from participation.web import SAFE_METHODS, translated
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+
+log = logging.getLogger(__name__)
+NEVER_KEPT = ("password", "csrf_token", "code", "token", "submission_key")
+
+
+def _texts(status: int) -> tuple[str, str]:
+    """Title and cure of a status. Residents read this: no jargon, no number without a word."""
+    known = {
+        400: (_("Das hat nicht geklappt"), _("Bitte gehen Sie zurück, laden Sie die Seite neu und senden Sie noch einmal.")),
+        401: (_("Bitte anmelden"), _("Melden Sie sich an und versuchen Sie es noch einmal.")),
+        403: (_("Kein Zugang"), _("Für diese Seite fehlt Ihnen die Berechtigung. Fragen Sie die Verwaltung, wenn Sie sie brauchen.")),
+        404: (_("Seite nicht gefunden"), _("Vielleicht ist die Adresse falsch geschrieben, oder der Inhalt ist nicht mehr da. Auf der Startseite finden Sie alle Verfahren.")),
+        405: (_("Das hat nicht geklappt"), _("Diese Adresse können Sie so nicht aufrufen. Bitte beginnen Sie auf der Startseite.")),
+        409: (_("Das ist nicht mehr möglich"), _("Der Stand hat sich geändert. Bitte laden Sie die Seite neu.")),
+        410: (_("Dieser Link gilt nicht mehr"), _("Bitte fordern Sie einen neuen Link an.")),
+        413: (_("Die Datei ist zu groß"), _("Bitte wählen Sie eine kleinere Datei und senden Sie noch einmal.")),
+        422: (_("Bitte prüfen Sie Ihre Eingabe"), _("Eine Angabe konnte nicht übernommen werden.")),
+        429: (_("Zu viele Versuche"), _("Bitte warten Sie einige Minuten und versuchen Sie es dann noch einmal.")),
+        500: (_("Bei uns ist ein Fehler passiert"), _("Das liegt nicht an Ihnen. Bitte versuchen Sie es in einigen Minuten noch einmal.")),
+        503: (_("Gerade nicht erreichbar"), _("Die Plattform ist in wenigen Augenblicken wieder da. Bitte versuchen Sie es gleich noch einmal.")),
+    }
+    return known.get(status, known[400 if status < 500 else 500])  # noqa: PLR2004
+
+
+def kept_input() -> list[tuple[str, str]]:
+    """What was entered, so that nobody types a long text twice; never passwords, codes or tokens."""
+    if request.method in SAFE_METHODS:
+        return []
+    try:
+        fields = request.form.items(multi=True)
+    except HTTPException:
+        return []
+    return [
+        (name, value) for name, value in fields
+        if value.strip() and not any(part in name for part in NEVER_KEPT) and len(value) > 2  # noqa: PLR2004
+    ]
+
+
+def error_page(status: int, message: str = "") -> ResponseReturnValue:
+    """The page of a status. `message` says what exactly hinders; the cure is the status's own."""
+    g.do_not_cache = True
+    title, cure = _texts(status)
+    try:
+        body = render_template(
+            "errors/error.html", status=status, title=title, message=message, cure=cure, kept=kept_input(),
+            sign_in_url=url_for("accounts.sign_in", next=request.full_path) if status == 401 else None,  # noqa: PLR2004
+        )
+    except Exception:  # the page needs the database for its header; without it the plain one is shown
+        log.exception("error_page_failed")
+        body = render_template("errors/plain.html", status=status, title=title, message=message, cure=cure,
+                               kept=kept_input())
+    response = make_response(body, status)
+    if status in {429, 503}:
+        response.headers["Retry-After"] = "30"
+    return response
+
+
+def register(app: Flask) -> None:
+    """Install the handlers."""
+
+    @app.errorhandler(DomainError)
+    def domain_error(error: DomainError) -> ResponseReturnValue:
+        if isinstance(error, SecondFactorNeeded) and request.method in SAFE_METHODS:
+            return redirect(url_for("accounts.second_factor", next=request.full_path.rstrip("?")))
+        if isinstance(error, SignInNeeded) and request.method in SAFE_METHODS:
+            return redirect(url_for("accounts.sign_in", next=request.full_path.rstrip("?")))
+        return error_page(error.status, translated(error))
+
+    @app.errorhandler(CSRFError)
+    def csrf_error(_error: CSRFError) -> ResponseReturnValue:
+        return error_page(400, _("Ihre Sitzung ist abgelaufen oder die Anfrage kam von einer fremden Seite."))
+
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> ResponseReturnValue:
+        if error.response is not None and (error.code or 500) < 400:  # noqa: PLR2004 - a redirect of the router
+            return error.response
+        return error_page(error.code or 500)
+
+    @app.errorhandler(OperationalError)
+    def database_away(error: OperationalError) -> ResponseReturnValue:
+        log.error("database_unreachable", extra={"error": type(error.orig).__name__})
+        return error_page(503)
+
+    @app.errorhandler(Exception)
+    def unexpected(error: Exception) -> ResponseReturnValue:
+        log.error("unexpected_error", exc_info=error)
+        if isinstance(error, SQLAlchemyError) and "connection" in str(error).lower():
+            return error_page(503)
+        return error_page(500)

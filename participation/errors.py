@@ -1,0 +1,86 @@
+"""The errors of the domain. Each carries a German message that names cause and cure, and an HTTP status."""
+
+from __future__ import annotations
+
+from participation.i18n import N_
+
+
+class DomainError(Exception):
+    """Something a person asked for can't be done; `message` is a German gettext source with %(name)s places."""
+
+    status = 400
+
+    def __init__(self, message: str, *, field: str | None = None, **params: object) -> None:
+        """Keep the untranslated message apart from its parameters, so that the edge can translate it."""
+        super().__init__(message)
+        self.message = message
+        self.field = field
+        self.params = params
+
+    def __str__(self) -> str:
+        """Spell out the German message."""
+        return self.message % self.params if self.params else self.message
+
+
+class InvalidInput(DomainError):
+    """A value can't be accepted; `field` names the input it belongs to."""
+
+    status = 422
+
+
+class NotAllowed(DomainError):
+    """The actor may not do this."""
+
+    status = 403
+
+    def __init__(self, message: str = N_("Dafür fehlt Ihnen die Berechtigung."), **params: object) -> None:
+        """Default to the plain sentence."""
+        super().__init__(message, **params)
+
+
+class SignInNeeded(NotAllowed):
+    """The action needs an account; the edge leads to the sign-in page and back."""
+
+    status = 401
+
+    def __init__(self, message: str = N_("Bitte melden Sie sich zuerst an."), **params: object) -> None:
+        """Default to the plain sentence."""
+        super().__init__(message, **params)
+
+
+class SecondFactorNeeded(NotAllowed):
+    """Staff pages need the second factor first."""
+
+    def __init__(
+        self, message: str = N_("Bitte bestätigen Sie zuerst Ihren zweiten Faktor."), **params: object
+    ) -> None:
+        """Default to the plain sentence."""
+        super().__init__(message, **params)
+
+
+class NotFound(DomainError):
+    """There is no such thing, or the actor may not know of it."""
+
+    status = 404
+
+    def __init__(self, message: str = N_("Diese Seite gibt es nicht."), **params: object) -> None:
+        """Default to the plain sentence."""
+        super().__init__(message, **params)
+
+
+class Conflict(DomainError):
+    """The state of things does not allow it any more: phase over, already decided, already voted."""
+
+    status = 409
+
+
+class Gone(DomainError):
+    """A link that was valid once."""
+
+    status = 410
+
+
+class TooManyRequests(DomainError):
+    """Throttled; the message says when to try again."""
+
+    status = 429

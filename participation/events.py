@@ -1,0 +1,50 @@
+"""What other packages may hear. Listeners run inside the transaction that caused the event.
+
+Inside, not after: a process killed between the commit and a later listener would lose a moderation case for good.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+
+@dataclass(frozen=True, slots=True)
+class ContributionSubmitted:
+    """A contribution (or a new revision of it) awaits a decision."""
+
+    contribution_id: int
+    revision_number: int
+    process_id: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ContributionWithdrawn:
+    """Its author took it back; nothing is left to decide."""
+
+    contribution_id: int
+    at: datetime
+
+
+Event = ContributionSubmitted | ContributionWithdrawn
+Listener = Callable[["Session", Event], None]
+_listeners: defaultdict[type, list[Listener]] = defaultdict(list)
+
+
+def listen(event_type: type, listener: Listener) -> None:
+    """Register once per process; a second registration of the same listener changes nothing."""
+    if listener not in _listeners[event_type]:
+        _listeners[event_type].append(listener)
+
+
+def emit(session: Session, event: Event) -> None:
+    """Tell every listener, in the order of registration. A listener's error aborts the transaction."""
+    for listener in _listeners[type(event)]:
+        listener(session, event)

@@ -1,0 +1,145 @@
+"""FORMATS: what each format of a phase asks, its typed settings, and which actions it opens.
+
+A new format is one entry here. Forms, the grid of permissions and exports loop over it.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from participation.actions import Action
+from participation.i18n import N_
+
+
+class Moderation(enum.Enum):
+    """When moderators look at a contribution."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
+class PlaceRule(enum.Enum):
+    """Whether a proposal names a place."""
+
+    NONE = "none"
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+
+
+CHOICE_LABELS: dict[enum.Enum, str] = {
+    Moderation.BEFORE: N_("Vor der Veröffentlichung prüfen"),
+    Moderation.AFTER: N_("Sofort veröffentlichen, danach prüfen"),
+    PlaceRule.NONE: N_("Kein Ort"),
+    PlaceRule.OPTIONAL: N_("Ort ist freiwillig"),
+    PlaceRule.REQUIRED: N_("Ort ist Pflicht"),
+}
+
+
+def _setting(default: Any, label: str, hint: str = "") -> Any:  # noqa: ANN401 - a dataclass field of any type
+    return field(default=default, metadata={"label": label, "hint": hint})
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseSettings:
+    """The settings of a format that needs none."""
+
+
+@dataclass(frozen=True, slots=True)
+class CollectSettings(PhaseSettings):
+    """Collecting ideas."""
+
+    guests_may_submit: bool = _setting(True, N_("Ohne Konto einreichen ist möglich"))  # noqa: FBT003
+    moderation: Moderation = _setting(Moderation.BEFORE, N_("Prüfung"))
+    place: PlaceRule = _setting(PlaceRule.OPTIONAL, N_("Ort"))
+    pictures_allowed: bool = _setting(True, N_("Bild ist möglich"))  # noqa: FBT003
+    comments_open: bool = _setting(True, N_("Kommentare sind möglich"))  # noqa: FBT003
+    supports_open: bool = _setting(True, N_("Unterstützen ist möglich"))  # noqa: FBT003
+
+
+@dataclass(frozen=True, slots=True)
+class DiscussSettings(PhaseSettings):
+    """Discussing what is there."""
+
+    moderation: Moderation = _setting(Moderation.BEFORE, N_("Prüfung"))
+    supports_open: bool = _setting(False, N_("Unterstützen ist möglich"))  # noqa: FBT003
+
+
+@dataclass(frozen=True, slots=True)
+class VoteSettings(PhaseSettings):
+    """Weighing ideas by support."""
+
+    comments_open: bool = _setting(False, N_("Kommentare sind möglich"))  # noqa: FBT003
+    moderation: Moderation = _setting(Moderation.BEFORE, N_("Prüfung der Kommentare"))
+
+
+@dataclass(frozen=True, slots=True)
+class WorkshopSettings(PhaseSettings):
+    """Meeting in one room or by video."""
+
+    place: str = _setting("", N_("Ort der Veranstaltung"), N_("Zum Beispiel: Rathaus, Ratssaal"))
+    seats: int = _setting(30, N_("Plätze"))
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One format: its names, its settings, and the actions it opens while the phase is open."""
+
+    key: str
+    label: str
+    question: str
+    icon: str
+    settings: type[PhaseSettings]
+    opens: frozenset[Action] = frozenset()
+    # Actions that a boolean setting of the phase switches on or off.
+    switched: tuple[tuple[str, Action], ...] = ()
+
+    def opened_actions(self, settings: PhaseSettings) -> frozenset[Action]:
+        """The actions that a phase with these settings opens."""
+        closed = {action for name, action in self.switched if not getattr(settings, name)}
+        return self.opens - closed
+
+
+FORMATS: dict[str, Format] = {
+    entry.key: entry
+    for entry in (
+        Format("inform", N_("Information"), N_("Was ist geplant?"), "info", PhaseSettings),
+        Format(
+            "collect", N_("Ideensammlung"), N_("Was schlagen Sie vor?"), "plus", CollectSettings,
+            frozenset({Action.SUBMIT_PROPOSAL, Action.EDIT_PROPOSAL, Action.COMMENT, Action.SUPPORT}),
+            (("comments_open", Action.COMMENT), ("supports_open", Action.SUPPORT)),
+        ),
+        Format(
+            "discuss", N_("Diskussion"), N_("Was meinen Sie dazu?"), "comment", DiscussSettings,
+            frozenset({Action.COMMENT, Action.SUPPORT}), (("supports_open", Action.SUPPORT),),
+        ),
+        Format(
+            "vote", N_("Abstimmung"), N_("Was ist Ihnen wichtig?"), "check", VoteSettings,
+            frozenset({Action.SUPPORT, Action.COMMENT}), (("comments_open", Action.COMMENT),),
+        ),
+        Format("workshop", N_("Workshop"), N_("Wann treffen wir uns?"), "user", WorkshopSettings),
+        Format("results", N_("Ergebnisse"), N_("Was ist daraus geworden?"), "document", PhaseSettings),
+    )
+}
+
+
+def read_settings(format_key: str, stored: dict[str, Any]) -> PhaseSettings:
+    """The typed settings of a phase from their stored form; unknown keys are ignored, missing ones default."""
+    kind = FORMATS[format_key].settings
+    values: dict[str, Any] = {}
+    for entry in fields(kind):
+        if entry.name not in stored:
+            continue
+        default = entry.default
+        values[entry.name] = type(default)(stored[entry.name]) if isinstance(default, enum.Enum) else stored[entry.name]
+    return kind(**values)
+
+
+def store_settings(settings: PhaseSettings) -> dict[str, Any]:
+    """The stored form of typed settings: enums by value."""
+    stored: dict[str, Any] = {}
+    for entry in fields(settings):
+        value = getattr(settings, entry.name)
+        stored[entry.name] = value.value if isinstance(value, enum.Enum) else value
+    return stored

@@ -1,0 +1,89 @@
+"""Sending one mail. Without a mail server mails land in a folder, where staff can read them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import smtplib
+import ssl
+from dataclasses import dataclass
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import format_datetime
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from participation import clock, text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from participation.settings import Settings
+
+SMTP_TIMEOUT_SECONDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """One mail, in both forms. `key` makes its Message-ID, so that a second delivery can be told as the same."""
+
+    key: str
+    recipient: str
+    subject: str
+    plain: str
+    html: str
+    sender_name: str = ""
+
+
+def build_message(mail: Mail, sender: str) -> EmailMessage:
+    """The mail as a message. Line breaks in names and subjects are taken out, so that no header can be added."""
+    message = EmailMessage()
+    local, _, domain = sender.rpartition("@")
+    message["From"] = Address(display_name=text.clean_line(mail.sender_name), username=local, domain=domain)
+    message["To"] = text.clean_line(mail.recipient)
+    message["Subject"] = text.clean_line(mail.subject)
+    message["Date"] = format_datetime(clock.now())
+    message["Message-ID"] = f"<{hashlib.sha256(mail.key.encode()).hexdigest()[:32]}@{domain}>"
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(mail.plain)
+    message.add_alternative(mail.html, subtype="html")
+    return message
+
+
+def deliver(mail: Mail, settings: Settings) -> None:
+    """Send the mail, or keep it as a file. Raises OSError or smtplib.SMTPException when the server is away."""
+    message = build_message(mail, settings.mail_from)
+    if settings.smtp_url:
+        _send(message, settings.smtp_url)
+    else:
+        _keep(message, mail.key, settings.mail_dir)
+
+
+def _send(message: EmailMessage, url: str) -> None:
+    """`smtp://user:password@host:587` speaks STARTTLS, `smtps://` TLS at once; `?tls=off` for a relay on the host."""
+    parts = urlsplit(url)
+    host = parts.hostname or "localhost"
+    context = ssl.create_default_context()
+    connection: smtplib.SMTP
+    if parts.scheme == "smtps":
+        connection = smtplib.SMTP_SSL(host, parts.port or 465, timeout=SMTP_TIMEOUT_SECONDS, context=context)
+    else:
+        connection = smtplib.SMTP(host, parts.port or 587, timeout=SMTP_TIMEOUT_SECONDS)
+    with connection:
+        if parts.scheme != "smtps" and parse_qs(parts.query).get("tls") != ["off"]:
+            connection.starttls(context=context)
+        if parts.username:
+            connection.login(unquote(parts.username), unquote(parts.password or ""))
+        connection.send_message(message)
+
+
+def _keep(message: EmailMessage, key: str, folder: Path) -> None:
+    """One file per key: the same mail delivered twice stays one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = re.sub(r"[^A-Za-z0-9.-]+", "-", key)[:100]
+    stamp = clock.now().strftime("%Y%m%dT%H%M%S")
+    existing = next(folder.glob(f"*_{name}.eml"), None)
+    path = existing or folder / f"{stamp}_{name}.eml"
+    temporary = path.with_suffix(".part")
+    temporary.write_bytes(bytes(message))
+    temporary.replace(path)

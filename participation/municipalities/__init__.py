@@ -1,0 +1,1 @@
+"""Who runs processes: a town, or a Kreis above its towns."""

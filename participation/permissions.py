@@ -1,0 +1,277 @@
+"""Who may do what: one table on one page.
+
+Rules are plain functions of actor, target and time. RULES says, per action, which of them allow it: one is enough.
+Operations `require`, so that neither the command line nor a job can pass by; templates ask the same `can`.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from participation.actions import Action
+from participation.errors import Conflict, NotAllowed, SecondFactorNeeded, SignInNeeded
+from participation.formats import CollectSettings, PhaseSettings
+from participation.i18n import N_
+
+
+class Role(enum.Enum):
+    """What staff may be, for a whole municipality or for one process of it."""
+
+    ADMIN = "admin"
+    EDITOR = "editor"
+    MODERATOR = "moderator"
+    PLANNER = "planner"
+
+
+ROLE_LABELS = {
+    Role.ADMIN: N_("Administration"),
+    Role.EDITOR: N_("Redaktion"),
+    Role.MODERATOR: N_("Moderation"),
+    Role.PLANNER: N_("Planung"),
+}
+
+
+class OpenPhase(Protocol):
+    """What rules ask of a phase."""
+
+    @property
+    def settings(self) -> PhaseSettings:
+        """Its typed settings."""
+
+
+class OpenProcess(Protocol):
+    """What rules ask of a process. A protocol, so that this page stands below all features and every one may ask."""
+
+    id: int
+
+    @property
+    def is_visible(self) -> bool:
+        """Whether residents can open it."""
+
+    def phase_opening(self, action: Action, now: datetime) -> OpenPhase | None:
+        """The first open phase that opens an action."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a target belongs to: its municipality with the Kreis above, and its process if it has one."""
+
+    municipality_ids: frozenset[int]
+    process: OpenProcess | None = None
+
+
+NOWHERE = Scope(frozenset())
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A role, for all of a municipality or for one process."""
+
+    role: Role
+    municipality_id: int
+    process_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts: an account, a guest with a claim token in the browser, or a command of the installation."""
+
+    account_id: int | None = None
+    display_name: str = ""
+    email: str = ""
+    email_is_confirmed: bool = False
+    grants: tuple[Grant, ...] = field(default=())
+    second_factor_done: bool = False
+    guest_token: str | None = None
+    is_system: bool = False
+
+    @property
+    def is_signed_in(self) -> bool:
+        """Whether an account acts."""
+        return self.account_id is not None
+
+    @property
+    def is_staff(self) -> bool:
+        """Whether the account has any role, wherever."""
+        return bool(self.grants)
+
+    @property
+    def identity(self) -> str | None:
+        """What a person is recognised by within a process; hashed with a key before it is stored."""
+        if self.account_id is not None:
+            return f"account:{self.account_id}"
+        return f"guest:{self.guest_token}" if self.guest_token else None
+
+    @property
+    def label(self) -> str:
+        """How the audit log names the actor."""
+        if self.is_system:
+            return "command"
+        return f"account:{self.account_id}" if self.account_id is not None else "guest"
+
+    def has_role(self, roles: frozenset[Role], target: object) -> bool:
+        """Whether a role covers the target: a process, anything of one, or a municipality (or its Kreis)."""
+        scope = scope_of(target)
+        for grant in self.grants:
+            if grant.role not in roles:
+                continue
+            if target is None:
+                return True
+            if grant.municipality_id not in scope.municipality_ids:
+                continue
+            if grant.process_id is None or (scope.process is not None and grant.process_id == scope.process.id):
+                return True
+        return False
+
+
+ANONYMOUS = Actor()
+SYSTEM = Actor(is_system=True)
+
+
+def scope_of(target: object) -> Scope:
+    """What a target belongs to. Municipalities and processes say it; everything else names its process."""
+    scope = getattr(target, "scope", None)
+    if isinstance(scope, Scope):
+        return scope
+    process = getattr(target, "process", None)
+    return scope_of(process) if process is not None else NOWHERE
+
+
+Rule = Callable[[Actor, object, datetime], bool]
+
+
+def anybody(_actor: Actor, _target: object, _now: datetime) -> bool:
+    """No condition."""
+    return True
+
+
+def signed_in(actor: Actor, _target: object, _now: datetime) -> bool:
+    """An account whose e-mail address is confirmed."""
+    return actor.is_signed_in and actor.email_is_confirmed
+
+
+def process_is_visible(_actor: Actor, target: object, _now: datetime) -> bool:
+    """The process is published or archived."""
+    process = scope_of(target).process
+    return process is not None and process.is_visible
+
+
+def contribution_is_published(actor: Actor, target: object, now: datetime) -> bool:
+    """The contribution is published in a visible process."""
+    return bool(getattr(target, "is_published", False)) and process_is_visible(actor, target, now)
+
+
+def author(actor: Actor, target: object, _now: datetime) -> bool:
+    """The contribution is the actor's own; operations set `is_own` after comparing the keyed hash."""
+    return bool(actor.identity) and bool(getattr(target, "is_own", False))
+
+
+def phase_opens(action: Action) -> Rule:
+    """An open phase of the target's process opens the action."""
+
+    def rule(_actor: Actor, target: object, now: datetime) -> bool:
+        process = scope_of(target).process
+        return process is not None and process.phase_opening(action, now) is not None
+
+    rule.__name__ = f"phase_opens_{action.name.lower()}"
+    return rule
+
+
+def guests_may_submit(_actor: Actor, target: object, now: datetime) -> bool:
+    """The open phase that collects proposals allows guests."""
+    process = scope_of(target).process
+    phase = process.phase_opening(Action.SUBMIT_PROPOSAL, now) if process else None
+    return phase is not None and isinstance(phase.settings, CollectSettings) and phase.settings.guests_may_submit
+
+
+def staff(*roles: Role) -> Rule:
+    """One of the roles (administration always included) for the target, with the second factor done."""
+    wanted = frozenset({*roles, Role.ADMIN})
+
+    def rule(actor: Actor, target: object, _now: datetime) -> bool:
+        return actor.second_factor_done and actor.has_role(wanted, target)
+
+    rule.__name__ = "staff_" + "_".join(sorted(role.value for role in wanted))
+    rule.__dict__["roles"] = wanted
+    return rule
+
+
+def system(actor: Actor, _target: object, _now: datetime) -> bool:
+    """A command that the operator runs on the machine."""
+    return actor.is_system
+
+
+def all_of(*rules: Rule) -> Rule:
+    """Every rule must hold."""
+
+    def rule(actor: Actor, target: object, now: datetime) -> bool:
+        return all(part(actor, target, now) for part in rules)
+
+    rule.__name__ = " und ".join(part.__name__ for part in rules)
+    rule.__dict__["parts"] = rules
+    return rule
+
+
+any_staff = staff(*Role)
+
+RULES: dict[Action, tuple[Rule, ...]] = {
+    Action.SEE_PROCESS: (process_is_visible, staff(Role.EDITOR, Role.PLANNER, Role.MODERATOR), system),
+    Action.SEE_CONTRIBUTION: (contribution_is_published, author, staff(Role.MODERATOR, Role.PLANNER), system),
+    Action.SUBMIT_PROPOSAL: (
+        all_of(process_is_visible, phase_opens(Action.SUBMIT_PROPOSAL), signed_in),
+        all_of(process_is_visible, phase_opens(Action.SUBMIT_PROPOSAL), guests_may_submit),
+        system,
+    ),
+    Action.EDIT_PROPOSAL: (all_of(author, phase_opens(Action.EDIT_PROPOSAL)),),
+    Action.WITHDRAW_CONTRIBUTION: (author,),
+    Action.COMMENT: (all_of(contribution_is_published, phase_opens(Action.COMMENT), signed_in), system),
+    Action.SUPPORT: (all_of(contribution_is_published, phase_opens(Action.SUPPORT), signed_in), system),
+    Action.MANAGE_OWN_ACCOUNT: (lambda actor, _target, _now: actor.is_signed_in,),
+    Action.ENTER_STAFF_ROOM: (any_staff,),
+    Action.MODERATE: (staff(Role.MODERATOR), system),
+    Action.CREATE_PROCESS: (staff(Role.EDITOR), system),
+    Action.EDIT_PROCESS: (staff(Role.EDITOR), system),
+    Action.MANAGE_CATALOGUE: (staff(Role.PLANNER), system),
+    Action.MANAGE_JOBS: (staff(), system),
+    Action.MANAGE_ACCOUNTS: (staff(), system),
+    Action.EDIT_MUNICIPALITY: (staff(), system),
+}
+
+# The phase is over, or not begun: for these the answer is 409 and says so, rather than "not allowed".
+PHASE_BOUND = frozenset({Action.SUBMIT_PROPOSAL, Action.EDIT_PROPOSAL, Action.COMMENT, Action.SUPPORT})
+
+
+def can(actor: Actor, action: Action, target: object, now: datetime) -> bool:
+    """Whether the actor may do this to the target now. For staff actions `None` asks "for anything at all"."""
+    return any(rule(actor, target, now) for rule in RULES[action])
+
+
+def require(actor: Actor, action: Action, target: object, now: datetime) -> None:
+    """Pass, or raise what hinders.
+
+    Conflict (409) when no open phase allows the action, SignInNeeded (401), SecondFactorNeeded or NotAllowed (403).
+    """
+    if can(actor, action, target, now):
+        return
+    if action in PHASE_BOUND and not phase_opens(action)(actor, target, now):
+        raise Conflict(N_("Phase beendet: Das ist zurzeit nicht möglich. Ihr Text ist nicht gespeichert."))
+    if not actor.is_signed_in:
+        raise SignInNeeded
+    if not actor.email_is_confirmed and not actor.is_staff:
+        raise NotAllowed(N_("Bitte bestätigen Sie zuerst Ihre E-Mail-Adresse über den Link in unserer E-Mail."))
+    if not actor.second_factor_done and _would_do(actor, action, target, now):
+        raise SecondFactorNeeded
+    raise NotAllowed
+
+
+def _would_do(actor: Actor, action: Action, target: object, now: datetime) -> bool:
+    """Whether only the second factor is missing."""
+    done = Actor(
+        account_id=actor.account_id, display_name=actor.display_name, email=actor.email,
+        email_is_confirmed=actor.email_is_confirmed, grants=actor.grants, second_factor_done=True,
+    )
+    return can(done, action, target, now)

@@ -1,0 +1,1 @@
+"""Participation processes, their phases, themes and documents."""

@@ -1,0 +1,186 @@
+"""Processes with their phases, themes and documents."""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from participation.actions import Action
+from participation.db import Base, Created, Key, Line, enum_type
+from participation.formats import FORMATS, Format, PhaseSettings, read_settings
+from participation.municipalities.models import Municipality
+from participation.permissions import Scope
+from participation.uploads import Upload
+
+
+class ProcessState(enum.Enum):
+    """Drafts are seen by their editors only; archived ones stay readable."""
+
+    DRAFT = "draft"
+    PUBLISHED = "published"
+    ARCHIVED = "archived"
+
+
+class PhaseState(enum.Enum):
+    """Where a phase stands on a given day."""
+
+    UPCOMING = "upcoming"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class Process(Base):
+    """A Beteiligungsverfahren, e.g. "Smart City Billerbeck"."""
+
+    __tablename__ = "process"
+    __table_args__ = (
+        UniqueConstraint("municipality_id", "slug"),
+        Index("ix_process_listing", "municipality_id", "state", "position"),
+    )
+
+    id: Mapped[Key]
+    municipality_id: Mapped[int] = mapped_column(ForeignKey("municipality.id", ondelete="CASCADE"))
+    slug: Mapped[str] = mapped_column(String(80))
+    state: Mapped[ProcessState] = mapped_column(enum_type(ProcessState), default=ProcessState.DRAFT)
+    title: Mapped[Line]
+    summary: Mapped[str] = mapped_column(String(500), default="")
+    body: Mapped[str] = mapped_column(Text, default="")
+    # How themes are called here: Handlungsfeld, Cluster, Thema.
+    theme_label: Mapped[str] = mapped_column(String(60), default="Thema")
+    contact: Mapped[str] = mapped_column(Text, default="")
+    picture_id: Mapped[int | None] = mapped_column(ForeignKey("upload.id"))
+    picture_alt: Mapped[Line] = mapped_column(default="")
+    # Shown where contributions came from elsewhere ("raddialog.bonn.de, CC BY 4.0").
+    attribution: Mapped[Line] = mapped_column(default="")
+    position: Mapped[int] = mapped_column(default=0)
+    catalogue_is_public: Mapped[bool] = mapped_column(default=False)
+    # Counters of what is visible; changed in the same transaction, recountable.
+    proposal_count: Mapped[int] = mapped_column(default=0)
+    comment_count: Mapped[int] = mapped_column(default=0)
+    support_count: Mapped[int] = mapped_column(default=0)
+    participant_count: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[Created]
+    published_at: Mapped[datetime | None]
+
+    municipality: Mapped[Municipality] = relationship()
+    picture: Mapped[Upload | None] = relationship()
+    phases: Mapped[list[Phase]] = relationship(
+        back_populates="process", order_by="(Phase.position, Phase.id)", cascade="all, delete-orphan"
+    )
+    themes: Mapped[list[Theme]] = relationship(
+        back_populates="process", order_by="(Theme.position, Theme.id)", cascade="all, delete-orphan"
+    )
+    documents: Mapped[list[ProcessDocument]] = relationship(
+        back_populates="process", order_by="ProcessDocument.position", cascade="all, delete-orphan"
+    )
+
+    @property
+    def scope(self) -> Scope:
+        """What roles must cover to act here."""
+        return Scope(self.municipality.scope.municipality_ids, self)
+
+    @property
+    def is_visible(self) -> bool:
+        """Whether residents can open it."""
+        return self.state is not ProcessState.DRAFT
+
+    def open_phases(self, now: datetime) -> list[Phase]:
+        """The phases that are open at this instant; an archived process has none."""
+        if self.state is not ProcessState.PUBLISHED:
+            return []
+        return [phase for phase in self.phases if phase.is_open(now)]
+
+    def phase_opening(self, action: Action, now: datetime) -> Phase | None:
+        """The first open phase that opens an action."""
+        return next((phase for phase in self.open_phases(now) if phase.opens(action)), None)
+
+
+class Phase(Base):
+    """A time window of a process with a format. Without dates it is always on."""
+
+    __tablename__ = "phase"
+    __table_args__ = (
+        CheckConstraint("starts_at IS NULL OR ends_at IS NULL OR starts_at < ends_at", name="starts_before_it_ends"),
+    )
+
+    id: Mapped[Key]
+    process_id: Mapped[int] = mapped_column(ForeignKey("process.id", ondelete="CASCADE"), index=True)
+    position: Mapped[int] = mapped_column(default=0)
+    format_key: Mapped[str] = mapped_column(String(40))
+    title: Mapped[Line]
+    body: Mapped[str] = mapped_column(Text, default="")
+    starts_at: Mapped[datetime | None]
+    # The first instant at which it is over: "until 30 June" is stored as 1 July, 00:00 in Berlin.
+    ends_at: Mapped[datetime | None]
+    stored_settings: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+
+    process: Mapped[Process] = relationship(back_populates="phases")
+
+    @property
+    def format(self) -> Format:
+        """What it asks and opens."""
+        return FORMATS[self.format_key]
+
+    @property
+    def settings(self) -> PhaseSettings:
+        """Its typed settings."""
+        return read_settings(self.format_key, self.stored_settings)
+
+    @property
+    def is_always_on(self) -> bool:
+        """Whether it has neither start nor end."""
+        return self.starts_at is None and self.ends_at is None
+
+    def state(self, now: datetime) -> PhaseState:
+        """Where it stands; the end instant itself is already over."""
+        if self.starts_at is not None and now < self.starts_at:
+            return PhaseState.UPCOMING
+        if self.ends_at is not None and now >= self.ends_at:
+            return PhaseState.CLOSED
+        return PhaseState.OPEN
+
+    def is_open(self, now: datetime) -> bool:
+        """Whether it is open at this instant."""
+        return self.state(now) is PhaseState.OPEN
+
+    def opens(self, action: Action) -> bool:
+        """Whether an action is possible while it is open."""
+        return action in self.format.opened_actions(self.settings)
+
+
+class Theme(Base):
+    """A heading of a process and of its catalogue."""
+
+    __tablename__ = "theme"
+    __table_args__ = (UniqueConstraint("process_id", "slug"),)
+
+    id: Mapped[Key]
+    process_id: Mapped[int] = mapped_column(ForeignKey("process.id", ondelete="CASCADE"))
+    slug: Mapped[str] = mapped_column(String(80))
+    name: Mapped[Line]
+    description: Mapped[str] = mapped_column(String(500), default="")
+    # One of the tones that style.css knows: 1 to 6.
+    tone: Mapped[int] = mapped_column(default=1)
+    position: Mapped[int] = mapped_column(default=0)
+    proposal_count: Mapped[int] = mapped_column(default=0)
+
+    process: Mapped[Process] = relationship(back_populates="themes")
+
+
+class ProcessDocument(Base):
+    """A document to read or download."""
+
+    __tablename__ = "process_document"
+
+    id: Mapped[Key]
+    process_id: Mapped[int] = mapped_column(ForeignKey("process.id", ondelete="CASCADE"), index=True)
+    upload_id: Mapped[int] = mapped_column(ForeignKey("upload.id"))
+    title: Mapped[Line]
+    position: Mapped[int] = mapped_column(default=0)
+
+    process: Mapped[Process] = relationship(back_populates="documents")
+    upload: Mapped[Upload] = relationship()

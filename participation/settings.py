@@ -1,0 +1,179 @@
+"""Every setting, read once from the environment, so that nothing else needs to look there."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ENVIRONMENTS = ("production", "demo", "development", "test")
+MINIMUM_SECRET_LENGTH = 32
+
+
+class SettingsError(Exception):
+    """A setting is missing or insecure; the text (German) names it and the cure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of one installation. Sizes in bytes, times in seconds unless the name says otherwise."""
+
+    environment: str = "development"
+    host: str = "127.0.0.1"
+    port: int = 8000
+    data_dir: Path = Path("data")
+    database_url: str = ""
+    redis_url: str = ""
+    secret_key: str = field(default="", repr=False)
+    base_url: str = ""
+    trusted_hosts: tuple[str, ...] = ()
+    smtp_url: str = field(default="", repr=False)
+    mail_from: str = "beteiligung@localhost"
+    metrics_token: str = field(default="", repr=False)
+    proxy_count: int = 0
+    web_workers: int = 2
+    web_threads: int = 4
+    basemap: str = "none"
+    basemap_url: str = ""
+    basemap_attribution: str = ""
+    rate_limits: bool = True
+    page_cache: bool = True
+    max_upload_bytes: int = 10 * 1024 * 1024
+    max_request_bytes: int = 32 * 1024 * 1024
+
+    @property
+    def is_production(self) -> bool:
+        """Whether residents' real data is at stake, so that insecure settings must stop the start."""
+        return self.environment == "production"
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether sign-ins of the demo town may be shown."""
+        return self.environment == "demo"
+
+    @property
+    def cookies_are_secure(self) -> bool:
+        """Secure cookies need https; a demo on http://localhost could not sign in with them."""
+        return self.base_url.startswith("https://")
+
+    @property
+    def upload_dir(self) -> Path:
+        """Where pictures and documents lie, each under a name of our own."""
+        return self.data_dir / "uploads"
+
+    @property
+    def mail_dir(self) -> Path:
+        """Where mails land as long as no mail server is set."""
+        return self.data_dir / "mails"
+
+    @staticmethod
+    def from_environ(environ: Mapping[str, str] | None = None) -> Settings:
+        """Read the environment.
+
+        Raises SettingsError when a value can't be read, or when production would start insecurely.
+        """
+        env = os.environ if environ is None else environ
+        environment = env.get("BETEILIGUNG_ENV", "development")
+        if environment not in ENVIRONMENTS:
+            message = f"BETEILIGUNG_ENV={environment} gibt es nicht. Möglich sind: {', '.join(ENVIRONMENTS)}."
+            raise SettingsError(message)
+        data_dir = Path(env.get("DATA_DIR") or "data").expanduser().absolute()
+        port = _whole_number(env, "PORT", 8000)
+        host = env.get("HOST") or "127.0.0.1"
+        shown_host = "localhost" if host in {"0.0.0.0", "127.0.0.1", "::", "::1"} else host  # noqa: S104 - compared
+        base_url = (env.get("BASE_URL") or f"http://{shown_host}:{port}").rstrip("/")
+        base_host = urlsplit(base_url).hostname or "localhost"
+        trusted = [name.strip() for name in env.get("TRUSTED_HOSTS", "").split(",") if name.strip()]
+        settings = Settings(
+            environment=environment,
+            host=host,
+            port=port,
+            data_dir=data_dir,
+            database_url=_database_url(env.get("DATABASE_URL", ""), data_dir),
+            redis_url=env.get("REDIS_URL", ""),
+            secret_key=env.get("SECRET_KEY") or _kept_secret(data_dir, environment),
+            base_url=base_url,
+            trusted_hosts=tuple(dict.fromkeys([*trusted, base_host])),
+            smtp_url=env.get("SMTP_URL", ""),
+            mail_from=env.get("MAIL_FROM") or f"beteiligung@{base_host}",
+            metrics_token=env.get("METRICS_TOKEN", ""),
+            proxy_count=_whole_number(env, "PROXY_COUNT", 0),
+            web_workers=_whole_number(env, "WEB_WORKERS", 2),
+            web_threads=_whole_number(env, "WEB_THREADS", 4),
+            basemap=env.get("BASEMAP") or "none",
+            basemap_url=env.get("BASEMAP_URL", ""),
+            basemap_attribution=env.get("BASEMAP_ATTRIBUTION", ""),
+            rate_limits=env.get("RATE_LIMITS", "on") != "off",
+            page_cache=env.get("PAGE_CACHE", "on") != "off",
+        )
+        if settings.is_production:
+            problems = insecure_settings(settings, env)
+            if problems:
+                message = "Der Betrieb startet nicht, weil eine Einstellung unsicher ist:\n- " + "\n- ".join(problems)
+                raise SettingsError(message)
+        return settings
+
+
+def insecure_settings(settings: Settings, env: Mapping[str, str]) -> list[str]:
+    """Name each setting that must not go into production, in German, with its cure."""
+    problems = []
+    if len(env.get("SECRET_KEY", "")) < MINIMUM_SECRET_LENGTH:
+        problems.append(f"SECRET_KEY fehlt oder ist kürzer als {MINIMUM_SECRET_LENGTH} Zeichen.")
+    if not env.get("BASE_URL", "").startswith("https://"):
+        problems.append("BASE_URL fehlt oder beginnt nicht mit https:// (öffentliche Adresse der Plattform).")
+    if not settings.smtp_url:
+        problems.append("SMTP_URL fehlt. Ohne Mailserver kommt keine Bestätigung an.")
+    if not env.get("MAIL_FROM"):
+        problems.append("MAIL_FROM fehlt (Absenderadresse der E-Mails).")
+    if "*" in settings.trusted_hosts:
+        problems.append("TRUSTED_HOSTS darf kein * enthalten. Nennen Sie die Namen einzeln.")
+    if not settings.rate_limits:
+        problems.append("RATE_LIMITS=off ist nur für Messungen gedacht.")
+    return problems
+
+
+def _whole_number(env: Mapping[str, str], name: str, default: int) -> int:
+    raw = env.get(name, "")
+    if not raw:
+        return default
+    if not raw.isdecimal() or int(raw) > 65535:  # noqa: PLR2004 - the largest port
+        message = f"{name}={raw} ist keine Zahl zwischen 0 und 65535."
+        raise SettingsError(message)
+    return int(raw)
+
+
+def _database_url(raw: str, data_dir: Path) -> str:
+    """SQLite in the data directory unless a URL is given; PostgreSQL always through psycopg 3."""
+    if not raw:
+        return f"sqlite:///{data_dir / 'beteiligung.sqlite3'}"
+    for prefix in ("postgres://", "postgresql://"):
+        if raw.startswith(prefix):
+            return "postgresql+psycopg://" + raw.removeprefix(prefix)
+    return raw
+
+
+def _kept_secret(data_dir: Path, environment: str) -> str:
+    """A random key per installation, kept in the data directory, so that no default key exists anywhere."""
+    if environment == "production":
+        return ""
+    path = data_dir / "secret_key"
+    if path.exists():
+        return path.read_text().strip()
+    key = secrets.token_urlsafe(48)
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text().strip()
+    except OSError as error:
+        message = f"Das Datenverzeichnis {data_dir} ist nicht beschreibbar ({error.strerror}). Setzen Sie DATA_DIR."
+        raise SettingsError(message) from error
+    with os.fdopen(descriptor, "w") as file:
+        file.write(key)
+    return key

@@ -1,0 +1,1 @@
+"""Bringing contributions of other platforms in."""

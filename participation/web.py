@@ -1,0 +1,207 @@
+"""The typed edge to Flask: session, actor, municipality, access of routes, translation of domain errors.
+
+Everything that a view needs of the running request is asked here, so that mypy sees its type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+from urllib.parse import urlsplit
+
+from flask import current_app, g, redirect, request, session as cookie, url_for
+from flask_babel import gettext
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+from sqlalchemy.orm import Session
+
+from participation import clock
+from participation.actions import Action
+from participation.db import Database
+from participation.errors import DomainError
+from participation.permissions import ANONYMOUS, Actor, can as actor_can, require as actor_require
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+    from redis import Redis
+    from werkzeug.wrappers import Response
+    from wtforms import Form
+
+    from participation.municipalities.models import Municipality
+    from participation.page_cache import PageCache
+    from participation.settings import Settings
+    from participation.tokens import Keyring
+
+View = TypeVar("View", bound=Callable[..., Any])
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+PUBLIC = "public"
+GUEST_TOKEN = "guest"  # noqa: S105 - the name of a cookie field
+
+limiter = Limiter(key_func=get_remote_address, in_memory_fallback_enabled=True, swallow_errors=True)
+
+
+@dataclass(slots=True)
+class Platform:
+    """What one process of the platform holds: wired once in app.py, read everywhere through `platform()`."""
+
+    settings: Settings
+    database: Database
+    keyring: Keyring
+    redis: Redis
+    load_municipality: Callable[[Session, str], Municipality | None]
+    load_actor: Callable[[], Actor]
+    page_cache: PageCache
+    holes: dict[str, Callable[..., str]] = field(default_factory=dict)
+
+
+def platform() -> Platform:
+    """The platform of the running application."""
+    return cast("Platform", current_app.extensions["platform"])
+
+
+def current_settings() -> Settings:
+    """The settings of the running application."""
+    return platform().settings
+
+
+def current_database() -> Database:
+    """The database of the running application."""
+    return platform().database
+
+
+def current_keyring() -> Keyring:
+    """The keys of the running application."""
+    return platform().keyring
+
+
+def current_session() -> Session:
+    """The request's database session; opened at first use, for writing when the method may change things.
+
+    app.py commits it after a successful unsafe request and rolls it back otherwise.
+    """
+    found: Session | None = g.get("session")
+    if found is None:
+        # Who is signed in is read before, on its own connection: the write lock is then held for the change alone.
+        current_actor()
+        found = g.session = platform().database.new_session(write=request.method not in SAFE_METHODS)
+    return found
+
+
+def current_now() -> datetime:
+    """One instant for the whole request, so that a deadline can't pass in the middle of it."""
+    found: datetime | None = g.get("now")
+    if found is None:
+        found = g.now = clock.now()
+    return found
+
+
+def current_actor() -> Actor:
+    """Who acts in this request; cached pages must ask only inside holes."""
+    found: Actor | None = g.get("actor")
+    if found is None:
+        found = g.actor = platform().load_actor() if request else ANONYMOUS
+    return found
+
+
+def current_municipality() -> Municipality | None:
+    """The municipality that answers to the request's host name; None before one was set up."""
+    if "municipality" not in g:
+        g.municipality = platform().load_municipality(current_session(), request.host.split(":")[0].lower())
+    return cast("Municipality | None", g.municipality)
+
+
+def the_municipality() -> Municipality:
+    """The municipality of this request. Raises NotFound (404) when the installation has none yet."""
+    from participation.errors import NotFound  # noqa: PLC0415 - used on this one path only
+
+    found = current_municipality()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def ensure_guest() -> Actor:
+    """The actor, with a guest's token in the browser's session if nobody is signed in. Sets a cookie."""
+    actor = current_actor()
+    if actor.identity is None:
+        from participation.tokens import new_token  # noqa: PLC0415 - used on this one path only
+
+        cookie[GUEST_TOKEN] = new_token()
+        cookie.permanent = True
+        g.actor = actor = Actor(guest_token=cookie[GUEST_TOKEN])
+    return actor
+
+
+def public(view: View) -> View:
+    """Mark a route that everybody may call. What it shows is decided by `require` on what it loads."""
+    view.access = PUBLIC  # type: ignore[attr-defined]
+    return view
+
+
+def allows(action: Action) -> Callable[[View], View]:
+    """Mark a route by the action it serves, and let nobody in who could not do it for anything at all."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def guarded(*args: Any, **kwargs: Any) -> ResponseReturnValue:  # noqa: ANN401 - any view
+            actor_require(current_actor(), action, None, current_now())
+            return cast("ResponseReturnValue", view(*args, **kwargs))
+
+        guarded.access = action  # type: ignore[attr-defined]
+        return cast("View", guarded)
+
+    return decorate
+
+
+def require(action: Action, target: object) -> None:
+    """Pass, or raise what hinders the current actor (see permissions.require)."""
+    actor_require(current_actor(), action, target, current_now())
+
+
+def can(action: Action | str, target: object = None) -> bool:
+    """Whether the current actor may; templates pass the action's name."""
+    wanted = Action[action] if isinstance(action, str) else action
+    return actor_can(current_actor(), wanted, target, current_now())
+
+
+def translated(error: DomainError) -> str:
+    """A domain error's message in the reader's language."""
+    return str(gettext(error.message, **error.params)) if error.params else str(gettext(error.message))
+
+
+def attach(form: Form, error: DomainError) -> None:
+    """Put a domain error beside the field it belongs to, or above the form."""
+    name = error.field
+    if name and name in form:
+        form[name].errors = [*form[name].errors, translated(error)]
+    else:
+        form.form_errors.append(translated(error))
+
+
+def safe_next(default: str) -> str:
+    """The address to go on to after signing in: a path of ours, or the default (no //host, no scheme)."""
+    target = request.args.get("next") or request.form.get("next") or ""
+    parts = urlsplit(target)
+    if (
+        not target.startswith("/")
+        or target.startswith(("//", "/\\"))
+        or "\\" in target
+        or parts.scheme
+        or parts.netloc
+        or any(ord(char) < 32 for char in target)  # noqa: PLR2004 - control characters
+    ):
+        return default
+    return target
+
+
+def go(endpoint: str, **values: Any) -> Response:  # noqa: ANN401 - as url_for
+    """Redirect after a change, so that reloading does not send it again."""
+    return redirect(url_for(endpoint, **values), code=303)
+
+
+def do_not_cache() -> None:
+    """This page is not for everybody; keep it out of the page cache."""
+    g.do_not_cache = True

