@@ -27,6 +27,7 @@ from participation.commands import cli
 from participation.compression import compress
 from participation.contributions.comments import views as comments_views
 from participation.contributions.proposals import views as proposals_views
+from participation.contributions.submissions import views as submissions_views
 from participation.contributions.votes import views as votes_views
 from participation.db import Database
 from participation.municipalities import views as municipalities_views
@@ -45,7 +46,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent
 SESSION_DAYS = 30
 VIEWS = (
-    telemetry, municipalities_views, accounts_views, processes_views, proposals_views, comments_views, votes_views,
+    telemetry, municipalities_views, accounts_views, processes_views, submissions_views, proposals_views,
+    comments_views, votes_views,
     catalogue_views, administration_views, moderation_views,
 )
 
@@ -142,7 +144,7 @@ def _finish(response: Response, settings: Settings) -> Response:
     response = finish_page(response)
     response = telemetry.observe(response)
     response = add_headers(response, settings)
-    if request.endpoint == "static" and "v" in request.args:
+    if request.endpoint == "static" and ("v" in request.args or "/vendor/" in request.path):
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
         response.vary.discard("Cookie")
     return compress(response)
@@ -165,7 +167,8 @@ def _prepare_templates(app: Flask) -> None:
         datetime=lambda value, style="short": format_datetime(clock.to_berlin(value), f"d. MMMM y, HH:mm 'Uhr'"
                                                               if style == "short" else style, rebase=False),
     )
-    app.jinja_env.globals.update(hole=hole, csp_nonce=csp_nonce, static_url=static_url, can=web.can)
+    app.jinja_env.globals.update(hole=hole, csp_nonce=csp_nonce, static_url=static_url, can=web.can,
+                                 format_date=format_date, format_datetime=format_datetime)
 
     @app.context_processor
     def everywhere() -> dict[str, object]:

@@ -85,6 +85,11 @@ class Municipality(Base):
         return Scope(frozenset({self.id, *([self.parent_id] if self.parent_id else [])}))
 
     @property
+    def has_logo(self) -> bool:
+        """Whether a logo of its own is shown instead of the neutral mark."""
+        return self.logo_upload_id is not None
+
+    @property
     def bounds(self) -> tuple[float, float, float, float] | None:
         """(west, south, east, north) in degrees, EPSG:4326, or None without a boundary."""
         if self.west is None or self.south is None or self.east is None or self.north is None:

@@ -22,8 +22,8 @@ can_use_apt() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; }
 
 apt_install() {
     export DEBIAN_FRONTEND=noninteractive
-    [ -n "${apt_updated:-}" ] || { apt-get update -qq >/dev/null 2>&1; apt_updated=1; }
-    apt-get install -y -qq --no-install-recommends "$@" >/dev/null 2>&1
+    [ -n "${apt_updated:-}" ] || { timeout 120 apt-get update -qq >/dev/null 2>&1; apt_updated=1; }
+    timeout 600 apt-get install -y -qq --no-install-recommends "$@" >/dev/null 2>&1
 }
 
 if ! find_chromium; then

@@ -35,12 +35,13 @@ def support(session: Session, keyring: Keyring, actor: Actor, contribution: Cont
         pseudonym=actor.display_name, now=now, contact=f"account:{actor.account_id}", is_staff=actor.is_staff,
     )
     insert = sqlite.insert if is_sqlite(session) else postgresql.insert
-    added = session.execute(
+    added = session.scalar(
         insert(Vote)
         .values(contribution_id=contribution.id, participant_id=participant.id, created_at=now)
         .on_conflict_do_nothing(index_elements=["contribution_id", "participant_id"])
+        .returning(Vote.contribution_id)
     )
-    if not added.rowcount:  # type: ignore[attr-defined]
+    if added is None:
         return False
     _count(session, contribution, 1)
     return True

