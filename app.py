@@ -16,8 +16,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from moderation import listening
-from moderation import views as moderation_views
+from moderation import listening, views as moderation_views
 from moderation.commands import demo
 from participation import clock, error_pages, outbox, telemetry, text, web
 from participation.accounts import views as accounts_views
@@ -46,9 +45,17 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent
 SESSION_DAYS = 30
 VIEWS = (
-    telemetry, municipalities_views, accounts_views, processes_views, submissions_views, proposals_views,
-    comments_views, votes_views,
-    catalogue_views, administration_views, moderation_views,
+    telemetry,
+    municipalities_views,
+    accounts_views,
+    processes_views,
+    submissions_views,
+    proposals_views,
+    comments_views,
+    votes_views,
+    catalogue_views,
+    administration_views,
+    moderation_views,
 )
 
 
@@ -102,8 +109,13 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     database = database or Database(settings.database_url)
     page_cache = PageCache(settings, database)
     platform = web.Platform(
-        settings=settings, database=database, keyring=Keyring(settings.secret_key), redis=_redis(settings),
-        load_municipality=municipality_for_host, load_actor=accounts_views.load_actor, page_cache=page_cache,
+        settings=settings,
+        database=database,
+        keyring=Keyring(settings.secret_key),
+        redis=_redis(settings),
+        load_municipality=municipality_for_host,
+        load_actor=accounts_views.load_actor,
+        page_cache=page_cache,
     )
     app.extensions["platform"] = platform
     _prepare_templates(app)
@@ -136,7 +148,9 @@ def _redis(settings: Settings) -> Redis:
     """A client that gives up quickly: an unreachable queue must not make anybody wait."""
     return Redis.from_url(
         settings.redis_url or "redis://127.0.0.1:1/0",
-        socket_connect_timeout=0.5, socket_timeout=2, retry=Retry(NoBackoff(), 0),
+        socket_connect_timeout=0.5,
+        socket_timeout=2,
+        retry=Retry(NoBackoff(), 0),
     )
 
 
@@ -162,13 +176,22 @@ def _prepare_templates(app: Flask) -> None:
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters.update(
-        paragraphs=text.paragraphs, markdown=text.render_markdown, shorten=text.shorten,
+        paragraphs=text.paragraphs,
+        markdown=text.render_markdown,
+        shorten=text.shorten,
         date=lambda value, style="long": format_date(clock.to_berlin(value), style),
-        datetime=lambda value, style="short": format_datetime(clock.to_berlin(value), f"d. MMMM y, HH:mm 'Uhr'"
-                                                              if style == "short" else style, rebase=False),
+        datetime=lambda value, style="short": format_datetime(
+            clock.to_berlin(value), "d. MMMM y, HH:mm 'Uhr'" if style == "short" else style, rebase=False
+        ),
     )
-    app.jinja_env.globals.update(hole=hole, csp_nonce=csp_nonce, static_url=static_url, can=web.can,
-                                 format_date=format_date, format_datetime=format_datetime)
+    app.jinja_env.globals.update(
+        hole=hole,
+        csp_nonce=csp_nonce,
+        static_url=static_url,
+        can=web.can,
+        format_date=format_date,
+        format_datetime=format_datetime,
+    )
 
     @app.context_processor
     def everywhere() -> dict[str, object]:
@@ -183,5 +206,3 @@ def main() -> None:
     """The command line `beteiligung`."""
     cli.add_command(demo)
     cli(obj=create_app)
-
-

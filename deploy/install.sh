@@ -136,6 +136,10 @@ if sys.argv[1:2] == ["serve"]:
     # It lives as long as the platform: loaded without the application it takes a quarter of the memory.
     del sys.argv[1]
     runpy.run_path(str(root / "participation" / "commands" / "serve.py"), run_name="__main__")
+elif sys.argv[1:] == ["cron"]:
+    from participation.schedule import main
+
+    sys.exit(main())
 else:
     from app import main
 

@@ -25,8 +25,11 @@ def load_all_models() -> None:
 def run(connection: Connection) -> None:
     """Migrate on a given connection."""
     context.configure(
-        connection=connection, target_metadata=Base.metadata, render_as_batch=connection.dialect.name == "sqlite",
-        transaction_per_migration=True, compare_type=True,
+        connection=connection,
+        target_metadata=Base.metadata,
+        render_as_batch=connection.dialect.name == "sqlite",
+        transaction_per_migration=True,
+        compare_type=True,
         include_name=lambda name, kind, _parents: not (kind == "table" and str(name).startswith("proposal_search")),
     )
     with context.begin_transaction():

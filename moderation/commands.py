@@ -6,9 +6,10 @@ import shutil
 from typing import TYPE_CHECKING
 
 import click
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from participation import clock, outbox
+from participation.db import Base, Database
 from participation.demo.builder import DEMO_PASSWORD, build_town, sign_ins, town_exists
 from participation.web import current_database, current_keyring, current_settings
 
@@ -29,7 +30,11 @@ JOBS_OF_THE_DEMO = ("check_case",)
 @click.pass_obj
 def demo(
     create_app: Callable[[], Flask],
-    *, if_empty: bool, fresh: bool, quiet: bool, show_sign_ins: bool,
+    *,
+    if_empty: bool,
+    fresh: bool,
+    quiet: bool,
+    show_sign_ins: bool,
 ) -> None:
     """Build the town, and let the checks run over what awaits moderation."""
     if show_sign_ins:
@@ -56,9 +61,7 @@ def demo(
         with database.unit_of_work() as session:
             build_town(session, current_keyring(), settings, clock.now())
         with database.reading() as session:
-            rows = list(session.scalars(
-                select(outbox.OutboxRow.id).where(outbox.OutboxRow.job.in_(JOBS_OF_THE_DEMO))
-            ))
+            rows = list(session.scalars(select(outbox.OutboxRow.id).where(outbox.OutboxRow.job.in_(JOBS_OF_THE_DEMO))))
         for row in rows:
             outbox.work_row(database, row)
     if not quiet:
@@ -72,12 +75,8 @@ def _show_sign_ins() -> None:
     click.echo(f"  Kennwort für alle: {DEMO_PASSWORD}")
 
 
-def _empty(database: outbox.Database) -> None:
+def _empty(database: Database) -> None:
     """Delete all rows, children first."""
-    from sqlalchemy import text  # noqa: PLC0415
-
-    from participation.db import Base  # noqa: PLC0415
-
     with database.unit_of_work() as session:
         if database.is_sqlite:
             session.execute(text("PRAGMA defer_foreign_keys=ON"))

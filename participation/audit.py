@@ -41,7 +41,5 @@ def record(
 ) -> None:
     """Write one line in the running transaction. `details` may hold ids, states and numbers only."""
     session.add(
-        AuditEntry(
-            at=at, actor=actor, action=action, subject_type=subject_type, subject_id=subject_id, details=details
-        )
+        AuditEntry(at=at, actor=actor, action=action, subject_type=subject_type, subject_id=subject_id, details=details)
     )

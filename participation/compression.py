@@ -15,8 +15,17 @@ if TYPE_CHECKING:
 SMALLEST = 800
 PAGE_LEVEL = 4
 _COMPRESSIBLE = frozenset(
-    {"text/html", "text/css", "text/javascript", "application/javascript", "application/json",
-     "application/geo+json", "image/svg+xml", "text/plain", "application/atom+xml"}
+    {
+        "text/html",
+        "text/css",
+        "text/javascript",
+        "application/javascript",
+        "application/json",
+        "application/geo+json",
+        "image/svg+xml",
+        "text/plain",
+        "application/atom+xml",
+    }
 )
 _static: dict[tuple[str, str], bytes] = {}
 
@@ -52,7 +61,7 @@ def compress(response: Response) -> Response:
 
 
 def _with_random_length(data: bytes) -> bytes:
-    """gzip with a file name of random length in its header, which readers ignore."""
+    """Gzip with a file name of random length in its header, which readers ignore."""
     buffer = io.BytesIO()
     name = "x" * secrets.randbelow(96)
     with gzip.GzipFile(filename=name, mode="wb", compresslevel=PAGE_LEVEL, fileobj=buffer, mtime=0) as file:

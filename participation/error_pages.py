@@ -24,18 +24,38 @@ NEVER_KEPT = ("password", "csrf_token", "code", "token", "submission_key")
 def _texts(status: int) -> tuple[str, str]:
     """Title and cure of a status. Residents read this: no jargon, no number without a word."""
     known = {
-        400: (_("Das hat nicht geklappt"), _("Bitte gehen Sie zurück, laden Sie die Seite neu und senden Sie noch einmal.")),
+        400: (
+            _("Das hat nicht geklappt"),
+            _("Bitte gehen Sie zurück, laden Sie die Seite neu und senden Sie noch einmal."),
+        ),
         401: (_("Bitte anmelden"), _("Melden Sie sich an und versuchen Sie es noch einmal.")),
-        403: (_("Kein Zugang"), _("Für diese Seite fehlt Ihnen die Berechtigung. Fragen Sie die Verwaltung, wenn Sie sie brauchen.")),
-        404: (_("Seite nicht gefunden"), _("Vielleicht ist die Adresse falsch geschrieben, oder der Inhalt ist nicht mehr da. Auf der Startseite finden Sie alle Verfahren.")),
-        405: (_("Das hat nicht geklappt"), _("Diese Adresse können Sie so nicht aufrufen. Bitte beginnen Sie auf der Startseite.")),
+        403: (
+            _("Kein Zugang"),
+            _("Für diese Seite fehlt Ihnen die Berechtigung. Fragen Sie die Verwaltung, wenn Sie sie brauchen."),
+        ),
+        404: (
+            _("Seite nicht gefunden"),
+            _(
+                "Vielleicht ist die Adresse falsch geschrieben, oder der Inhalt ist nicht mehr da. Auf der Startseite finden Sie alle Verfahren."
+            ),
+        ),
+        405: (
+            _("Das hat nicht geklappt"),
+            _("Diese Adresse können Sie so nicht aufrufen. Bitte beginnen Sie auf der Startseite."),
+        ),
         409: (_("Das ist nicht mehr möglich"), _("Der Stand hat sich geändert. Bitte laden Sie die Seite neu.")),
         410: (_("Dieser Link gilt nicht mehr"), _("Bitte fordern Sie einen neuen Link an.")),
         413: (_("Die Datei ist zu groß"), _("Bitte wählen Sie eine kleinere Datei und senden Sie noch einmal.")),
         422: (_("Bitte prüfen Sie Ihre Eingabe"), _("Eine Angabe konnte nicht übernommen werden.")),
         429: (_("Zu viele Versuche"), _("Bitte warten Sie einige Minuten und versuchen Sie es dann noch einmal.")),
-        500: (_("Bei uns ist ein Fehler passiert"), _("Das liegt nicht an Ihnen. Bitte versuchen Sie es in einigen Minuten noch einmal.")),
-        503: (_("Gerade nicht erreichbar"), _("Die Plattform ist in wenigen Augenblicken wieder da. Bitte versuchen Sie es gleich noch einmal.")),
+        500: (
+            _("Bei uns ist ein Fehler passiert"),
+            _("Das liegt nicht an Ihnen. Bitte versuchen Sie es in einigen Minuten noch einmal."),
+        ),
+        503: (
+            _("Gerade nicht erreichbar"),
+            _("Die Plattform ist in wenigen Augenblicken wieder da. Bitte versuchen Sie es gleich noch einmal."),
+        ),
     }
     return known.get(status, known[400 if status < 500 else 500])  # noqa: PLR2004
 
@@ -49,7 +69,8 @@ def kept_input() -> list[tuple[str, str]]:
     except HTTPException:
         return []
     return [
-        (name, value) for name, value in fields
+        (name, value)
+        for name, value in fields
         if value.strip() and not any(part in name for part in NEVER_KEPT) and len(value) > 2  # noqa: PLR2004
     ]
 
@@ -60,13 +81,19 @@ def error_page(status: int, message: str = "") -> ResponseReturnValue:
     title, cure = _texts(status)
     try:
         body = render_template(
-            "errors/error.html", status=status, title=title, message=message, cure=cure, kept=kept_input(),
+            "errors/error.html",
+            status=status,
+            title=title,
+            message=message,
+            cure=cure,
+            kept=kept_input(),
             sign_in_url=url_for("accounts.sign_in", next=request.full_path) if status == 401 else None,  # noqa: PLR2004
         )
     except Exception:  # the page needs the database for its header; without it the plain one is shown
         log.exception("error_page_failed")
-        body = render_template("errors/plain.html", status=status, title=title, message=message, cure=cure,
-                               kept=kept_input())
+        body = render_template(
+            "errors/plain.html", status=status, title=title, message=message, cure=cure, kept=kept_input()
+        )
     response = make_response(body, status)
     if status in {429, 503}:
         response.headers["Retry-After"] = "30"

@@ -33,9 +33,9 @@ class NotAllowed(DomainError):
 
     status = 403
 
-    def __init__(self, message: str = N_("Dafür fehlt Ihnen die Berechtigung."), **params: object) -> None:
+    def __init__(self, message: str = N_("Dafür fehlt Ihnen die Berechtigung.")) -> None:
         """Default to the plain sentence."""
-        super().__init__(message, **params)
+        super().__init__(message)
 
 
 class SignInNeeded(NotAllowed):
@@ -43,19 +43,17 @@ class SignInNeeded(NotAllowed):
 
     status = 401
 
-    def __init__(self, message: str = N_("Bitte melden Sie sich zuerst an."), **params: object) -> None:
+    def __init__(self, message: str = N_("Bitte melden Sie sich zuerst an.")) -> None:
         """Default to the plain sentence."""
-        super().__init__(message, **params)
+        super().__init__(message)
 
 
 class SecondFactorNeeded(NotAllowed):
     """Staff pages need the second factor first."""
 
-    def __init__(
-        self, message: str = N_("Bitte bestätigen Sie zuerst Ihren zweiten Faktor."), **params: object
-    ) -> None:
+    def __init__(self, message: str = N_("Bitte bestätigen Sie zuerst Ihren zweiten Faktor.")) -> None:
         """Default to the plain sentence."""
-        super().__init__(message, **params)
+        super().__init__(message)
 
 
 class NotFound(DomainError):
@@ -63,9 +61,9 @@ class NotFound(DomainError):
 
     status = 404
 
-    def __init__(self, message: str = N_("Diese Seite gibt es nicht."), **params: object) -> None:
+    def __init__(self, message: str = N_("Diese Seite gibt es nicht.")) -> None:
         """Default to the plain sentence."""
-        super().__init__(message, **params)
+        super().__init__(message)
 
 
 class Conflict(DomainError):

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from participation import clock
 from participation.db import Base, Created, Database, Key, is_sqlite
+from participation.schedule import QUEUE_NAME
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -32,7 +33,6 @@ RETRY_DELAYS = (timedelta(seconds=10), timedelta(seconds=60))
 # A row unsent or unfinished for this long is sent again by the sweep.
 RESEND_AFTER = timedelta(seconds=60)
 SWEEP_BATCH = 500
-QUEUE_NAME = "beteiligung"
 
 Handler = Callable[["JobContext"], None]
 _handlers: dict[str, Handler] = {}
@@ -42,9 +42,7 @@ class OutboxRow(Base):
     """One job: its name, the ids it needs, and how far it got."""
 
     __tablename__ = "outbox"
-    __table_args__ = (
-        Index("ix_outbox_open", "done_at", "failed_at", "not_before_at"),
-    )
+    __table_args__ = (Index("ix_outbox_open", "done_at", "failed_at", "not_before_at"),)
 
     id: Mapped[Key]
     key: Mapped[str] = mapped_column(String(120), unique=True)
@@ -96,8 +94,14 @@ def job(name: str) -> Callable[[Handler], Handler]:
 def enqueue(session: Session, name: str, key: str, *, not_before: datetime | None = None, **args: object) -> None:
     """Write the row in the running transaction. The same key is written once, however often it is asked for."""
     now = clock.now()
-    values = {"key": key, "job": name, "args": args, "created_at": now, "not_before_at": not_before or now,
-              "attempts": 0}
+    values = {
+        "key": key,
+        "job": name,
+        "args": args,
+        "created_at": now,
+        "not_before_at": not_before or now,
+        "attempts": 0,
+    }
     insert = sqlite.insert if is_sqlite(session) else postgresql.insert
     statement = insert(OutboxRow).values(**values).on_conflict_do_nothing(index_elements=["key"])
     row_id = session.scalar(statement.returning(OutboxRow.id))
@@ -123,8 +127,14 @@ def send(database: Database, redis: Redis, row_ids: list[int]) -> int:
     try:
         queue = Queue(QUEUE_NAME, connection=redis)
         for row_id in row_ids:
-            queue.enqueue("participation.outbox.work", row_id, job_id=f"outbox-{row_id}", result_ttl=0,
-                          failure_ttl=86_400, job_timeout=int(LEASE.total_seconds()) - 10)
+            queue.enqueue(
+                "participation.outbox.work",
+                row_id,
+                job_id=f"outbox-{row_id}",
+                result_ttl=0,
+                failure_ttl=86_400,
+                job_timeout=int(LEASE.total_seconds()) - 10,
+            )
     except (RedisError, OSError) as error:
         log.warning("queue_unreachable", extra={"error": type(error).__name__, "rows": len(row_ids)})
         return 0

@@ -84,8 +84,10 @@ class PageCache:
         if self.application is None:  # pragma: no cover - app.py always sets it
             message = "no application behind the page cache"
             raise RuntimeError(message)
-        if environ["REQUEST_METHOD"] == "GET" and self.enabled and self.cookie_name not in environ.get(
-            "HTTP_COOKIE", ""
+        if (
+            environ["REQUEST_METHOD"] == "GET"
+            and self.enabled
+            and self.cookie_name not in environ.get("HTTP_COOKIE", "")
         ):
             page = self.find(environ_key(environ))
             if page is not None and page.complete and page.version == self._current_version(page.municipality_id):
@@ -213,8 +215,11 @@ def cached(view: View) -> View:
             if g.get("do_not_cache") or response.status_code != 200 or response.is_streamed:  # noqa: PLR2004
                 return response
             page = Page(
-                municipality_id=municipality.id, version=version, made_at=time.monotonic(),
-                body=response.get_data(as_text=True), holes=list(g.get("holes", [])),
+                municipality_id=municipality.id,
+                version=version,
+                made_at=time.monotonic(),
+                body=response.get_data(as_text=True),
+                holes=list(g.get("holes", [])),
                 content_type=response.headers["Content-Type"],
             )
             cache.store(key, page)

@@ -271,7 +271,11 @@ def require(actor: Actor, action: Action, target: object, now: datetime) -> None
 def _would_do(actor: Actor, action: Action, target: object, now: datetime) -> bool:
     """Whether only the second factor is missing."""
     done = Actor(
-        account_id=actor.account_id, display_name=actor.display_name, email=actor.email,
-        email_is_confirmed=actor.email_is_confirmed, grants=actor.grants, second_factor_done=True,
+        account_id=actor.account_id,
+        display_name=actor.display_name,
+        email=actor.email,
+        email_is_confirmed=actor.email_is_confirmed,
+        grants=actor.grants,
+        second_factor_done=True,
     )
     return can(done, action, target, now)

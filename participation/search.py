@@ -47,8 +47,12 @@ def index_proposal(session: Session, proposal_id: int, process_id: int, title: s
     if is_sqlite(session):
         session.execute(
             text("INSERT INTO proposal_search (rowid, scope, title, body) VALUES (:id, :scope, :title, :body)"),
-            {"id": proposal_id, "scope": f"p{process_id}x", "title": " ".join(stems(title)),
-             "body": " ".join(stems(body))},
+            {
+                "id": proposal_id,
+                "scope": f"p{process_id}x",
+                "title": " ".join(stems(title)),
+                "body": " ".join(stems(body)),
+            },
         )
         return
     session.execute(

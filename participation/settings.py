@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -163,17 +165,18 @@ def _kept_secret(data_dir: Path, environment: str) -> str:
     if environment == "production":
         return ""
     path = data_dir / "secret_key"
-    if path.exists():
-        return path.read_text().strip()
-    key = secrets.token_urlsafe(48)
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
+        if not path.exists() or not path.read_text().strip():
+            # Complete or not at all: a full disk must not leave an empty key, a second process no other one.
+            with tempfile.NamedTemporaryFile("w", dir=data_dir, prefix=".secret-", delete=False) as file:
+                file.write(secrets.token_urlsafe(48))
+            if path.exists() and not path.read_text().strip():
+                path.unlink()
+            with contextlib.suppress(FileExistsError):
+                os.link(file.name, path)
+            Path(file.name).unlink()
         return path.read_text().strip()
     except OSError as error:
         message = f"Das Datenverzeichnis {data_dir} ist nicht beschreibbar ({error.strerror}). Setzen Sie DATA_DIR."
         raise SettingsError(message) from error
-    with os.fdopen(descriptor, "w") as file:
-        file.write(key)
-    return key

@@ -29,10 +29,12 @@ if TYPE_CHECKING:
 
 SLOW_SECONDS = 1.0
 registry = CollectorRegistry()
-requests_total = Counter("http_requests_total", "Answers by endpoint and status class", ["endpoint", "status"],
-                         registry=registry)
-request_seconds = Histogram("http_request_seconds", "Time per answer", ["endpoint"], registry=registry,
-                            buckets=(0.005, 0.02, 0.1, 0.3, 1, 3))
+requests_total = Counter(
+    "http_requests_total", "Answers by endpoint and status class", ["endpoint", "status"], registry=registry
+)
+request_seconds = Histogram(
+    "http_request_seconds", "Time per answer", ["endpoint"], registry=registry, buckets=(0.005, 0.02, 0.1, 0.3, 1, 3)
+)
 blueprint = Blueprint("telemetry", __name__)
 _log = structlog.get_logger("request")
 _KNOWN_EXTRAS = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime"}
@@ -55,8 +57,10 @@ def configure_logging() -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                        structlog.processors.JSONRenderer(ensure_ascii=True)],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(ensure_ascii=True),
+            ],
         )
     )
     root = logging.getLogger()
@@ -99,8 +103,13 @@ def observe(response: AnyResponse) -> AnyResponse:
     requests_total.labels(endpoint, f"{response.status_code // 100}xx").inc()
     request_seconds.labels(endpoint).observe(seconds)
     if request.method not in SAFE_METHODS or response.status_code >= 500 or seconds > SLOW_SECONDS:  # noqa: PLR2004
-        _log.info("request", method=request.method if request.method.isalpha() else "other", endpoint=endpoint,
-                  status=response.status_code, milliseconds=round(seconds * 1000, 1))
+        _log.info(
+            "request",
+            method=request.method if request.method.isalpha() else "other",
+            endpoint=endpoint,
+            status=response.status_code,
+            milliseconds=round(seconds * 1000, 1),
+        )
     return response
 
 
@@ -143,10 +152,24 @@ def metrics() -> ResponseReturnValue:
     if not local and not (token and hmac.compare_digest(given.encode(), token.encode())):
         raise NotFound
     with platform().database.reading() as session:
-        waiting = session.scalar(select(func.count()).select_from(outbox.OutboxRow).where(
-            outbox.OutboxRow.done_at.is_(None), outbox.OutboxRow.failed_at.is_(None))) or 0
-        parked = session.scalar(select(func.count()).select_from(outbox.OutboxRow).where(
-            outbox.OutboxRow.failed_at.is_not(None), outbox.OutboxRow.done_at.is_(None))) or 0
+        waiting = (
+            session.scalar(
+                select(func.count())
+                .select_from(outbox.OutboxRow)
+                .where(outbox.OutboxRow.done_at.is_(None), outbox.OutboxRow.failed_at.is_(None))
+            )
+            or 0
+        )
+        parked = (
+            session.scalar(
+                select(func.count())
+                .select_from(outbox.OutboxRow)
+                .where(outbox.OutboxRow.failed_at.is_not(None), outbox.OutboxRow.done_at.is_(None))
+            )
+            or 0
+        )
     lines = generate_latest(registry).decode()
-    lines += f"# TYPE outbox_waiting gauge\noutbox_waiting {waiting}\n# TYPE outbox_parked gauge\noutbox_parked {parked}\n"
+    lines += (
+        f"# TYPE outbox_waiting gauge\noutbox_waiting {waiting}\n# TYPE outbox_parked gauge\noutbox_parked {parked}\n"
+    )
     return Response(lines, mimetype="text/plain; version=0.0.4")

@@ -21,8 +21,29 @@ if TYPE_CHECKING:
 
 MAX_MARKDOWN_LENGTH = 50_000
 ALLOWED_TAGS = frozenset(
-    {"p", "br", "strong", "em", "a", "ul", "ol", "li", "blockquote", "h2", "h3", "h4", "hr", "code", "pre",
-     "table", "thead", "tbody", "tr", "th", "td"}
+    {
+        "p",
+        "br",
+        "strong",
+        "em",
+        "a",
+        "ul",
+        "ol",
+        "li",
+        "blockquote",
+        "h2",
+        "h3",
+        "h4",
+        "hr",
+        "code",
+        "pre",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+    }
 )
 ALLOWED_SCHEMES = frozenset({"http", "https", "mailto", "tel"})
 
@@ -102,7 +123,7 @@ _CLEANER = bleach.Cleaner(tags=ALLOWED_TAGS, attributes=_allow_attribute, protoc
 
 def clean_html(html: str) -> str:
     """The last gate for any HTML that did not come from a template of ours."""
-    return _CLEANER.clean(html)
+    return str(_CLEANER.clean(html))
 
 
 @lru_cache(maxsize=512)
@@ -125,7 +146,8 @@ def fill(template: str, values: Mapping[str, str]) -> str:
 
 def make_slug(title: str, fallback: str = "verfahren") -> str:
     """A readable address part: umlauts spelt out, words joined by dashes, at most 60 characters."""
-    spelt = title.lower().translate(str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"}))
+    umlauts: dict[str, str | int | None] = {"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"}
+    spelt = title.lower().translate(str.maketrans(umlauts))
     ascii_only = unicodedata.normalize("NFKD", spelt).encode("ascii", "ignore").decode()
     slug = re.sub(r"[^a-z0-9]+", "-", ascii_only).strip("-")[:60].strip("-")
     return slug or fallback

@@ -8,7 +8,6 @@ import os
 import secrets
 import threading
 import zipfile
-from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -72,7 +71,8 @@ def store_picture(session: Session, folder: Path, municipality_id: int, stream: 
     if len(data) > limit:
         raise InvalidInput(
             N_("Das Bild ist größer als %(megabytes)s MB. Bitte wählen Sie ein kleineres Bild."),
-            field="picture", megabytes=limit // (1024 * 1024),
+            field="picture",
+            megabytes=limit // (1024 * 1024),
         )
     with _decoding:
         sizes, width, height = _reencode(data)
@@ -80,8 +80,13 @@ def store_picture(session: Session, folder: Path, municipality_id: int, stream: 
     for size, content in sizes.items():
         _write(picture_path(folder, name, size), content)
     upload = Upload(
-        municipality_id=municipality_id, name=name, media_type="image/webp",
-        sha256=hashlib.sha256(sizes["large"]).hexdigest(), byte_size=len(sizes["large"]), width=width, height=height,
+        municipality_id=municipality_id,
+        name=name,
+        media_type="image/webp",
+        sha256=hashlib.sha256(sizes["large"]).hexdigest(),
+        byte_size=len(sizes["large"]),
+        width=width,
+        height=height,
     )
     session.add(upload)
     session.flush()
@@ -93,8 +98,11 @@ def _reencode(data: bytes) -> tuple[dict[str, bytes], int, int]:
         with Image.open(io.BytesIO(data), formats=PICTURE_FORMATS) as picture:
             if picture.width * picture.height > MAX_PIXELS or max(picture.size) > MAX_SIDE:
                 raise InvalidInput(
-                    N_("Das Bild hat zu viele Bildpunkte. Bitte verkleinern Sie es auf höchstens 12.000 Punkte "
-                       "Kantenlänge und 50 Millionen Bildpunkte."), field="picture",
+                    N_(
+                        "Das Bild hat zu viele Bildpunkte. Bitte verkleinern Sie es auf höchstens 12.000 Punkte "
+                        "Kantenlänge und 50 Millionen Bildpunkte."
+                    ),
+                    field="picture",
                 )
             # A JPEG can be decoded at a fraction of its size, which bounds the memory for phone pictures.
             picture.draft("RGB", (SIZES["large"] * 2, SIZES["large"] * 2))
@@ -118,7 +126,7 @@ def _reencode(data: bytes) -> tuple[dict[str, bytes], int, int]:
     return sizes, width, height
 
 
-def store_document(  # noqa: PLR0913 - a document is described by just this
+def store_document(
     session: Session, folder: Path, municipality_id: int, stream: IO[bytes], file_name: str, limit: int
 ) -> Upload:
     """Store a document of staff after a look at what it really is.
@@ -140,8 +148,11 @@ def store_document(  # noqa: PLR0913 - a document is described by just this
     name = secrets.token_hex(16)
     _write(document_path(folder, name), data)
     upload = Upload(
-        municipality_id=municipality_id, name=name, media_type=DOCUMENT_TYPES[ending],
-        shown_name=Path(file_name.replace("\\", "/")).name[-150:], sha256=hashlib.sha256(data).hexdigest(),
+        municipality_id=municipality_id,
+        name=name,
+        media_type=DOCUMENT_TYPES[ending],
+        shown_name=Path(file_name.replace("\\", "/")).name[-150:],
+        sha256=hashlib.sha256(data).hexdigest(),
         byte_size=len(data),
     )
     session.add(upload)

@@ -50,10 +50,8 @@ class Browser:
         """
         tree = self.open(page)
         forms = [one for one in tree.forms if (one.method or "").upper() == "POST"]
-        if isinstance(form, str):
-            chosen = next(one for one in forms if form in (one.action or ""))
-        else:
-            chosen = forms[form]
+        by_action = (one for one in forms if str(form) in (one.action or ""))
+        chosen = next(by_action) if isinstance(form, str) else forms[form]
         data: dict[str, Any] = {}
         for name, value in chosen.form_values():
             data.setdefault(name, []).append(value)
@@ -68,8 +66,11 @@ class Browser:
         with self.app.extensions["platform"].database.unit_of_work() as session:
             session.add(
                 SignInSession(
-                    account_id=account.id, token_hash=tokens.hash_token(token), created_at=now,
-                    expires_at=now + timedelta(days=1), second_factor_at=now if second_factor else None,
+                    account_id=account.id,
+                    token_hash=tokens.hash_token(token),
+                    created_at=now,
+                    expires_at=now + timedelta(days=1),
+                    second_factor_at=now if second_factor else None,
                 )
             )
         with self.client.session_transaction() as cookie:

@@ -23,7 +23,7 @@ from tests.browser_client import Browser
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-SECRET = "a secret of the tests, long enough to pass"  # noqa: S105
+SECRET = "a secret of the tests, long enough to pass"
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 DATABASES = tuple(os.environ.get("TEST_DATABASES", "sqlite,postgresql").split(","))
 
@@ -110,8 +110,13 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def one_app(data_dir: Path) -> Beteiligung:
     """Building the application takes longer than a test; its database is exchanged per test."""
     settings = Settings(
-        environment="test", data_dir=data_dir, database_url=f"sqlite:///{data_dir}/unused.sqlite3", secret_key=SECRET,
-        base_url="http://localhost", rate_limits=False, page_cache=False,
+        environment="test",
+        data_dir=data_dir,
+        database_url=f"sqlite:///{data_dir}/unused.sqlite3",
+        secret_key=SECRET,
+        base_url="http://localhost",
+        rate_limits=False,
+        page_cache=False,
     )
     app = create_app(settings)
     app.config["WTF_CSRF_ENABLED"] = False
@@ -157,10 +162,17 @@ def run_jobs(app: Beteiligung, database: Database) -> Callable[[], int]:
         with app.app_context():
             while True:
                 with database.reading() as session:
-                    rows = list(session.scalars(select(outbox.OutboxRow.id).where(
-                        outbox.OutboxRow.done_at.is_(None), outbox.OutboxRow.failed_at.is_(None),
-                        outbox.OutboxRow.attempts == 0,
-                    ).order_by(outbox.OutboxRow.id)))
+                    rows = list(
+                        session.scalars(
+                            select(outbox.OutboxRow.id)
+                            .where(
+                                outbox.OutboxRow.done_at.is_(None),
+                                outbox.OutboxRow.failed_at.is_(None),
+                                outbox.OutboxRow.attempts == 0,
+                            )
+                            .order_by(outbox.OutboxRow.id)
+                        )
+                    )
                 if not rows:
                     return done
                 done += sum(outbox.work_row(database, row) for row in rows)

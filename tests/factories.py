@@ -28,11 +28,21 @@ SQUARE = {
 def municipality(session: Session, **values: Any) -> Municipality:
     """A town with a square boundary around Billerbeck."""
     number = next(_number)
-    row = Municipality(**{
-        "slug": f"stadt-{number}", "name": f"Stadt {number}", "ags": f"{number:08d}", "email": "rathaus@stadt.example",
-        "address": "Markt 1\n48727 Stadt", "boundary": SQUARE, "west": 7.2, "south": 51.92, "east": 7.4,
-        "north": 52.04, **values,
-    })
+    row = Municipality(
+        **{
+            "slug": f"stadt-{number}",
+            "name": f"Stadt {number}",
+            "ags": f"{number:08d}",
+            "email": "rathaus@stadt.example",
+            "address": "Markt 1\n48727 Stadt",
+            "boundary": SQUARE,
+            "west": 7.2,
+            "south": 51.92,
+            "east": 7.4,
+            "north": 52.04,
+            **values,
+        }
+    )
     session.add(row)
     session.flush()
     return row
@@ -43,12 +53,21 @@ def process(session: Session, town: Municipality | None = None, **values: Any) -
     town = town or municipality(session)
     number = next(_number)
     phases = values.pop("phases", None)
-    row = Process(**{
-        "municipality": town, "slug": f"verfahren-{number}", "state": ProcessState.PUBLISHED,
-        "title": f"Verfahren {number}", "summary": "Worum es geht.", "published_at": clock.now(), **values,
-    })
-    row.themes = [Theme(slug="verkehr", name="Verkehr", position=0), Theme(slug="wohnen", name="Wohnen", position=1,
-                                                                          tone=2)]
+    row = Process(
+        **{
+            "municipality": town,
+            "slug": f"verfahren-{number}",
+            "state": ProcessState.PUBLISHED,
+            "title": f"Verfahren {number}",
+            "summary": "Worum es geht.",
+            "published_at": clock.now(),
+            **values,
+        }
+    )
+    row.themes = [
+        Theme(slug="verkehr", name="Verkehr", position=0),
+        Theme(slug="wohnen", name="Wohnen", position=1, tone=2),
+    ]
     row.phases = phases if phases is not None else [phase("collect")]
     session.add(row)
     session.flush()
@@ -59,21 +78,31 @@ def phase(format_key: str, *, opens: float = -1, closes: float | None = 30, **va
     """A phase, not yet added; `opens` and `closes` in days from now."""
     now = clock.now()
     settings = values.pop("settings", None) or formats.FORMATS[format_key].settings()
-    return Phase(**{
-        "format_key": format_key, "title": f"Phase {format_key}", "starts_at": now + timedelta(days=opens),
-        "ends_at": None if closes is None else now + timedelta(days=closes),
-        "stored_settings": formats.store_settings(settings), **values,
-    })
+    return Phase(
+        **{
+            "format_key": format_key,
+            "title": f"Phase {format_key}",
+            "starts_at": now + timedelta(days=opens),
+            "ends_at": None if closes is None else now + timedelta(days=closes),
+            "stored_settings": formats.store_settings(settings),
+            **values,
+        }
+    )
 
 
-def account(session: Session, *roles: Role, town: Municipality | None = None, on: Process | None = None,
-            **values: Any) -> Account:
+def account(
+    session: Session, *roles: Role, town: Municipality | None = None, on: Process | None = None, **values: Any
+) -> Account:
     """A confirmed account; with roles for a town, or for one process of it."""
     number = next(_number)
-    row = Account(**{
-        "email": f"person{number}@beispiel.example", "display_name": f"Person {number}",
-        "email_confirmed_at": clock.now(), **values,
-    })
+    row = Account(
+        **{
+            "email": f"person{number}@beispiel.example",
+            "display_name": f"Person {number}",
+            "email_confirmed_at": clock.now(),
+            **values,
+        }
+    )
     session.add(row)
     session.flush()
     for role in roles:
@@ -86,8 +115,11 @@ def account(session: Session, *roles: Role, town: Municipality | None = None, on
 def actor(row: Account, *, second_factor: bool = True) -> Actor:
     """The actor that an account is when signed in."""
     return Actor(
-        account_id=row.id, display_name=row.display_name, email=row.email,
-        email_is_confirmed=row.email_confirmed_at is not None, second_factor_done=second_factor,
+        account_id=row.id,
+        display_name=row.display_name,
+        email=row.email,
+        email_is_confirmed=row.email_confirmed_at is not None,
+        second_factor_done=second_factor,
         grants=tuple(Grant(grant.role, grant.municipality_id, grant.process_id) for grant in row.grants),
     )
 
@@ -95,10 +127,15 @@ def actor(row: Account, *, second_factor: bool = True) -> Actor:
 def participant(session: Session, on: Process, **values: Any) -> Participant:
     """Somebody who takes part."""
     number = next(_number)
-    row = Participant(**{
-        "process_id": on.id, "person_hash": f"{number:064d}", "kind": ParticipantKind.ACCOUNT,
-        "pseudonym": f"Nachbarin {number}", **values,
-    })
+    row = Participant(
+        **{
+            "process_id": on.id,
+            "person_hash": f"{number:064d}",
+            "kind": ParticipantKind.ACCOUNT,
+            "pseudonym": f"Nachbarin {number}",
+            **values,
+        }
+    )
     session.add(row)
     session.flush()
     return row
@@ -110,11 +147,20 @@ def proposal(session: Session, on: Process, **values: Any) -> Proposal:
     now: datetime = values.pop("at", clock.now())
     state = values.pop("state", ContributionState.PUBLISHED)
     author = values.pop("participant", None) or participant(session, on)
-    row = Proposal(**{
-        "process_id": on.id, "participant_id": author.id, "state": state, "title": f"Vorschlag {number}",
-        "body": "Ein Text.", "theme_id": on.themes[0].id if on.themes else None, "created_at": now,
-        "submitted_at": now, "published_at": now if state is ContributionState.PUBLISHED else None, **values,
-    })
+    row = Proposal(
+        **{
+            "process_id": on.id,
+            "participant_id": author.id,
+            "state": state,
+            "title": f"Vorschlag {number}",
+            "body": "Ein Text.",
+            "theme_id": on.themes[0].id if on.themes else None,
+            "created_at": now,
+            "submitted_at": now,
+            "published_at": now if state is ContributionState.PUBLISHED else None,
+            **values,
+        }
+    )
     row.process = on
     row.revisions = [Revision(number=1, title=row.title, body=row.body, created_at=now)]
     session.add(row)
@@ -134,12 +180,22 @@ def comment(session: Session, to: Proposal, **values: Any) -> Comment:
     state = values.pop("state", ContributionState.PUBLISHED)
     parent: Comment | None = values.pop("parent", None)
     author = values.pop("participant", None) or participant(session, to.process)
-    row = Comment(**{
-        "process_id": to.process_id, "participant_id": author.id, "state": state, "body": "Eine Antwort.",
-        "proposal_id": to.id, "parent_id": parent.id if parent else None, "depth": parent.depth + 1 if parent else 0,
-        "thread_id": parent.thread_id if parent else None, "created_at": now, "submitted_at": now,
-        "published_at": now if state is ContributionState.PUBLISHED else None, **values,
-    })
+    row = Comment(
+        **{
+            "process_id": to.process_id,
+            "participant_id": author.id,
+            "state": state,
+            "body": "Eine Antwort.",
+            "proposal_id": to.id,
+            "parent_id": parent.id if parent else None,
+            "depth": parent.depth + 1 if parent else 0,
+            "thread_id": parent.thread_id if parent else None,
+            "created_at": now,
+            "submitted_at": now,
+            "published_at": now if state is ContributionState.PUBLISHED else None,
+            **values,
+        }
+    )
     row.process = to.process
     row.revisions = [Revision(number=1, body=row.body, created_at=now)]
     session.add(row)

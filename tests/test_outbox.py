@@ -32,8 +32,14 @@ def handlers() -> Iterator[None]:
         with context.database.unit_of_work() as session:
             if not context.finish(session):
                 return
-            audit.record(session, at=clock.now(), actor="job:write", action="written", subject_type="test",
-                         subject_id=context.args["number"])
+            audit.record(
+                session,
+                at=clock.now(),
+                actor="job:write",
+                action="written",
+                subject_type="test",
+                subject_id=context.args["number"],
+            )
 
     @outbox.job("poison")
     def poison(context: outbox.JobContext) -> None:

@@ -65,8 +65,12 @@ def test_roles_of_the_kreis_hold_in_its_towns_and_not_the_other_way(session: Ses
     process = factories.process(session, town)
     now = clock.now()
     assert can(factories.actor(factories.account(session, Role.EDITOR, town=kreis)), Action.EDIT_PROCESS, process, now)
-    assert not can(factories.actor(factories.account(session, Role.EDITOR, town=town)), Action.EDIT_PROCESS,
-                   factories.process(session, kreis), now)
+    assert not can(
+        factories.actor(factories.account(session, Role.EDITOR, town=town)),
+        Action.EDIT_PROCESS,
+        factories.process(session, kreis),
+        now,
+    )
 
 
 @pytest.mark.parametrize("action", sorted(PHASE_BOUND, key=lambda one: one.name))
@@ -107,7 +111,8 @@ def test_hidden_contributions_are_seen_by_author_and_moderators_only(session: Se
     now = clock.now()
     resident = factories.actor(factories.account(session))
     assert not can(resident, Action.SEE_CONTRIBUTION, proposal, now)
-    assert can(factories.actor(factories.account(session, Role.MODERATOR, on=process)), Action.SEE_CONTRIBUTION,
-               proposal, now)
+    assert can(
+        factories.actor(factories.account(session, Role.MODERATOR, on=process)), Action.SEE_CONTRIBUTION, proposal, now
+    )
     proposal.is_own = True
     assert can(resident, Action.SEE_CONTRIBUTION, proposal, now)

@@ -20,9 +20,9 @@ def test_search_finds_stems_umlauts_and_beginnings(session: Session) -> None:
     factories.proposal(session, process, title="Bänke am Markt", body="Mehr Sitzplätze.")
 
     def found(query: str) -> list[int]:
-        return list(session.scalars(
-            select(Proposal.id).where(search.matching(session, process.id, query, Proposal.id))
-        ))
+        return list(
+            session.scalars(select(Proposal.id).where(search.matching(session, process.id, query, Proposal.id)))
+        )
 
     for query in ("Radwege", "radweg straße", "strasse", "Straßen", "radw", "RADWEG"):
         assert found(query) == [wanted.id], query
@@ -33,11 +33,16 @@ def test_search_finds_stems_umlauts_and_beginnings(session: Session) -> None:
 def test_search_stays_within_its_process(session: Session) -> None:
     here, there = factories.process(session), factories.process(session)
     factories.proposal(session, there, title="Radweg")
-    assert list(session.scalars(select(Proposal.id).where(search.matching(session, here.id, "Radweg", Proposal.id)))) == []
+    assert (
+        list(session.scalars(select(Proposal.id).where(search.matching(session, here.id, "Radweg", Proposal.id)))) == []
+    )
 
 
 def test_removed_proposals_are_not_found(session: Session) -> None:
     process = factories.process(session)
     proposal = factories.proposal(session, process, title="Radweg")
     search.remove_proposal(session, proposal.id)
-    assert list(session.scalars(select(Proposal.id).where(search.matching(session, process.id, "Radweg", Proposal.id)))) == []
+    assert (
+        list(session.scalars(select(Proposal.id).where(search.matching(session, process.id, "Radweg", Proposal.id))))
+        == []
+    )

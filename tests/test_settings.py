@@ -12,8 +12,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SAFE = {
-    "BETEILIGUNG_ENV": "production", "SECRET_KEY": "x" * 48, "BASE_URL": "https://beteiligung.stadt.example",
-    "SMTP_URL": "smtp://mail.example", "MAIL_FROM": "beteiligung@stadt.example", "DATA_DIR": "/tmp/nowhere",  # noqa: S108
+    "BETEILIGUNG_ENV": "production",
+    "SECRET_KEY": "x" * 48,
+    "BASE_URL": "https://beteiligung.stadt.example",
+    "SMTP_URL": "smtp://mail.example",
+    "MAIL_FROM": "beteiligung@stadt.example",
+    "DATA_DIR": "/tmp/nowhere",  # noqa: S108
 }
 
 
@@ -25,8 +29,15 @@ def test_production_starts_on_safe_settings() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("SECRET_KEY", "kurz"), ("SECRET_KEY", ""), ("BASE_URL", "http://stadt.example"), ("SMTP_URL", ""),
-     ("MAIL_FROM", ""), ("TRUSTED_HOSTS", "*"), ("RATE_LIMITS", "off")],
+    [
+        ("SECRET_KEY", "kurz"),
+        ("SECRET_KEY", ""),
+        ("BASE_URL", "http://stadt.example"),
+        ("SMTP_URL", ""),
+        ("MAIL_FROM", ""),
+        ("TRUSTED_HOSTS", "*"),
+        ("RATE_LIMITS", "off"),
+    ],
 )
 def test_production_refuses_and_names_the_setting(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name):

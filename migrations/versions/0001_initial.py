@@ -68,9 +68,7 @@ def upgrade() -> None:
         sa.Column("north", sa.Double(), nullable=True),
         sa.Column("content_version", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint(
-            "parent_id IS NULL OR parent_id <> id", name=op.f("ck_municipality_not_own_parent")
-        ),
+        sa.CheckConstraint("parent_id IS NULL OR parent_id <> id", name=op.f("ck_municipality_not_own_parent")),
         sa.ForeignKeyConstraint(["parent_id"], ["municipality.id"], name=op.f("fk_municipality_parent_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_municipality")),
         sa.UniqueConstraint("ags", name=op.f("uq_municipality_ags")),
@@ -139,9 +137,7 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_municipality_page")),
-        sa.UniqueConstraint(
-            "municipality_id", "kind", name=op.f("uq_municipality_page_municipality_id_kind")
-        ),
+        sa.UniqueConstraint("municipality_id", "kind", name=op.f("uq_municipality_page_municipality_id_kind")),
     )
     op.create_table(
         "one_time_token",
@@ -303,9 +299,7 @@ def upgrade() -> None:
             "starts_at IS NULL OR ends_at IS NULL OR starts_at < ends_at",
             name=op.f("ck_phase_starts_before_it_ends"),
         ),
-        sa.ForeignKeyConstraint(
-            ["process_id"], ["process.id"], name=op.f("fk_phase_process_id"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["process_id"], ["process.id"], name=op.f("fk_phase_process_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_phase")),
     )
     op.create_index(op.f("ix_phase_process_id"), "phase", ["process_id"])
@@ -366,9 +360,7 @@ def upgrade() -> None:
         sa.Column("tone", sa.Integer(), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("proposal_count", sa.Integer(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["process_id"], ["process.id"], name=op.f("fk_theme_process_id"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["process_id"], ["process.id"], name=op.f("fk_theme_process_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_theme")),
         sa.UniqueConstraint("process_id", "slug", name=op.f("uq_theme_process_id_slug")),
     )
@@ -420,18 +412,12 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "support_count >= 0 AND comment_count >= 0", name=op.f("ck_contribution_counts_not_negative")
         ),
-        sa.ForeignKeyConstraint(
-            ["participant_id"], ["participant.id"], name=op.f("fk_contribution_participant_id")
-        ),
-        sa.ForeignKeyConstraint(
-            ["phase_id"], ["phase.id"], name=op.f("fk_contribution_phase_id"), ondelete="SET NULL"
-        ),
+        sa.ForeignKeyConstraint(["participant_id"], ["participant.id"], name=op.f("fk_contribution_participant_id")),
+        sa.ForeignKeyConstraint(["phase_id"], ["phase.id"], name=op.f("fk_contribution_phase_id"), ondelete="SET NULL"),
         sa.ForeignKeyConstraint(
             ["process_id"], ["process.id"], name=op.f("fk_contribution_process_id"), ondelete="CASCADE"
         ),
-        sa.ForeignKeyConstraint(
-            ["theme_id"], ["theme.id"], name=op.f("fk_contribution_theme_id"), ondelete="SET NULL"
-        ),
+        sa.ForeignKeyConstraint(["theme_id"], ["theme.id"], name=op.f("fk_contribution_theme_id"), ondelete="SET NULL"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_contribution")),
         sa.UniqueConstraint("claim_token_hash", name=op.f("uq_contribution_claim_token_hash")),
         sa.UniqueConstraint("process_id", "source_key", name=op.f("uq_contribution_process_id_source_key")),
@@ -439,23 +425,15 @@ def upgrade() -> None:
         sa.UniqueConstraint("submission_key", name=op.f("uq_contribution_submission_key")),
     )
     op.create_index("ix_contribution_author", "contribution", ["participant_id", "id"])
-    op.create_index(
-        "ix_contribution_discussed", "contribution", ["process_id", "kind", "state", "comment_count", "id"]
-    )
-    op.create_index(
-        "ix_contribution_newest", "contribution", ["process_id", "kind", "state", "published_at", "id"]
-    )
-    op.create_index(
-        "ix_contribution_supported", "contribution", ["process_id", "kind", "state", "support_count", "id"]
-    )
+    op.create_index("ix_contribution_discussed", "contribution", ["process_id", "kind", "state", "comment_count", "id"])
+    op.create_index("ix_contribution_newest", "contribution", ["process_id", "kind", "state", "published_at", "id"])
+    op.create_index("ix_contribution_supported", "contribution", ["process_id", "kind", "state", "support_count", "id"])
     op.create_index(
         "ix_contribution_theme_discussed",
         "contribution",
         ["theme_id", "kind", "state", "comment_count", "id"],
     )
-    op.create_index(
-        "ix_contribution_theme_newest", "contribution", ["theme_id", "kind", "state", "published_at", "id"]
-    )
+    op.create_index("ix_contribution_theme_newest", "contribution", ["theme_id", "kind", "state", "published_at", "id"])
     op.create_index(
         "ix_contribution_theme_supported",
         "contribution",
@@ -518,12 +496,8 @@ def upgrade() -> None:
             "deviating_priority IS NULL OR deviation_reason <> ''",
             name=op.f("ck_measure_deviation_has_reason"),
         ),
-        sa.ForeignKeyConstraint(
-            ["process_id"], ["process.id"], name=op.f("fk_measure_process_id"), ondelete="CASCADE"
-        ),
-        sa.ForeignKeyConstraint(
-            ["theme_id"], ["theme.id"], name=op.f("fk_measure_theme_id"), ondelete="SET NULL"
-        ),
+        sa.ForeignKeyConstraint(["process_id"], ["process.id"], name=op.f("fk_measure_process_id"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["theme_id"], ["theme.id"], name=op.f("fk_measure_theme_id"), ondelete="SET NULL"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_measure")),
         sa.UniqueConstraint("process_id", "code", name=op.f("uq_measure_process_id_code")),
     )
@@ -567,9 +541,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["upload_id"], ["upload.id"], name=op.f("fk_contribution_picture_upload_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_contribution_picture")),
     )
-    op.create_index(
-        op.f("ix_contribution_picture_contribution_id"), "contribution_picture", ["contribution_id"]
-    )
+    op.create_index(op.f("ix_contribution_picture_contribution_id"), "contribution_picture", ["contribution_id"])
     op.create_table(
         "moderation_case",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -666,9 +638,7 @@ def upgrade() -> None:
         sa.Column("account_id", sa.Integer(), nullable=True),
         sa.Column(
             "outcome",
-            sa.Enum(
-                "approve", "return", "reject", "hide", "restore", name="outcome", native_enum=False, length=40
-            ),
+            sa.Enum("approve", "return", "reject", "hide", "restore", name="outcome", native_enum=False, length=40),
             nullable=False,
         ),
         sa.Column("rule_key", sa.String(length=40), nullable=False),
@@ -730,9 +700,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_measure_source_proposal_id"), "measure_source", ["proposal_id"])
     if op.get_bind().dialect.name == "sqlite":
-        op.execute(
-            "CREATE VIRTUAL TABLE proposal_search USING fts5(scope, title, body, tokenize='unicode61')"
-        )
+        op.execute("CREATE VIRTUAL TABLE proposal_search USING fts5(scope, title, body, tokenize='unicode61')")
     else:
         op.create_table(
             "proposal_search",
@@ -745,9 +713,7 @@ def upgrade() -> None:
             sa.Column("process_id", sa.Integer(), nullable=False),
             sa.Column("document", postgresql.TSVECTOR(), nullable=False),
         )
-        op.create_index(
-            "ix_proposal_search_document", "proposal_search", ["document"], postgresql_using="gin"
-        )
+        op.create_index("ix_proposal_search_document", "proposal_search", ["document"], postgresql_using="gin")
 
 
 def downgrade() -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 
-def account_by_email(email: str) -> Select[tuple[Account]]:
+def account_by_email(email: str) -> Select[Account]:
     """The account of an address, whatever its case."""
     return select(Account).where(Account.email == email.strip().lower())
 
@@ -27,8 +27,14 @@ def signed_in_actor(session: Session, token_hash: str, now: datetime) -> Actor |
     """
     rows = session.execute(
         select(
-            Account.id, Account.display_name, Account.email, Account.email_confirmed_at,
-            SignInSession.second_factor_at, RoleGrant.role, RoleGrant.municipality_id, RoleGrant.process_id,
+            Account.id,
+            Account.display_name,
+            Account.email,
+            Account.email_confirmed_at,
+            SignInSession.second_factor_at,
+            RoleGrant.role,
+            RoleGrant.municipality_id,
+            RoleGrant.process_id,
         )
         .join(SignInSession, SignInSession.account_id == Account.id)
         .outerjoin(RoleGrant, RoleGrant.account_id == Account.id)

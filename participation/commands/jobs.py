@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
 from redis import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 
-from participation import clock, outbox
+from participation import outbox, schedule
 from participation.settings import Settings
 from participation.web import current_database, platform
 
@@ -24,10 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 WORKER_TTL_SECONDS = 30
-SWEEP_SECONDS = 15
 RECONNECT_SECONDS = 2
-KEEP_DONE = timedelta(days=14)
-CLEANUP_EVERY_SECONDS = 3600
 
 
 @click.command("worker", help="Aufträge abarbeiten (E-Mails, Prüfungen).")
@@ -46,9 +42,13 @@ def worker_command(create_app: Callable[[], Flask], *, burst: bool) -> None:
             try:
                 _requeue_orphans()
                 current_database().dispose()
-                worker = Worker([Queue(outbox.QUEUE_NAME, connection=connection)], connection=connection,
-                                worker_ttl=WORKER_TTL_SECONDS, job_monitoring_interval=5)
-                worker.log = logging.getLogger("rq.worker")  # type: ignore[assignment]
+                worker = Worker(
+                    [Queue(schedule.QUEUE_NAME, connection=connection)],
+                    connection=connection,
+                    worker_ttl=WORKER_TTL_SECONDS,
+                    job_monitoring_interval=5,
+                )
+                worker.log = logging.getLogger("rq.worker")
                 worker.work(burst=burst, with_scheduler=False, logging_level="WARNING")
             except (RedisError, OSError) as error:
                 log.warning("queue_unreachable", extra={"error": type(error).__name__})
@@ -63,38 +63,9 @@ def _requeue_orphans() -> None:
 
 
 @click.command("cron", help="Regelmäßige Arbeiten anstoßen: Ungesendetes senden, Altes löschen.")
-@click.pass_obj
-def cron_command(create_app: Callable[[], Flask]) -> None:
-    """Run `rq cron` inside this process with the two jobs of the platform."""
-    from rq.cron import CronScheduler  # noqa: PLC0415 - only this command needs it
-
-    app = create_app()
-    with app.app_context():
-        settings = platform().settings
-        _need_queue(settings)
-        while True:
-            connection = Redis.from_url(settings.redis_url)
-            try:
-                scheduler = CronScheduler(connection=connection, logging_level="WARNING")
-                scheduler.register(run_sweep, outbox.QUEUE_NAME, interval=SWEEP_SECONDS, result_ttl=0)
-                scheduler.register(run_cleanup, outbox.QUEUE_NAME, interval=CLEANUP_EVERY_SECONDS, result_ttl=0)
-                scheduler.start()
-            except (RedisError, OSError) as error:
-                log.warning("queue_unreachable", extra={"error": type(error).__name__})
-                time.sleep(RECONNECT_SECONDS)
-                continue
-            return
-
-
-def run_sweep() -> None:
-    """Job: hand over what was never sent, or sent and not finished."""
-    outbox.sweep(current_database(), platform().redis)
-
-
-def run_cleanup() -> None:
-    """Job: forget finished jobs after two weeks. Twice is the same as once."""
-    with current_database().unit_of_work() as session:
-        session.execute(delete(outbox.OutboxRow).where(outbox.OutboxRow.done_at < clock.now() - KEEP_DONE))
+def cron_command() -> None:
+    """The starter script runs participation.schedule without the application; this is the same by the long way."""
+    sys.exit(schedule.main())
 
 
 def _need_queue(settings: Settings) -> None:

@@ -8,6 +8,7 @@ kernel tells the processes when the supervisor is killed, and a shell of a few l
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import http.client
 import os
@@ -135,7 +136,7 @@ class Family:
                     preexec_fn=_end_with(os.getpid()),  # noqa: PLW1509 - no threads here, and nothing else can ask this
                 )
         except OSError as error:
-            message = f"{program.title} lässt sich nicht starten ({error.strerror})."
+            message = f"{program.title} lässt sich nicht starten ({_reason(error)})."
             raise StartError(message) from error
         if program.stdin and process.stdin:
             with suppress(BrokenPipeError), process.stdin:
@@ -277,9 +278,9 @@ def check_data_dir(data_dir: Path) -> None:
             folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         free = shutil.disk_usage(data_dir).free
         if not os.access(data_dir, os.W_OK | os.X_OK):
-            raise PermissionError(13, "keine Schreibrechte")
+            raise PermissionError(errno.EACCES, "")
     except OSError as error:
-        message = f"Das Datenverzeichnis {data_dir} ist nicht beschreibbar ({error.strerror}). Setzen Sie DATA_DIR."
+        message = f"Das Datenverzeichnis {data_dir} ist nicht beschreibbar ({_reason(error)}). Setzen Sie DATA_DIR."
         raise StartError(message) from error
     if free < MINIMUM_FREE_BYTES:
         message = (
@@ -333,7 +334,7 @@ def check_port(host: str, port: int) -> tuple[str, int]:
         message = f"Port {port} darf nur mit Administratorrechten geöffnet werden. Starten Sie mit PORT=8000 make run."
         raise StartError(message) from error
     except OSError as error:
-        if error.errno == 98:  # noqa: PLR2004 - EADDRINUSE
+        if error.errno == errno.EADDRINUSE:
             other = port + 1 if port < 65535 else 8000  # noqa: PLR2004 - the largest port
             message = f"Port {port} ist belegt. Starten Sie mit PORT={other} make run."
         else:
@@ -344,6 +345,8 @@ def check_port(host: str, port: int) -> tuple[str, int]:
 def child_environ(settings: Settings, environ: Mapping[str, str], port: int) -> dict[str, str]:
     """The environment of the programs: what the supervisor decided replaces what was asked."""
     return {
+        # Fewer memory pools per thread: the same speed with less memory.
+        "MALLOC_ARENA_MAX": "2",
         **environ,
         "BETEILIGUNG_ENV": settings.environment,
         "DATA_DIR": str(settings.data_dir),
@@ -541,6 +544,20 @@ def _tail(log: Path) -> str:
     return "\n".join([*(f"    {line}" for line in lines), f"Das ganze Protokoll: {log}"])
 
 
+def _reason(error: OSError) -> str:
+    """Why the system refused, in German where it is likely to happen."""
+    known = {
+        errno.EACCES: "keine Schreibrechte",
+        errno.EPERM: "keine Schreibrechte",
+        errno.EROFS: "der Datenträger ist schreibgeschützt",
+        errno.ENOSPC: "der Datenträger ist voll",
+        errno.ENOTDIR: "ein Teil des Pfades ist eine Datei",
+        errno.EEXIST: "dort liegt eine Datei dieses Namens",
+        errno.ENOENT: "die Datei fehlt",
+    }
+    return known.get(error.errno or 0, error.strerror or str(error))
+
+
 def _quoted(path: Path) -> str:
     """A path as Valkey's configuration wants it."""
     return '"' + re.sub(r'(["\\])', r"\\\1", str(path)) + '"'
@@ -573,7 +590,7 @@ def command(*, stop_with_parent: bool) -> None:
         _complain(str(error))
         sys.exit(1)
     except OSError as error:
-        _complain(f"Das Datenverzeichnis ist nicht beschreibbar ({error.strerror}). Setzen Sie DATA_DIR.")
+        _complain(f"Das Datenverzeichnis ist nicht beschreibbar ({_reason(error)}). Setzen Sie DATA_DIR.")
         sys.exit(1)
     sys.exit(serve(settings, os.environ))
 

@@ -42,8 +42,12 @@ STATE_LABELS = {
 TRANSITIONS: dict[ContributionState, frozenset[ContributionState]] = {
     ContributionState.DRAFT: frozenset({ContributionState.SUBMITTED, ContributionState.WITHDRAWN}),
     ContributionState.SUBMITTED: frozenset(
-        {ContributionState.PUBLISHED, ContributionState.RETURNED, ContributionState.REJECTED,
-         ContributionState.WITHDRAWN}
+        {
+            ContributionState.PUBLISHED,
+            ContributionState.RETURNED,
+            ContributionState.REJECTED,
+            ContributionState.WITHDRAWN,
+        }
     ),
     ContributionState.RETURNED: frozenset({ContributionState.SUBMITTED, ContributionState.WITHDRAWN}),
     ContributionState.PUBLISHED: frozenset({ContributionState.HIDDEN, ContributionState.WITHDRAWN}),

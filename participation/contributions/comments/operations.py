@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 BODY_MAX = 3000
 
 
-def post_comment(  # noqa: PLR0913 - who, on what, what, when
+def post_comment(
     session: Session,
     keyring: Keyring,
     actor: Actor,

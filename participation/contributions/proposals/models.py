@@ -15,7 +15,7 @@ class Proposal(Contribution):
     """An idea. The place is a point (lon, lat; EPSG:4326), a description in words, both or none."""
 
     __tablename__ = "proposal"
-    __table_args__ = (
+    __table_args__ = (  # type: ignore[assignment]  # each table has constraints of its own
         CheckConstraint("(lon IS NULL) = (lat IS NULL)", name="point_is_whole"),
         CheckConstraint("lon IS NULL OR (lon BETWEEN -180 AND 180 AND lat BETWEEN -90 AND 90)", name="point_on_earth"),
         Index("ix_proposal_point", "lon", "lat"),

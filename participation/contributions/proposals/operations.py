@@ -60,7 +60,7 @@ class Receipt:
     is_repeat: bool = False
 
 
-def submit_proposal(  # noqa: PLR0913 - who, where, what, when
+def submit_proposal(
     session: Session,
     keyring: Keyring,
     actor: Actor,

@@ -1,0 +1,48 @@
+"""Loading a proposal for a view: only what the reader may see, and nothing personal into the page cache."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload
+from sqlalchemy.orm.attributes import set_committed_value
+
+from participation import web
+from participation.actions import Action
+from participation.contributions.models import Contribution
+from participation.contributions.operations import mark_own
+from participation.contributions.proposals.models import Proposal
+from participation.errors import NotFound
+from participation.processes.edge import load_process
+
+# Larger numbers do not fit into the column; PostgreSQL would refuse the query instead of finding nothing.
+LARGEST_ID = 2**31 - 1
+
+
+def load_proposal(slug: str, proposal_id: int) -> Proposal:
+    """The proposal of a process, with author, theme and district; `is_own` is set when it is not published.
+
+    What is published is the same for everybody, so the actor is asked only otherwise; such a page is kept out of the
+    page cache. Raises NotFound for whoever may not see it: that it exists is nobody's business either.
+    """
+    process = load_process(slug)
+    if proposal_id > LARGEST_ID:
+        raise NotFound
+    session = web.current_session()
+    proposal = session.scalar(
+        select(Proposal)
+        .where(Proposal.id == proposal_id, Contribution.process_id == process.id)
+        .options(joinedload(Proposal.participant), joinedload(Proposal.district))
+    )
+    if proposal is None:
+        raise NotFound
+    set_committed_value(proposal, "process", process)
+    theme = next((theme for theme in process.themes if theme.id == proposal.theme_id), None)
+    set_committed_value(proposal, "theme", theme)
+    if not (proposal.is_published and process.is_visible):
+        web.do_not_cache()
+        actor = web.current_actor()
+        if actor.identity is not None:
+            mark_own(session, web.current_keyring(), actor, proposal)
+        if not web.can(Action.SEE_CONTRIBUTION, proposal):
+            raise NotFound
+    return proposal

@@ -1,0 +1,91 @@
+"""Cached pages: fast for everybody, personal for nobody, and never showing what was hidden."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from app import Beteiligung, create_app
+from participation import clock
+from participation.commands.database import migrate
+from participation.contributions import operations as contributions
+from participation.contributions.proposals.models import Proposal
+from participation.settings import Settings
+from tests import factories
+from tests.browser_client import Browser
+from tests.conftest import SECRET
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Iterator[Beteiligung]:
+    """An application with the page cache on, on a database of its own that really commits."""
+    url = f"sqlite:///{tmp_path / 'town.sqlite3'}"
+    migrate(url)
+    app = create_app(
+        Settings(
+            environment="test",
+            data_dir=tmp_path,
+            database_url=url,
+            secret_key=SECRET,
+            base_url="http://localhost",
+            rate_limits=False,
+        )
+    )
+    app.config["WTF_CSRF_ENABLED"] = False
+    yield app
+    app.extensions["platform"].database.dispose()
+
+
+def test_hidden_contribution_is_gone_from_every_cached_page_at_the_next_request(live: Beteiligung) -> None:
+    database = live.extensions["platform"].database
+    with database.unit_of_work() as session:
+        process = factories.process(session)
+        proposal = factories.proposal(session, process, title="Ein auffälliger Titel", lon=7.29, lat=51.97)
+        slug, key = process.slug, proposal.id
+    visitor = Browser(live)
+    base = f"/verfahren/{slug}"
+    pages = [f"{base}/vorschlaege", f"{base}/vorschlaege?q=auffällig", f"{base}/karte.geojson", f"{base}/karte"]
+    for page in pages * 2:
+        assert "auffälliger" in visitor.get(page).get_data(as_text=True).encode().decode(
+            "unicode_escape", "ignore"
+        ) or "auffälliger" in visitor.get(page).get_data(as_text=True), page
+    assert visitor.get(f"{base}/vorschlaege/{key}").status_code == 200
+    with database.unit_of_work() as session:
+        contributions.hide(session, session.get_one(Proposal, key), "Regel verletzt", clock.now())
+    for page in pages:
+        assert "auffällig" not in visitor.get(page).get_data(as_text=True).replace("q=auffällig", "").replace(
+            'value="auffällig"', ""
+        ), page
+    assert visitor.get(f"{base}/vorschlaege/{key}").status_code == 404
+
+
+def test_cached_pages_know_nobody(live: Beteiligung) -> None:
+    database = live.extensions["platform"].database
+    with database.unit_of_work() as session:
+        factories.process(session)
+        hanne = factories.account(session, display_name="Hanne B.")
+    signed_in, anonymous = Browser(live).sign_in(hanne), Browser(live)
+    for _ in range(2):
+        assert "Hanne B." in signed_in.text("/")
+        assert "Hanne B." not in anonymous.text("/")
+        assert "Anmelden" in anonymous.text("/")
+
+
+def test_second_anonymous_view_never_enters_flask_and_has_all_headers(live: Beteiligung) -> None:
+    database = live.extensions["platform"].database
+    with database.unit_of_work() as session:
+        factories.process(session)
+    visitor = Browser(live)
+    first = visitor.get("/")
+    hits: list[int] = []
+    live.extensions["platform"].page_cache.on_hit = lambda: hits.append(1)
+    second = visitor.get("/", headers={"Accept-Encoding": "gzip"})
+    assert hits == [1]
+    assert second.headers["Content-Encoding"] == "gzip"
+    assert second.headers["Content-Security-Policy"] != first.headers["Content-Security-Policy"]
+    assert "Set-Cookie" not in second.headers

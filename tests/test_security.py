@@ -1,0 +1,101 @@
+"""Headers, cookies, CSRF and hosts: what holds on every answer."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from app import create_app
+from participation.settings import Settings
+from tests import factories
+from tests.conftest import SECRET
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sqlalchemy.orm import Session
+
+    from app import Beteiligung
+    from tests.browser_client import Browser
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/gibt-es-nicht", "/static/style.css", "/konto/anmelden"])
+def test_every_answer_carries_the_headers(browser: Browser, session: Session, path: str) -> None:
+    factories.process(session)
+    session.commit()
+    headers = browser.get(path).headers
+    policy = headers["Content-Security-Policy"]
+    assert "unsafe" not in policy
+    assert re.search(r"script-src 'self' 'nonce-[\w-]{20,}'", policy)
+    assert "frame-ancestors 'none'" in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "same-origin"
+
+
+def test_nonces_are_never_reused(browser: Browser) -> None:
+    policies = {browser.get("/healthz").headers["Content-Security-Policy"] for _ in range(5)}
+    assert len(policies) == 5
+
+
+def test_cookies_and_transport_are_safe_on_https(tmp_path: Path) -> None:
+    settings = Settings(
+        environment="test",
+        data_dir=tmp_path,
+        database_url=f"sqlite:///{tmp_path}/x.sqlite3",
+        secret_key=SECRET,
+        base_url="https://stadt.example",
+        trusted_hosts=("stadt.example",),
+    )
+    app = create_app(settings)
+    assert app.config["SESSION_COOKIE_NAME"] == "__Host-session"
+    assert app.config["SESSION_COOKIE_SECURE"]
+    assert app.config["SESSION_COOKIE_HTTPONLY"]
+    assert app.config["SESSION_COOKIE_SAMESITE"] == "Lax"
+    answer = app.test_client().get("/healthz", base_url="https://stadt.example")
+    assert "max-age=63072000" in answer.headers["Strict-Transport-Security"]
+    assert app.test_client().get("/healthz", base_url="https://evil.example").status_code == 400
+
+
+@pytest.mark.usefixtures("csrf")
+def test_post_without_token_is_refused_and_keeps_the_text(browser: Browser, session: Session) -> None:
+    process = factories.process(session)
+    session.commit()
+    answer = browser.post(
+        f"/verfahren/{process.slug}/vorschlaege/neu",
+        {"title": "Ein Titel", "body": "Mein langer Text <b>", "password": "geheim-1234"},
+    )
+    page = answer.get_data(as_text=True)
+    assert answer.status_code == 400
+    assert "Mein langer Text &lt;b&gt;" in page
+    assert "geheim-1234" not in page
+
+
+@pytest.mark.usefixtures("csrf")
+def test_post_with_a_foreign_token_is_refused(app: Beteiligung, browser: Browser, session: Session) -> None:
+    process = factories.process(session)
+    session.commit()
+    foreign = type(browser)(app)
+    token = foreign.open(f"/verfahren/{process.slug}/vorschlaege/neu").xpath("//input[@name='csrf_token']/@value")[0]
+    answer = browser.post(
+        f"/verfahren/{process.slug}/vorschlaege/neu", {"title": "T", "body": "B", "csrf_token": token}
+    )
+    assert answer.status_code == 400
+
+
+def test_unknown_pages_are_german_and_helpful(browser: Browser, session: Session) -> None:
+    factories.process(session)
+    session.commit()
+    answer = browser.get("/gibt-es-nicht")
+    assert answer.status_code == 404
+    assert "Seite nicht gefunden" in answer.get_data(as_text=True)
+
+
+def test_settings_do_not_show_secrets() -> None:
+    shown = repr(Settings(secret_key=SECRET, smtp_url="smtp://user:pass@mail", metrics_token="abc"))
+    assert SECRET not in shown
+    assert "pass@mail" not in shown
+    assert "abc" not in shown
+    assert dataclasses.is_dataclass(Settings)
