@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Select, select
 
-from participation.accounts.models import Account, RoleGrant, SignInSession
+from participation.accounts.models import Account, Participant, RoleGrant, SignInSession
 from participation.permissions import Actor, Grant
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy.orm import Session
+
+    from participation.tokens import Keyring
 
 
 def account_by_email(email: str) -> Select[Account]:
@@ -56,3 +58,17 @@ def signed_in_actor(session: Session, token_hash: str, now: datetime) -> Actor |
         second_factor_done=first.second_factor_at is not None,
         grants=tuple(Grant(row.role, row.municipality_id, row.process_id) for row in rows if row.role is not None),
     )
+
+
+def recipient_of(session: Session, keyring: Keyring, participant: Participant) -> str | None:
+    """Where to write to a participant, for jobs only; None when there is no address, or it may not be used any more."""
+    contact = keyring.unseal(participant.contact_sealed) if participant.contact_sealed else None
+    if contact is None:
+        return None
+    kind, _, value = contact.partition(":")
+    if kind == "mail":
+        return value
+    account = session.get(Account, int(value))
+    if account is None or account.is_disabled or account.email_confirmed_at is None:
+        return None
+    return account.email

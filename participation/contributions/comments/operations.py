@@ -13,6 +13,7 @@ from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.comments.models import MAX_DEPTH, Comment
 from participation.contributions.models import Contribution, ContributionState
+from participation.contributions.queries import lock_contribution
 from participation.errors import InvalidInput
 from participation.events import ContributionSubmitted, emit
 from participation.formats import Moderation
@@ -59,6 +60,8 @@ def post_comment(
         raise InvalidInput(N_("Diesen Kommentar gibt es nicht mehr. Antworten Sie bitte auf einen anderen."),
                            field="body")
     phase = proposal.process.phase_opening(Action.COMMENT, now)
+    if contributions.find_participant(session, keyring, proposal.process_id, actor.identity) is None:
+        lock_contribution(session, proposal.id)
     author = contributions.ensure_participant(
         session, keyring, proposal.process_id, actor.identity or "", kind=ParticipantKind.ACCOUNT,
         pseudonym=actor.display_name, now=now, contact=f"account:{actor.account_id}", is_staff=actor.is_staff,
@@ -98,12 +101,16 @@ def _find_submission(session: Session, submission_key: str) -> Comment | None:
 
 @contributions.counts_as("comment")
 def _count_comment(session: Session, contribution: Contribution, step: int) -> None:
+    """The process counts comments of visible proposals only; those of a hidden one come back with it."""
     comment = session.get_one(Comment, contribution.id)
-    session.execute(
+    state = session.execute(
         update(Contribution).where(Contribution.id == comment.proposal_id)
         .values(comment_count=Contribution.comment_count + step)
+        .returning(Contribution.state)
         .execution_options(synchronize_session=False)
-    )
+    ).scalar_one()
+    if state is not ContributionState.PUBLISHED:
+        return
     session.execute(
         update(Process).where(Process.id == contribution.process_id)
         .values(comment_count=Process.comment_count + step)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from flask import g
+from sqlalchemy import inspect, select
 from sqlalchemy.orm import joinedload
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -11,6 +12,7 @@ from participation.actions import Action
 from participation.contributions.models import Contribution
 from participation.contributions.operations import mark_own
 from participation.contributions.proposals.models import Proposal
+from participation.contributions.queries import standing_of
 from participation.errors import NotFound
 from participation.processes.edge import load_process
 
@@ -40,9 +42,40 @@ def load_proposal(slug: str, proposal_id: int) -> Proposal:
     set_committed_value(proposal, "theme", theme)
     if not (proposal.is_published and process.is_visible):
         web.do_not_cache()
-        actor = web.current_actor()
-        if actor.identity is not None:
-            mark_own(session, web.current_keyring(), actor, proposal)
-        if not web.can(Action.SEE_CONTRIBUTION, proposal):
-            raise NotFound
+    _require_visible(proposal)
+    g.standing = (slug, proposal_id, proposal)
     return proposal
+
+
+def load_standing(slug: str, proposal_id: int) -> Contribution:
+    """The same proposal for those who only ask what is possible with it: buttons, votes, personal parts of pages.
+
+    One query for contribution, process and phases, and none when the page itself has just loaded them. Raises
+    NotFound as `load_proposal`.
+    """
+    known = g.get("standing")
+    if known is not None and known[:2] == (slug, proposal_id) and not inspect(known[2]).expired:
+        found: Contribution = known[2]
+        return found
+    municipality = web.the_municipality()
+    if proposal_id > LARGEST_ID:
+        raise NotFound
+    contribution = web.current_session().execute(
+        standing_of(municipality.id, slug, proposal_id, "proposal")
+    ).unique().scalar_one_or_none()
+    if contribution is None:
+        raise NotFound
+    set_committed_value(contribution.process, "municipality", municipality)
+    _require_visible(contribution)
+    g.standing = (slug, proposal_id, contribution)
+    return contribution
+
+
+def _require_visible(contribution: Contribution) -> None:
+    if contribution.is_published and contribution.process.is_visible:
+        return
+    actor = web.current_actor()
+    if actor.identity is not None:
+        mark_own(web.current_session(), web.current_keyring(), actor, contribution)
+    if not web.can(Action.SEE_CONTRIBUTION, contribution):
+        raise NotFound

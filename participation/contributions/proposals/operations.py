@@ -5,26 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from participation import audit, outbox, search, text, tokens
-from participation.accounts.models import ParticipantKind
+from participation.accounts.models import Participant, ParticipantKind
 from participation.actions import Action
 from participation.contributions import operations as contributions
+from participation.contributions.comments.models import Comment
 from participation.contributions.models import Contribution, ContributionPicture, ContributionState
 from participation.contributions.proposals.models import Proposal
+from participation.contributions.votes.models import Vote
 from participation.errors import InvalidInput
 from participation.events import ContributionSubmitted, emit
 from participation.formats import CollectSettings, Moderation, PlaceRule
 from participation.i18n import N_
+from participation.municipalities.models import Municipality
+from participation.municipalities.operations import raise_content_version
 from participation.permissions import Actor, require
 from participation.processes.models import Process, Theme
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy.orm import Session
+    from sqlalchemy.orm import InstrumentedAttribute, Session
 
     from participation.tokens import Keyring
     from participation.uploads import Upload
@@ -183,11 +187,15 @@ def _check(draft: ProposalDraft, process: Process, settings: CollectSettings) ->
 
 @contributions.counts_as("proposal")
 def _count_proposal(session: Session, contribution: Contribution, step: int) -> None:
+    # Its own counts are read again under the lock that the change of state holds: a support may have come meanwhile.
+    supports, comments = session.execute(
+        select(Contribution.support_count, Contribution.comment_count).where(Contribution.id == contribution.id)
+    ).one()
     session.execute(
         update(Process).where(Process.id == contribution.process_id)
         .values(proposal_count=Process.proposal_count + step,
-                comment_count=Process.comment_count + step * contribution.comment_count,
-                support_count=Process.support_count + step * contribution.support_count)
+                comment_count=Process.comment_count + step * comments,
+                support_count=Process.support_count + step * supports)
         .execution_options(synchronize_session=False)
     )
     if contribution.theme_id is not None:
@@ -202,3 +210,49 @@ def _count_proposal(session: Session, contribution: Contribution, step: int) -> 
                               f"{proposal.body} {proposal.place}")
     else:
         search.remove_proposal(session, proposal.id)
+
+
+def recount(session: Session) -> dict[str, int]:
+    """Count everything anew and correct what differs; returns how many rows were wrong, per counter.
+
+    Set-based: a handful of statements, whatever the size of the town. Cached pages are outdated when anything was
+    wrong. Commit is the caller's.
+    """
+    base, own = Contribution.__table__.alias("base"), Comment.__table__
+    published = ContributionState.PUBLISHED
+    votes = select(func.count()).where(Vote.contribution_id == Contribution.id)
+    comments = (
+        select(func.count()).select_from(own.join(base, base.c.id == own.c.id))
+        .where(own.c.proposal_id == Contribution.id, base.c.state == published)
+    )
+    visible = [base.c.process_id == Process.id, base.c.kind == "proposal", base.c.state == published]
+    of_theme = [base.c.theme_id == Theme.id, base.c.kind == "proposal", base.c.state == published]
+    # The sums of a process stand on the counts of its contributions, so these come first.
+    corrected = {
+        "contribution.support_count": _correct(session, Contribution.support_count, votes),
+        "contribution.comment_count": _correct(session, Contribution.comment_count, comments),
+        "process.proposal_count": _correct(
+            session, Process.proposal_count, select(func.count()).select_from(base).where(*visible)),
+        "process.comment_count": _correct(
+            session, Process.comment_count, select(func.coalesce(func.sum(base.c.comment_count), 0)).where(*visible)),
+        "process.support_count": _correct(
+            session, Process.support_count, select(func.coalesce(func.sum(base.c.support_count), 0)).where(*visible)),
+        "process.participant_count": _correct(
+            session, Process.participant_count, select(func.count()).where(Participant.process_id == Process.id)),
+        "theme.proposal_count": _correct(
+            session, Theme.proposal_count, select(func.count()).select_from(base).where(*of_theme)),
+    }
+    if any(corrected.values()):
+        session.expire_all()
+        for municipality_id in session.scalars(select(Municipality.id)):
+            raise_content_version(session, municipality_id)
+    return corrected
+
+
+def _correct(session: Session, counter: InstrumentedAttribute[int], truth: Select[tuple[int]]) -> int:
+    counted = truth.correlate(counter.class_.__table__).scalar_subquery()
+    changed = session.execute(
+        update(counter.class_).where(counter != counted).values({counter: counted})
+        .execution_options(synchronize_session=False)
+    )
+    return int(changed.rowcount)  # type: ignore[attr-defined]

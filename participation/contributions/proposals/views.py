@@ -1,7 +1,433 @@
-"""Pages."""
+"""Reading proposals: list, page of one, map, pictures, and what maps fetch."""
 
 from __future__ import annotations
 
-from flask import Blueprint
+import hashlib
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, make_response, render_template, request, send_file, url_for
+from flask_babel import gettext as _
+
+from mapping.basemap import PMTILES_PATH, TILE_PATH, basemap_from_settings
+from mapping.clustering import CLUSTER_FROM
+from mapping.features import MIME_TYPE
+from mapping.folium_map import (
+    DetailOptions,
+    MapOptions,
+    MapParts,
+    Theme as MapTheme,
+    render_detail_map,
+    render_map,
+)
+from mapping.geometry import BBox
+from mapping.tiles import NoTileError, TileStore, TileUnavailableError
+from participation import text, web
+from participation.actions import Action
+from participation.contributions.comments.queries import thread_page
+from participation.contributions.models import STATE_LABELS, ContributionState
+from participation.contributions.operations import mark_own
+from participation.contributions.proposals import export
+from participation.contributions.proposals.edge import LARGEST_ID, load_proposal, load_standing
+from participation.contributions.proposals.queries import (
+    MATCHES_MAX,
+    SEARCH_MAX,
+    SORT_LABELS,
+    Listing,
+    Page,
+    Sort,
+    list_page,
+    read_cursor,
+)
+from participation.contributions.queries import pictures_of, stored_picture
+from participation.errors import NotFound
+from participation.municipalities.models import Municipality
+from participation.page_cache import cached
+from participation.processes.edge import load_process
+from participation.processes.models import Process, Theme
+from participation.static_files import static_url
+from participation.uploads import SIZES, picture_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flask.typing import ResponseReturnValue
+    from werkzeug.wrappers import Response
+
+    from mapping.basemap import Basemap
+    from participation.contributions.proposals.models import Proposal
 
 blueprint = Blueprint("proposals", __name__)
+
+PICTURE_SECONDS = 7 * 24 * 3600
+GROUND_SECONDS = 3600.0
+# The whole of Germany, for a municipality whose boundary is not known yet.
+EVERYWHERE = BBox(5.87, 47.27, 15.04, 55.06)
+TONES = 8
+_documents = export.Documents()
+_ID = re.compile(r"\d{1,10}")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the address of a list asks for, after everything that makes no sense has fallen back to its default."""
+
+    process: Process
+    theme: Theme | None
+    query: str
+    sort: Sort
+    cursor: str
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether less than everything is shown."""
+        return self.theme is not None or bool(self.query)
+
+    def listing(self, *, with_point: bool = False) -> Listing:
+        """The same for the query."""
+        return Listing(
+            process_id=self.process.id, theme_id=self.theme.id if self.theme else None, query=self.query,
+            sort=self.sort, after=read_cursor(self.sort, self.cursor), with_point=with_point,
+        )
+
+    def address(self, endpoint: str = "proposals.index", **changes: str | None) -> str:
+        """The address with some values changed; defaults are left out, and any change leads to the first page."""
+        values: dict[str, str | None] = {
+            "q": self.query or None, "thema": self.theme.slug if self.theme else None,
+            "sort": self.sort.value if self.sort is not Sort.NEWEST else None,
+        }
+        return url_for(endpoint, slug=self.process.slug, **{**values, **changes})
+
+
+def _asked(process: Process) -> Asked:
+    """Read the address. Nothing in it is an error: a link that somebody shortened still shows the list."""
+    wanted = request.args.get("thema", "")
+    sort = next((one for one in Sort if one.value == request.args.get("sort")), Sort.NEWEST)
+    return Asked(
+        process=process, theme=next((one for one in process.themes if one.slug == wanted), None),
+        query=text.clean_line(request.args.get("q", "")[:1000])[:SEARCH_MAX].strip(), sort=sort,
+        cursor=request.args.get("nach", ""),
+    )
+
+
+def _theme_chips(asked: Asked, endpoint: str) -> list[tuple[str, str, bool, int | None]]:
+    every = (_("Alle"), asked.address(endpoint, thema=None), asked.theme is None,
+             None if asked.query else asked.process.proposal_count)
+    return [every, *(
+        (theme.name, asked.address(endpoint, thema=theme.slug), theme is asked.theme,
+         None if asked.query else theme.proposal_count)
+        for theme in asked.process.themes
+    )]
+
+
+def _total(asked: Asked, page: Page) -> tuple[int, bool]:
+    """How many there are, and whether there are more than that. Without search the counters know it already."""
+    if page.matches is not None:
+        return min(page.matches, MATCHES_MAX), page.matches > MATCHES_MAX
+    return (asked.theme.proposal_count if asked.theme else asked.process.proposal_count), False
+
+
+@blueprint.get("/verfahren/<slug>/vorschlaege")
+@web.public
+@cached
+def index(slug: str) -> ResponseReturnValue:
+    """The list: search, one theme, three orders, pages by cursor."""
+    asked = _asked(load_process(slug))
+    page = list_page(web.current_session(), asked.listing())
+    total, is_more = _total(asked, page)
+    return render_template(
+        "contributions/proposals/index.html", process=asked.process, asked=asked, page=page, total=total,
+        is_more=is_more, chips=_theme_chips(asked, "proposals.index"),
+        sorts=[(sort.value, SORT_LABELS[sort], sort is asked.sort) for sort in Sort],
+        themes={theme.id: theme for theme in asked.process.themes},
+        is_first_page=asked.listing().after is None,
+        may_submit=asked.process.phase_opening(Action.SUBMIT_PROPOSAL, web.current_now()) is not None,
+    )
+
+
+@blueprint.get("/verfahren/<slug>/vorschlaege/<int:proposal_id>")
+@web.public
+@cached
+def show(slug: str, proposal_id: int) -> ResponseReturnValue:
+    """One proposal with its way, its comments and what can be done with it."""
+    proposal = load_proposal(slug, proposal_id)
+    session = web.current_session()
+    raw = request.args.get("kommentare_nach", "")
+    after = min(int(raw), LARGEST_ID) if _ID.fullmatch(raw) else 0
+    threads = thread_page(session, proposal.id, after)
+    process, now = proposal.process, web.current_now()
+    parts = _detail_map(proposal) if proposal.lon is not None else None
+    return render_template(
+        "contributions/proposals/show.html", process=process, proposal=proposal,
+        pictures=session.scalars(pictures_of(proposal.id)).all(), threads=threads, after=after, map=parts,
+        state_label=STATE_LABELS[proposal.state],
+        comments_open=process.phase_opening(Action.COMMENT, now) is not None,
+        share_url=url_for("proposals.show", slug=slug, proposal_id=proposal.id, _external=True),
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------ holes
+
+
+def proposal_way(slug: str, proposal_id: int) -> str:
+    """The way of a proposal up to the measures it became part of."""
+    proposal = load_standing(slug, proposal_id)
+    measures = web.platform().holes.get("proposal_measures")
+    found = str(measures(slug=slug, proposal_id=proposal_id)).strip() if measures else ""
+    return render_template(
+        "contributions/proposals/_way.html", proposal=proposal, measures=found, steps=_steps(proposal, bool(found)),
+    )
+
+
+def own_actions(slug: str, proposal_id: int) -> str:
+    """What the author can do with an own proposal, and why it is not public when it is not."""
+    actor = web.current_actor()
+    if actor.identity is None:
+        return ""
+    proposal = load_standing(slug, proposal_id)
+    if not mark_own(web.current_session(), web.current_keyring(), actor, proposal):
+        return ""
+    state = proposal.state
+    return render_template(
+        "contributions/proposals/_own.html", proposal=proposal, slug=slug, state=state,
+        may_edit=state is ContributionState.RETURNED and web.can(Action.EDIT_PROPOSAL, proposal),
+        may_withdraw=state in {ContributionState.SUBMITTED, ContributionState.RETURNED, ContributionState.PUBLISHED},
+    )
+
+
+HOLES: dict[str, Callable[..., str]] = {"proposal_way": proposal_way, "own_actions": own_actions}
+
+
+def _steps(proposal: Any, is_taken_up: bool) -> list[dict[str, Any]]:  # noqa: ANN401, FBT001 - a Contribution
+    """Submitted, checked, published, taken up: each done, current or open."""
+    state = proposal.state
+    waiting = state in {ContributionState.SUBMITTED, ContributionState.RETURNED, ContributionState.DRAFT}
+    steps: list[dict[str, Any]] = [
+        {"label": _("Eingereicht"), "date": proposal.submitted_at or proposal.created_at, "state": "done"},
+        {"label": _("Geprüft"), "date": None if waiting else proposal.decided_at or proposal.published_at,
+         "state": "current" if waiting else "done",
+         "text": _("Die Verwaltung prüft den Vorschlag.") if state is ContributionState.SUBMITTED else None},
+    ]
+    if state in {ContributionState.REJECTED, ContributionState.HIDDEN, ContributionState.WITHDRAWN}:
+        steps.append({"label": _(STATE_LABELS[state]), "date": proposal.decided_at, "state": "current"})
+        return steps
+    steps.append({"label": _("Veröffentlicht"), "date": None if waiting else proposal.published_at,
+                  "state": "open" if waiting else "done"})
+    steps.append({
+        "label": _("In eine Maßnahme aufgenommen") if is_taken_up else _("Auswertung für den Maßnahmenkatalog"),
+        "date": None, "state": "done" if is_taken_up else "open" if waiting else "current",
+        "text": None if is_taken_up or waiting else _("Noch ist daraus keine Maßnahme geworden."),
+    })
+    return steps
+
+
+# ------------------------------------------------------------------------------------------------------------- map
+
+
+def basemap() -> Basemap:
+    """The basemap of this installation."""
+    settings = web.current_settings()
+    return basemap_from_settings(settings.basemap, settings.basemap_url, settings.basemap_attribution)
+
+
+def bounds(municipality: Municipality) -> BBox:
+    """The municipality's box, (west, south, east, north) in EPSG:4326."""
+    return BBox(*municipality.bounds) if municipality.bounds else EVERYWHERE
+
+
+def map_themes(process: Process) -> tuple[MapTheme, ...]:
+    """The themes in an order that gives each pin the tone of its theme; empty places where a tone is not used.
+
+    The place in this list decides a pin's colour, the theme's own `tone` its colour everywhere else.
+    """
+    placed: dict[int, MapTheme] = {}
+    for theme in process.themes:
+        place = theme.tone % TONES
+        while place in placed:
+            place += TONES
+        placed[place] = MapTheme(theme.slug, theme.name)
+    return tuple(placed.get(number, MapTheme("", "")) for number in range(max(placed, default=-1) + 1))
+
+
+def _overview(asked: Asked) -> MapParts:
+    process = asked.process
+    number = asked.theme.proposal_count if asked.theme else process.proposal_count
+    detail = url_for("proposals.show", slug=process.slug, proposal_id=0)
+    return render_map(MapOptions(
+        bbox=bounds(web.the_municipality()), data_url=asked.address("proposals.geojson", q=None, sort=None),
+        detail_url=detail.removesuffix("0") + "{id}", themes=map_themes(process), translate=_, asset_url=static_url,
+        clustered_by_server=number > CLUSTER_FROM, layers_url=url_for("proposals.layers"), basemap=basemap(),
+    ))
+
+
+def _detail_map(proposal: Proposal) -> MapParts:
+    return render_detail_map(DetailOptions(
+        bbox=bounds(web.the_municipality()), lon=proposal.lon or 0.0, lat=proposal.lat or 0.0, translate=_,
+        asset_url=static_url, layers_url=url_for("proposals.layers"), basemap=basemap(),
+    ))
+
+
+@blueprint.get("/verfahren/<slug>/karte")
+@web.public
+@cached
+def map_page(slug: str) -> ResponseReturnValue:
+    """All proposals with a place, on a map and in the list beside it."""
+    asked = _asked(load_process(slug))
+    page = list_page(web.current_session(), asked.listing(with_point=True))
+    parts = _overview(asked)
+    return render_template(
+        "contributions/proposals/map.html", process=asked.process, asked=asked, page=page, map=parts,
+        map_script=asked.address("proposals.map_script", q=None, sort=None, v=_fingerprint(parts)),
+        chips=_theme_chips(asked, "proposals.map_page"), themes={theme.id: theme for theme in asked.process.themes},
+        may_submit=asked.process.phase_opening(Action.SUBMIT_PROPOSAL, web.current_now()) is not None,
+    )
+
+
+def _fingerprint(parts: MapParts) -> str:
+    return hashlib.sha256(str(parts.script).encode()).hexdigest()[:12]
+
+
+@blueprint.get("/verfahren/<slug>/karte.js")
+@web.public
+def map_script(slug: str) -> ResponseReturnValue:
+    """The script of the map page, as a file: so the page needs no nonce and stays in the cache."""
+    return _script(_overview(_asked(load_process(slug))))
+
+
+@blueprint.get("/verfahren/<slug>/vorschlaege/<int:proposal_id>/lage.js")
+@web.public
+def place_script(slug: str, proposal_id: int) -> ResponseReturnValue:
+    """The script of the small map on a proposal's page."""
+    proposal = load_proposal(slug, proposal_id)
+    if proposal.lon is None:
+        raise NotFound
+    return _script(_detail_map(proposal))
+
+
+def _script(parts: MapParts) -> Response:
+    response = make_response(str(parts.script), 200, {"Content-Type": "text/javascript; charset=utf-8"})
+    response.set_etag(_fingerprint(parts))
+    response.headers["Cache-Control"] = "private, no-cache"
+    return response.make_conditional(request)
+
+
+@blueprint.get("/verfahren/<slug>/karte.geojson")
+@web.public
+def geojson(slug: str) -> ResponseReturnValue:
+    """The points of the map; groups of them when ?zoom= is given: ?bbox=west,south,east,north, ?thema= as often as
+    wanted. Values that make no sense are left out of account."""
+    process = load_process(slug)
+    session = web.current_session()
+    wanted = set(request.args.getlist("thema"))
+    theme_ids = tuple(theme.id for theme in process.themes if theme.slug in wanted)
+    zoom = _zoom(request.args.get("zoom", ""))
+    key: tuple[object, ...] = (process.id, web.the_municipality().content_version, theme_ids)
+    if zoom is None:
+        document = _documents.get(
+            (*key, "points"), lambda: export.points_document(session, process, theme_ids)
+        )
+    else:
+        raw = _box(request.args.get("bbox", ""))
+        box = export.grown_to_tiles(raw, min(zoom, 16)) if raw else None
+        document = _documents.get(
+            (*key, zoom, box), lambda: export.clusters_document(session, process, theme_ids, zoom, box)
+        )
+    return _document_response(document)
+
+
+@blueprint.get("/karte/ebenen.geojson")
+@web.public
+def layers() -> ResponseReturnValue:
+    """The ground of all maps: boundary, districts, sketch."""
+    municipality = web.the_municipality()
+    session = web.current_session()
+    document = _documents.get(
+        ("ground", municipality.id, municipality.content_version),
+        lambda: export.ground_document(session, municipality.id), max_age=GROUND_SECONDS,
+    )
+    return _document_response(document)
+
+
+def _document_response(document: export.Document) -> Response:
+    headers = {"Content-Type": MIME_TYPE, "Cache-Control": "private, no-cache"}
+    compressed = "gzip" in request.headers.get("Accept-Encoding", "")
+    if compressed:
+        headers["Content-Encoding"] = "gzip"
+    response = make_response(document.compressed if compressed else document.body, 200, headers)
+    response.vary.add("Accept-Encoding")
+    response.set_etag(document.etag, weak=True)
+    return response.make_conditional(request)
+
+
+def _zoom(raw: str) -> int | None:
+    return min(int(raw), export.ZOOM_MAX) if re.fullmatch(r"[0-9]{1,2}", raw) else None
+
+
+def _box(raw: str) -> tuple[float, float, float, float] | None:
+    parts = raw.split(",")
+    if len(parts) != 4 or len(raw) > 120:  # noqa: PLR2004 - four edges
+        return None
+    try:
+        west, south, east, north = (float(part) for part in parts)
+    except ValueError:
+        return None
+    if not all(math.isfinite(value) and abs(value) <= 360 for value in (west, south, east, north)):  # noqa: PLR2004
+        return None
+    return (west, south, east, north) if west <= east and south <= north else None
+
+
+@blueprint.get(TILE_PATH.replace("{z}", "<int:z>").replace("{x}", "<int:x>").replace("{y}", "<int:y>"))
+@web.public
+def tiles(z: int, x: int, y: int) -> ResponseReturnValue:
+    """A tile of the basemap, fetched by us and kept on disk; the visitor's browser asks nobody else."""
+    municipality, settings = web.the_municipality(), web.current_settings()
+    store = TileStore(basemap(), settings.data_dir / "tiles" / str(municipality.id), bounds(municipality))
+    try:
+        tile = store.tile(z, x, y)
+    except NoTileError as error:
+        raise NotFound from error
+    except TileUnavailableError:
+        return make_response("", 503, {"Content-Type": "text/plain", "Retry-After": "60"})
+    return make_response(
+        tile.body, 200, {"Content-Type": tile.mimetype, "Cache-Control": "public, max-age=604800"}
+    )
+
+
+@blueprint.get(PMTILES_PATH)
+@web.public
+def tile_file() -> ResponseReturnValue:
+    """The vector tiles of the basemap, by range requests."""
+    ground = basemap()
+    if ground.kind != "pmtiles" or not Path(ground.source).is_file():
+        raise NotFound
+    return send_file(Path(ground.source).absolute(), mimetype="application/octet-stream", conditional=True,
+                     max_age=PICTURE_SECONDS)
+
+
+# --------------------------------------------------------------------------------------------------------- pictures
+
+_SIZE = f"any({','.join(SIZES)})"
+
+
+@blueprint.get(f"/verfahren/<slug>/vorschlaege/<int:proposal_id>/bilder/<int:picture_id>/<{_SIZE}:size>")
+@web.public
+def picture(slug: str, proposal_id: int, picture_id: int, size: str) -> ResponseReturnValue:
+    """One picture of a proposal; for others than its author and staff only while the proposal is public."""
+    if max(proposal_id, picture_id) > LARGEST_ID:
+        raise NotFound
+    found = stored_picture(web.current_session(), web.the_municipality().id, slug, proposal_id, picture_id)
+    if found is None:
+        raise NotFound
+    name, state, process = found
+    is_public = state is ContributionState.PUBLISHED and process.is_visible
+    if not is_public:
+        load_standing(slug, proposal_id)
+    path = picture_path(web.current_settings().upload_dir, name, size)
+    if not path.is_file():
+        raise NotFound
+    response = send_file(path.absolute(), mimetype="image/webp", conditional=True)
+    response.headers["Cache-Control"] = f"private, max-age={PICTURE_SECONDS}" if is_public else "private, no-store"
+    return response

@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm.attributes import set_committed_value
 
 from participation.accounts.models import ParticipantKind
 from participation.actions import Action
 from participation.contributions import operations as contributions
-from participation.contributions.models import Contribution
+from participation.contributions.models import Contribution, ContributionState
+from participation.contributions.queries import lock_contribution
 from participation.contributions.votes.models import Vote
 from participation.db import is_sqlite
+from participation.errors import Conflict
+from participation.i18n import N_
 from participation.permissions import Actor, require
 from participation.processes.models import Process
 
@@ -27,13 +31,16 @@ if TYPE_CHECKING:
 def support(session: Session, keyring: Keyring, actor: Actor, contribution: Contribution, now: datetime) -> bool:
     """Add the actor's support. Returns False when it was there already.
 
-    Raises Conflict (phase over), SignInNeeded or NotAllowed.
+    Raises Conflict (phase over, or hidden this very moment), SignInNeeded or NotAllowed.
     """
     require(actor, Action.SUPPORT, contribution, now)
-    participant = contributions.ensure_participant(
-        session, keyring, contribution.process_id, actor.identity or "", kind=ParticipantKind.ACCOUNT,
-        pseudonym=actor.display_name, now=now, contact=f"account:{actor.account_id}", is_staff=actor.is_staff,
-    )
+    participant = contributions.find_participant(session, keyring, contribution.process_id, actor.identity)
+    if participant is None:
+        lock_contribution(session, contribution.id)
+        participant = contributions.ensure_participant(
+            session, keyring, contribution.process_id, actor.identity or "", kind=ParticipantKind.ACCOUNT,
+            pseudonym=actor.display_name, now=now, contact=f"account:{actor.account_id}", is_staff=actor.is_staff,
+        )
     insert = sqlite.insert if is_sqlite(session) else postgresql.insert
     added = session.scalar(
         insert(Vote)
@@ -50,7 +57,10 @@ def support(session: Session, keyring: Keyring, actor: Actor, contribution: Cont
 def withdraw_support(
     session: Session, keyring: Keyring, actor: Actor, contribution: Contribution, now: datetime
 ) -> bool:
-    """Take the actor's support back while the phase is open. Returns False when there was none."""
+    """Take the actor's support back while the phase is open. Returns False when there was none.
+
+    Raises Conflict, SignInNeeded or NotAllowed as `support`.
+    """
     require(actor, Action.SUPPORT, contribution, now)
     participant = contributions.find_participant(session, keyring, contribution.process_id, actor.identity)
     if participant is None:
@@ -65,12 +75,20 @@ def withdraw_support(
 
 
 def _count(session: Session, contribution: Contribution, step: int) -> None:
-    """In the order contribution, process, always: two transactions can't wait for each other."""
-    session.execute(
-        update(Contribution).where(Contribution.id == contribution.id)
+    """In the order contribution, process, always: two transactions can't wait for each other.
+
+    The state is asked again under the row's lock, since hiding takes the supports out of the process's sum.
+    """
+    counted = session.execute(
+        update(Contribution)
+        .where(Contribution.id == contribution.id, Contribution.state == ContributionState.PUBLISHED)
         .values(support_count=Contribution.support_count + step)
+        .returning(Contribution.support_count)
         .execution_options(synchronize_session=False)
-    )
+    ).scalar_one_or_none()
+    if counted is None:
+        raise Conflict(N_("Dieser Vorschlag ist gerade ausgeblendet worden. Ihre Stimme ist nicht gespeichert."))
+    set_committed_value(contribution, "support_count", counted)
     session.execute(
         update(Process).where(Process.id == contribution.process_id)
         .values(support_count=Process.support_count + step)

@@ -1,7 +1,117 @@
-"""Pages."""
+"""Supporting a proposal and taking the support back; by form, or by static/js/support.js without leaving the page."""
 
 from __future__ import annotations
 
-from flask import Blueprint
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, flash, jsonify, make_response, render_template, request, url_for
+from flask_babel import gettext as _
+
+from participation import web
+from participation.actions import Action
+from participation.contributions.proposals.edge import load_standing
+from participation.contributions.votes import operations as votes
+from participation.contributions.votes.queries import own_vote
+from participation.errors import DomainError, SignInNeeded
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from flask.typing import ResponseReturnValue
+    from sqlalchemy.orm import Session
+
+    from participation.contributions.models import Contribution
+    from participation.permissions import Actor
+    from participation.processes.models import Process
+    from participation.tokens import Keyring
+
+    Change = Callable[[Session, Keyring, Actor, Contribution, datetime], bool]
 
 blueprint = Blueprint("votes", __name__)
+
+
+def support_box(slug: str, proposal_id: int) -> str:
+    """The number of supports with the one button that fits the reader; empty for what is not public."""
+    contribution = load_standing(slug, proposal_id)
+    if not contribution.is_published:
+        return ""
+    now, actor, process = web.current_now(), web.current_actor(), contribution.process
+    mode = "closed"
+    if process.phase_opening(Action.SUPPORT, now) is not None:
+        if not actor.is_signed_in:
+            mode = "sign_in"
+        elif not web.can(Action.SUPPORT, contribution):
+            mode = "unconfirmed"
+        else:
+            person_hash = web.current_keyring().person_hash(process.id, actor.identity or "")
+            given = web.current_session().scalar(own_vote(contribution.id, process.id, person_hash))
+            mode = "support" if given is None else "withdraw"
+    return render_template(
+        "contributions/votes/_box.html", slug=slug, proposal_id=contribution.id, mode=mode,
+        count=contribution.support_count, opens_at=_next_opening(process, now) if mode == "closed" else None,
+    )
+
+
+HOLES: dict[str, Callable[..., str]] = {"support": support_box}
+
+
+def _next_opening(process: Process, now: datetime) -> datetime | None:
+    """When a later phase opens supporting, if one is planned."""
+    starts = [phase.starts_at for phase in process.phases if phase.starts_at and phase.opens(Action.SUPPORT)]
+    return min((start for start in starts if start > now), default=None)
+
+
+def _wants_json() -> bool:
+    return request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"
+
+
+@blueprint.post("/verfahren/<slug>/vorschlaege/<int:proposal_id>/unterstuetzen")
+@web.public
+def support(slug: str, proposal_id: int) -> ResponseReturnValue:
+    """Support a proposal. Sent twice it counts once, and the second answer says so."""
+    return _change(slug, proposal_id, votes.support, True)  # noqa: FBT003 - what holds afterwards
+
+
+@blueprint.post("/verfahren/<slug>/vorschlaege/<int:proposal_id>/unterstuetzung-zuruecknehmen")
+@web.public
+def withdraw(slug: str, proposal_id: int) -> ResponseReturnValue:
+    """Take the support back."""
+    return _change(slug, proposal_id, votes.withdraw_support, False)  # noqa: FBT003 - what holds afterwards
+
+
+@blueprint.get("/verfahren/<slug>/vorschlaege/<int:proposal_id>/unterstuetzen")
+@blueprint.get("/verfahren/<slug>/vorschlaege/<int:proposal_id>/unterstuetzung-zuruecknehmen", endpoint="back_again")
+@web.public
+def back(slug: str, proposal_id: int) -> ResponseReturnValue:
+    """Whoever signed in on the way to a support comes back here: to the page with the button, changing nothing."""
+    return web.go("proposals.show", slug=slug, proposal_id=proposal_id, _anchor="unterstuetzen")
+
+
+def _change(slug: str, proposal_id: int, change: Change, supported: bool) -> ResponseReturnValue:  # noqa: FBT001
+    if not _wants_json():
+        changed = _apply(slug, proposal_id, change)[0]
+        flash(_message(changed, supported), "success" if changed else "info")
+        return web.go("proposals.show", slug=slug, proposal_id=proposal_id, _anchor="unterstuetzen")
+    try:
+        changed, count = _apply(slug, proposal_id, change)
+    except DomainError as error:
+        address = url_for("accounts.sign_in", next=request.path) if isinstance(error, SignInNeeded) else None
+        return make_response(jsonify(message=web.translated(error), sign_in=address), error.status)
+    answer = jsonify(supported=supported, count=count, changed=changed, message=_message(changed, supported))
+    return make_response(answer, 201 if changed and supported else 200)
+
+
+def _apply(slug: str, proposal_id: int, change: Change) -> tuple[bool, int]:
+    contribution = load_standing(slug, proposal_id)
+    changed = change(web.current_session(), web.current_keyring(), web.current_actor(), contribution,
+                     web.current_now())
+    return changed, contribution.support_count
+
+
+def _message(changed: bool, supported: bool) -> str:  # noqa: FBT001
+    if supported:
+        return _("Danke! Ihre Unterstützung ist gezählt.") if changed else _(
+            "Sie haben schon abgestimmt. Ihre Unterstützung zählt einmal.")
+    return _("Ihre Unterstützung ist zurückgenommen.") if changed else _(
+        "Es gab keine Unterstützung von Ihnen, die Sie zurücknehmen könnten.")

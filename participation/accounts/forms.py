@@ -1,0 +1,53 @@
+"""Forms of accounts. Values are cleaned and judged by operations; forms say what a field is called."""
+
+from __future__ import annotations
+
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from wtforms import EmailField, PasswordField, StringField
+from wtforms.validators import InputRequired
+
+REQUIRED = InputRequired(_l("Bitte füllen Sie dieses Feld aus."))
+
+
+class SignInForm(FlaskForm):
+    """Address and password."""
+
+    email = EmailField(_l("E-Mail-Adresse"), [REQUIRED])
+    password = PasswordField(_l("Kennwort"), [REQUIRED])
+
+
+class RegisterForm(FlaskForm):
+    """A new account."""
+
+    email = EmailField(_l("E-Mail-Adresse"), [REQUIRED])
+    display_name = StringField(_l("Name, den andere sehen"), [REQUIRED])
+    password = PasswordField(_l("Kennwort"), [REQUIRED])
+
+
+class EmailForm(FlaskForm):
+    """Only an address."""
+
+    email = EmailField(_l("E-Mail-Adresse"), [REQUIRED])
+
+
+class PasswordForm(FlaskForm):
+    """A new password."""
+
+    password = PasswordField(_l("Neues Kennwort"), [REQUIRED])
+
+
+class CodeForm(FlaskForm):
+    """A code of the second factor."""
+
+    code = StringField(_l("Code"), [REQUIRED])
+
+
+class NameForm(FlaskForm):
+    """The name that others see."""
+
+    display_name = StringField(_l("Name, den andere sehen"), [REQUIRED])
+
+
+class EmptyForm(FlaskForm):
+    """A button."""

@@ -1,0 +1,267 @@
+"""What happens to accounts: registering, signing in and out, the second factor, roles."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pyotp
+from email_validator import EmailNotValidError, validate_email
+from sqlalchemy import delete, or_, select, update
+
+from participation import audit, outbox, text, tokens
+from participation.accounts.models import Account, OneTimeToken, RecoveryCode, RoleGrant, SignInSession, TokenPurpose
+from participation.accounts.passwords import check_password, hash_password, needs_rehash, password_matches
+from participation.accounts.queries import account_by_email
+from participation.errors import Conflict, Gone, InvalidInput
+from participation.i18n import N_
+from participation.permissions import Role
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from participation.tokens import Keyring
+
+NAME_MAX = 60
+RESIDENT_SESSION = timedelta(days=30)
+STAFF_SESSION = timedelta(hours=12)
+LIFETIMES = {
+    TokenPurpose.CONFIRM_EMAIL: timedelta(hours=24),
+    TokenPurpose.RESET_PASSWORD: timedelta(hours=1),
+    TokenPurpose.STAFF_INVITATION: timedelta(days=7),
+}
+TOTP_STEP_SECONDS = 30
+RECOVERY_CODES = 10
+
+
+def clean_email(raw: str) -> str:
+    """The address as it is stored. Raises InvalidInput (field "email")."""
+    try:
+        return validate_email(text.clean_line(raw), check_deliverability=False, test_environment=True).normalized.lower()
+    except EmailNotValidError as error:
+        raise InvalidInput(
+            N_("Das ist keine E-Mail-Adresse. Sie sieht zum Beispiel so aus: name@anbieter.de"), field="email"
+        ) from error
+
+
+def clean_name(raw: str) -> str:
+    """The name that others see. Raises InvalidInput (field "display_name")."""
+    name = text.clean_line(raw)
+    if not name:
+        raise InvalidInput(N_("Bitte geben Sie einen Namen an. Es muss nicht Ihr richtiger sein."), field="display_name")
+    if len(name) > NAME_MAX:
+        raise InvalidInput(
+            N_("Der Name ist zu lang. Höchstens %(number)s Zeichen sind möglich."), field="display_name", number=NAME_MAX
+        )
+    return name
+
+
+def register(session: Session, *, email: str, display_name: str, password: str, town: str, now: datetime) -> None:
+    """Make an unconfirmed account and send the link. A known address gets a mail that says so; the answer is the same."""
+    email, display_name = clean_email(email), clean_name(display_name)
+    check_password(password, email.partition("@")[0], display_name, town)
+    # Hashed for a known address too: the time must not tell.
+    password_hash = hash_password(password)
+    known = session.scalar(account_by_email(email))
+    if known is not None:
+        outbox.enqueue(session, "mail_known_address", f"mail-known:{known.id}:{now:%Y%m%d%H}", account_id=known.id)
+        return
+    account = Account(email=email, display_name=display_name, password_hash=password_hash, created_at=now)
+    session.add(account)
+    session.flush()
+    outbox.enqueue(session, "mail_confirm_email", f"mail-confirm:{account.id}:{now:%Y%m%d%H%M%S}", account_id=account.id)
+    audit.record(session, at=now, actor=f"account:{account.id}", action="register", subject_type="account",
+                 subject_id=account.id)
+
+
+def issue_token(session: Session, account_id: int, purpose: TokenPurpose, now: datetime) -> str:
+    """A new link; earlier ones of the same purpose die."""
+    session.execute(
+        update(OneTimeToken)
+        .where(OneTimeToken.account_id == account_id, OneTimeToken.purpose == purpose, OneTimeToken.used_at.is_(None))
+        .values(used_at=now)
+    )
+    token = tokens.new_token()
+    session.add(OneTimeToken(account_id=account_id, purpose=purpose, token_hash=tokens.hash_token(token),
+                             created_at=now, expires_at=now + LIFETIMES[purpose]))
+    return token
+
+
+def account_of_token(session: Session, token: str, purpose: TokenPurpose, now: datetime) -> Account:
+    """Whose link it is. Raises Gone when it was used, has expired, or never was."""
+    account = session.scalar(
+        select(Account).join(OneTimeToken, OneTimeToken.account_id == Account.id).where(
+            OneTimeToken.token_hash == tokens.hash_token(token), OneTimeToken.purpose == purpose,
+            OneTimeToken.used_at.is_(None), OneTimeToken.expires_at > now, Account.is_disabled.is_(False),
+        )
+    )
+    if account is None:
+        raise Gone(N_("Dieser Link wurde schon benutzt oder ist abgelaufen."))
+    return account
+
+
+def use_token(session: Session, token: str, purpose: TokenPurpose, now: datetime) -> Account:
+    """Take a link for good; of two at once one wins. Raises Gone."""
+    account = account_of_token(session, token, purpose, now)
+    used = session.execute(
+        update(OneTimeToken)
+        .where(OneTimeToken.token_hash == tokens.hash_token(token), OneTimeToken.used_at.is_(None))
+        .values(used_at=now)
+    )
+    if not used.rowcount:  # type: ignore[attr-defined]
+        raise Gone(N_("Dieser Link wurde schon benutzt oder ist abgelaufen."))
+    return account
+
+
+def confirm_email(session: Session, token: str, now: datetime) -> Account:
+    """The address is the person's own."""
+    account = use_token(session, token, TokenPurpose.CONFIRM_EMAIL, now)
+    account.email_confirmed_at = account.email_confirmed_at or now
+    return account
+
+
+def request_reset(session: Session, email: str, now: datetime) -> None:
+    """Send a link if the address is known; nobody learns whether it is. At most one mail a minute."""
+    account = session.scalar(account_by_email(clean_email(email)))
+    if account is not None and not account.is_disabled:
+        outbox.enqueue(session, "mail_reset", f"mail-reset:{account.id}:{now:%Y%m%d%H%M}", account_id=account.id)
+
+
+def set_password(session: Session, token: str, purpose: TokenPurpose, password: str, town: str, now: datetime) -> Account:
+    """By a reset link or an invitation. Every open session ends. Raises Gone or InvalidInput."""
+    account = account_of_token(session, token, purpose, now)
+    check_password(password, account.email.partition("@")[0], account.display_name, town)
+    use_token(session, token, purpose, now)
+    account.password_hash = hash_password(password)
+    account.email_confirmed_at = account.email_confirmed_at or now
+    revoke_sessions(session, account.id, now)
+    audit.record(session, at=now, actor=f"account:{account.id}", action=f"password_{purpose.value}",
+                 subject_type="account", subject_id=account.id)
+    return account
+
+
+def revoke_sessions(session: Session, account_id: int, now: datetime, *, only_id: int | None = None) -> None:
+    """End all sessions of an account, or one of them."""
+    statement = update(SignInSession).where(SignInSession.account_id == account_id, SignInSession.revoked_at.is_(None))
+    if only_id is not None:
+        statement = statement.where(SignInSession.id == only_id)
+    session.execute(statement.values(revoked_at=now))
+
+
+def check_credentials(session: Session, email: str, password: str) -> Account | None:
+    """The account, or None for a wrong password, an unknown or a disabled account: from outside all the same."""
+    account = session.scalar(account_by_email(text.clean_line(email)))
+    stored = account.password_hash if account is not None and not account.is_disabled else None
+    if not password_matches(stored, password) or account is None:
+        return None
+    if stored and needs_rehash(stored):
+        account.password_hash = hash_password(password)
+    return account
+
+
+def open_session(session: Session, account: Account, device: str, now: datetime) -> str:
+    """A new sign-in session; returns the token that the cookie holds."""
+    token = tokens.new_token()
+    is_staff = session.scalar(select(RoleGrant.id).where(RoleGrant.account_id == account.id).limit(1)) is not None
+    session.add(SignInSession(
+        account_id=account.id, token_hash=tokens.hash_token(token), created_at=now, device=text.clean_line(device)[:60],
+        expires_at=now + (STAFF_SESSION if is_staff else RESIDENT_SESSION),
+    ))
+    audit.record(session, at=now, actor=f"account:{account.id}", action="sign_in", subject_type="account",
+                 subject_id=account.id)
+    return token
+
+
+def close_session(session: Session, token: str, now: datetime) -> None:
+    """Signing out: a copy of the cookie is dead too."""
+    session.execute(
+        update(SignInSession).where(SignInSession.token_hash == tokens.hash_token(token)).values(revoked_at=now)
+    )
+
+
+def begin_second_factor(session: Session, keyring: Keyring, account: Account) -> str:
+    """A secret to scan; it counts only once a code of it was entered. Raises Conflict when one is set up already."""
+    if account.totp_confirmed_at is not None:
+        raise Conflict(N_("Ihr zweiter Faktor ist schon eingerichtet."))
+    secret = keyring.unseal(account.totp_secret_sealed) if account.totp_secret_sealed else None
+    if secret is None:
+        secret = pyotp.random_base32()
+        account.totp_secret_sealed = keyring.seal(secret)
+        session.flush()
+    return secret
+
+
+def confirm_second_factor(session: Session, keyring: Keyring, account: Account, code: str, now: datetime) -> list[str]:
+    """The first code proves that scanning worked. Returns the recovery codes, shown this once."""
+    if account.totp_confirmed_at is not None:
+        raise Conflict(N_("Ihr zweiter Faktor ist schon eingerichtet."))
+    check_code(session, keyring, account, code, now)
+    account.totp_confirmed_at = now
+    session.execute(delete(RecoveryCode).where(RecoveryCode.account_id == account.id))
+    codes = [f"{secrets.token_hex(3)}-{secrets.token_hex(3)}" for _ in range(RECOVERY_CODES)]
+    session.add_all(RecoveryCode(account_id=account.id, code_hash=tokens.hash_token(code)) for code in codes)
+    audit.record(session, at=now, actor=f"account:{account.id}", action="second_factor_set_up", subject_type="account",
+                 subject_id=account.id)
+    return codes
+
+
+def check_code(session: Session, keyring: Keyring, account: Account, code: str, now: datetime) -> None:
+    """Accept a code once (RFC 6238, 5.2), or a recovery code once. Raises InvalidInput (field "code")."""
+    digits = "".join(char for char in code if char.isalnum()).lower()
+    secret = keyring.unseal(account.totp_secret_sealed) if account.totp_secret_sealed else None
+    if secret is not None and digits.isdecimal():
+        totp = pyotp.TOTP(secret)
+        current = int(now.timestamp()) // TOTP_STEP_SECONDS
+        for step in (current - 1, current, current + 1):
+            if secrets.compare_digest(totp.generate_otp(step), digits):
+                taken = session.execute(
+                    update(Account)
+                    .where(Account.id == account.id, or_(Account.totp_last_step.is_(None), Account.totp_last_step < step))
+                    .values(totp_last_step=step)
+                    .execution_options(synchronize_session=False)
+                )
+                if taken.rowcount:  # type: ignore[attr-defined]
+                    return
+    elif len(digits) == 12 and _use_recovery_code(session, account.id, f"{digits[:6]}-{digits[6:]}", now):  # noqa: PLR2004
+        return
+    raise InvalidInput(
+        N_("Dieser Code stimmt nicht oder wurde schon benutzt. Warten Sie auf den nächsten und versuchen Sie es noch "
+           "einmal."), field="code",
+    )
+
+
+def _use_recovery_code(session: Session, account_id: int, code: str, now: datetime) -> bool:
+    used = session.execute(
+        update(RecoveryCode)
+        .where(RecoveryCode.account_id == account_id, RecoveryCode.code_hash == tokens.hash_token(code),
+               RecoveryCode.used_at.is_(None))
+        .values(used_at=now)
+    )
+    return bool(used.rowcount)  # type: ignore[attr-defined]
+
+
+def pass_second_factor(session: Session, token: str, now: datetime) -> None:
+    """This session has shown both factors."""
+    session.execute(
+        update(SignInSession).where(SignInSession.token_hash == tokens.hash_token(token)).values(second_factor_at=now)
+    )
+
+
+def invite_staff(
+    session: Session, email: str, name: str, role: Role, municipality_id: int, process_id: int | None, now: datetime
+) -> str:
+    """Give a role to an address, known or not; returns the token of the invitation. Raises InvalidInput."""
+    email = clean_email(email)
+    account = session.scalar(account_by_email(email))
+    if account is None:
+        account = Account(email=email, display_name=clean_name(name), created_at=now)
+        session.add(account)
+        session.flush()
+    exists = session.scalar(select(RoleGrant.id).where(
+        RoleGrant.account_id == account.id, RoleGrant.role == role, RoleGrant.municipality_id == municipality_id,
+        RoleGrant.process_id.is_(None) if process_id is None else RoleGrant.process_id == process_id,
+    ))
+    if exists is None:
+        session.add(RoleGrant(account_id=account.id, role=role, municipality_id=municipality_id, process_id=process_id))
+    return issue_token(session, account.id, TokenPurpose.STAFF_INVITATION, now)

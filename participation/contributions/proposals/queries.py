@@ -1,0 +1,258 @@
+"""Lists, counts and points of published proposals.
+
+Lists first find the ids of one page in `contribution` alone, which one index answers in its own order; the rest is
+read for these twenty. So a page costs the same in a town with 100,000 proposals.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import enum
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ColumnElement, Row, Select, func, literal, select, tuple_
+from sqlalchemy.orm import InstrumentedAttribute
+
+from participation import search
+from participation.accounts.models import Participant
+from participation.contributions.models import Contribution, ContributionState
+from participation.contributions.proposals.models import Proposal
+from participation.contributions.queries import first_pictures
+from participation.i18n import N_
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+PAGE_SIZE = 20
+# A search looks at the newest matches only: the cost of a frequent word does not grow with the town.
+MATCHES_MAX = 1000
+EXCERPT_LENGTH = 400
+SEARCH_MAX = 100
+_CURSOR = re.compile(r"([nud])(\d{1,16})\.(\d{1,10})")
+_LARGEST = 2**31 - 1
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Sort(enum.Enum):
+    """How a list is ordered; the value stands in the address."""
+
+    NEWEST = "neu"
+    SUPPORTED = "unterstuetzt"
+    DISCUSSED = "diskutiert"
+
+    @property
+    def column(self) -> InstrumentedAttribute[Any]:
+        """What it orders by, highest first; each has an index."""
+        return {
+            Sort.NEWEST: Contribution.published_at,
+            Sort.SUPPORTED: Contribution.support_count,
+            Sort.DISCUSSED: Contribution.comment_count,
+        }[self]
+
+
+SORT_LABELS = {
+    Sort.NEWEST: N_("Neueste zuerst"),
+    Sort.SUPPORTED: N_("Am meisten unterstützt"),
+    Sort.DISCUSSED: N_("Am meisten kommentiert"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The last entry of a page: the next one begins after it, also when entries were added meanwhile."""
+
+    value: int
+    """Microseconds since 1970 (UTC) for dates, else the count itself."""
+    id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What a list shows. `theme_id` must be a theme of the process."""
+
+    process_id: int
+    theme_id: int | None = None
+    query: str = ""
+    sort: Sort = Sort.NEWEST
+    after: Cursor | None = None
+    with_point: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One proposal in a list."""
+
+    id: int
+    title: str
+    excerpt: str
+    place: str
+    theme_id: int | None
+    author: str
+    published_at: datetime
+    support_count: int
+    comment_count: int
+    picture_id: int | None
+    picture_alt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list. `matches` is None without a search, and at most MATCHES_MAX + 1, which means "more"."""
+
+    cards: list[Card]
+    next_cursor: str | None
+    matches: int | None
+
+
+def write_cursor(sort: Sort, value: datetime | int, proposal_id: int) -> str:
+    """The cursor as it stands in the address: opaque, since nobody shall build on its form."""
+    number = (value - _EPOCH) // timedelta(microseconds=1) if isinstance(value, datetime) else value
+    return base64.urlsafe_b64encode(f"{sort.value[0]}{number}.{proposal_id}".encode()).decode().rstrip("=")
+
+
+def read_cursor(sort: Sort, raw: str) -> Cursor | None:
+    """The cursor of an address, or None (the first page) for anything that is not one of ours or of another order."""
+    if not raw or len(raw) > 60 or not raw.isascii():  # noqa: PLR2004 - ours have at most 38 characters
+        return None
+    try:
+        plain = base64.urlsafe_b64decode(raw + "=" * (-len(raw) % 4)).decode("ascii")
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        return None
+    match = _CURSOR.fullmatch(plain)
+    if match is None or match[1] != sort.value[0] or int(match[3]) > _LARGEST:
+        return None
+    value = int(match[2])
+    if sort is not Sort.NEWEST and value > _LARGEST:
+        return None
+    return Cursor(value, int(match[3]))
+
+
+def published(process_id: int, theme_id: int | None = None) -> list[ColumnElement[bool]]:
+    """The conditions of all public proposals of a process, or of one theme, in the order of the indexes.
+
+    With a theme the process is not named again: the theme belongs to it, and the theme's own index is then taken.
+    """
+    scope = Contribution.process_id == process_id if theme_id is None else Contribution.theme_id == theme_id
+    return [scope, Contribution.kind == "proposal", Contribution.state == ContributionState.PUBLISHED]
+
+
+def list_ids(listing: Listing, limit: int) -> Select[Any]:
+    """(id, value of the order) of one page, from `contribution` alone. Without search."""
+    column = listing.sort.column
+    statement = select(Contribution.id, column).where(*published(listing.process_id, listing.theme_id))
+    if listing.with_point:
+        point = select(Proposal.__table__.c.id).where(Proposal.__table__.c.lon.is_not(None))
+        statement = statement.where(Contribution.id.in_(point))
+    if listing.after is not None:
+        last: Any = listing.after.value
+        if listing.sort is Sort.NEWEST:
+            last = _EPOCH + timedelta(microseconds=listing.after.value)
+        statement = statement.where(
+            tuple_(column, Contribution.id) < tuple_(literal(last, column.type), literal(listing.after.id))
+        )
+    return statement.order_by(column.desc(), Contribution.id.desc()).limit(limit)
+
+
+def matching_ids(session: Session, listing: Listing) -> Select[Any]:
+    """(id, value of the order) of the newest matches of a search, MATCHES_MAX + 1 at most, unordered."""
+    matches = (
+        select(Contribution.id, listing.sort.column.label("value"))
+        .where(
+            *published(listing.process_id, listing.theme_id),
+            search.matching(session, listing.process_id, listing.query, Contribution.id),
+        )
+    )
+    if listing.with_point:
+        matches = matches.where(
+            Contribution.id.in_(select(Proposal.__table__.c.id).where(Proposal.__table__.c.lon.is_not(None)))
+        )
+    return matches.order_by(Contribution.id.desc()).limit(MATCHES_MAX + 1)
+
+
+def list_page(session: Session, listing: Listing) -> Page:
+    """One page of a list in two queries (three with pictures), whatever its length."""
+    matches: int | None = None
+    rows: Sequence[Row[Any]]
+    if listing.query:
+        found = sorted(session.execute(matching_ids(session, listing)), key=lambda row: (row[1], row[0]), reverse=True)
+        matches = len(found)
+        after = listing.after
+        if after is not None:
+            found = [row for row in found if (_number(row[1]), row[0]) < (after.value, after.id)]
+        rows = found[: PAGE_SIZE + 1]
+    else:
+        rows = session.execute(list_ids(listing, PAGE_SIZE + 1)).all()
+    shown = rows[:PAGE_SIZE]
+    next_cursor = write_cursor(listing.sort, shown[-1][1], shown[-1][0]) if len(rows) > PAGE_SIZE else None
+    return Page(_cards(session, [row[0] for row in shown]), next_cursor, matches)
+
+
+def _number(value: datetime | int) -> int:
+    return (value - _EPOCH) // timedelta(microseconds=1) if isinstance(value, datetime) else value
+
+
+def _cards(session: Session, ids: list[int]) -> list[Card]:
+    if not ids:
+        return []
+    base, own = Contribution.__table__.c, Proposal.__table__.c
+    rows = session.execute(
+        select(
+            base.id, own.title, func.substr(base.body, 1, EXCERPT_LENGTH).label("excerpt"), own.place, base.theme_id,
+            Participant.pseudonym, base.published_at, base.support_count, base.comment_count,
+        )
+        .select_from(Contribution.__table__)
+        .join(Proposal.__table__, own.id == base.id)
+        .join(Participant, Participant.id == base.participant_id)
+        .where(base.id.in_(ids))
+    )
+    pictures = first_pictures(session, ids)
+    cards = {
+        row.id: Card(
+            row.id, row.title, row.excerpt, row.place, row.theme_id, row.pseudonym, row.published_at,
+            row.support_count, row.comment_count, *pictures.get(row.id, (None, "")),
+        )
+        for row in rows
+    }
+    return [cards[key] for key in ids if key in cards]
+
+
+def points(
+    process_id: int, theme_ids: Sequence[int] = (), bbox: tuple[float, float, float, float] | None = None
+) -> Select[Any]:
+    """(id, lon, lat, theme_id) of all public proposals with a place; `bbox` is west, south, east, north (EPSG:4326)."""
+    return _with_points(process_id, theme_ids, bbox, "id", "lon", "lat", "theme_id")
+
+
+def described_points(process_id: int, theme_ids: Sequence[int] = (), ids: Sequence[int] | None = None) -> Select[Any]:
+    """The same with title and counts, newest last; `ids` narrows it to these."""
+    statement = _with_points(
+        process_id, theme_ids, None, "id", "lon", "lat", "theme_id", "title", "support_count", "comment_count"
+    )
+    return statement if ids is None else statement.where(Contribution.__table__.c.id.in_(ids))
+
+
+def _with_points(
+    process_id: int, theme_ids: Sequence[int], bbox: tuple[float, float, float, float] | None, *names: str
+) -> Select[Any]:
+    base, own = Contribution.__table__.c, Proposal.__table__.c
+    columns = [base[name] if name in base else own[name] for name in names]
+    statement = (
+        select(*columns)
+        .select_from(Contribution.__table__)
+        .join(Proposal.__table__, own.id == base.id)
+        .where(
+            base.process_id == process_id, base.kind == "proposal", base.state == ContributionState.PUBLISHED,
+            own.lon.is_not(None),
+        )
+    )
+    if theme_ids:
+        statement = statement.where(base.theme_id.in_(theme_ids))
+    if bbox is not None:
+        west, south, east, north = bbox
+        statement = statement.where(own.lon.between(west, east), own.lat.between(south, north))
+    return statement

@@ -1,0 +1,88 @@
+"""Reading what all contributions share: pictures, where one stands, and the row to lock before counting."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Row, Select, select
+from sqlalchemy.orm import contains_eager, defer, joinedload
+
+from participation.contributions.models import Contribution, ContributionPicture, ContributionState
+from participation.processes.models import Process
+from participation.uploads import Upload
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.orm import Session
+
+
+def standing_of(municipality_id: int, slug: str, contribution_id: int, kind: str) -> Select[tuple[Contribution]]:
+    """A contribution with its process and phases in one query, without long texts: all that rules ask of it.
+
+    Execute with `.unique()`; the process's municipality is the caller's to set.
+    """
+    return (
+        select(Contribution)
+        .join(Contribution.process)
+        .where(
+            Contribution.id == contribution_id, Contribution.kind == kind,
+            Process.municipality_id == municipality_id, Process.slug == slug,
+        )
+        .options(
+            defer(Contribution.body),
+            contains_eager(Contribution.process).options(defer(Process.body), joinedload(Process.phases)),
+        )
+    )
+
+
+def lock_contribution(session: Session, contribution_id: int) -> None:
+    """Hold the row until the end of the transaction.
+
+    Everybody who counts touches the contribution first and its process second; whoever must touch the process earlier
+    (a first act raises the number of participants) holds the contribution before, or two of them could wait for each
+    other for ever. SQLite knows one writer only and ignores it.
+    """
+    session.execute(select(Contribution.id).where(Contribution.id == contribution_id).with_for_update())
+
+
+def first_pictures(session: Session, contribution_ids: Sequence[int]) -> dict[int, tuple[int, str]]:
+    """Of each contribution that has pictures, the first one: (id, alternative text). One query for all."""
+    if not contribution_ids:
+        return {}
+    rows = session.execute(
+        select(ContributionPicture.contribution_id, ContributionPicture.id, ContributionPicture.alt)
+        .where(ContributionPicture.contribution_id.in_(contribution_ids))
+        .order_by(ContributionPicture.contribution_id, ContributionPicture.position, ContributionPicture.id)
+    )
+    found: dict[int, tuple[int, str]] = {}
+    for contribution_id, picture_id, alt in rows:
+        found.setdefault(contribution_id, (picture_id, alt))
+    return found
+
+
+def pictures_of(contribution_id: int) -> Select[tuple[ContributionPicture]]:
+    """The pictures of a contribution in their order, with width and height of each."""
+    return (
+        select(ContributionPicture)
+        .where(ContributionPicture.contribution_id == contribution_id)
+        .order_by(ContributionPicture.position, ContributionPicture.id)
+        .options(joinedload(ContributionPicture.upload))
+    )
+
+
+def stored_picture(
+    session: Session, municipality_id: int, slug: str, contribution_id: int, picture_id: int
+) -> Row[tuple[str, ContributionState, Process]] | None:
+    """The file name of one picture with the state of its contribution and the process, in one query."""
+    return session.execute(
+        select(Upload.name, Contribution.state, Process)
+        .select_from(ContributionPicture)
+        .join(Upload, Upload.id == ContributionPicture.upload_id)
+        .join(Contribution, Contribution.id == ContributionPicture.contribution_id)
+        .join(Process, Process.id == Contribution.process_id)
+        .where(
+            ContributionPicture.id == picture_id, Contribution.id == contribution_id,
+            Process.municipality_id == municipality_id, Process.slug == slug,
+        )
+    ).first()

@@ -1,0 +1,37 @@
+"""Mails as templates: the same words as plain text and as HTML."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from flask import current_app, render_template
+
+from participation import mail
+from participation.web import current_municipality, current_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def mail_context() -> Iterator[None]:
+    """A request's context on the public address, so that links in mails never follow somebody's Host header."""
+    with current_app.test_request_context(base_url=current_settings().base_url):
+        yield
+
+
+def render_mail(name: str, *, key: str, recipient: str, **context: object) -> mail.Mail:
+    """Render templates/mail/<name>.txt and .html; the first line of the text is the subject."""
+    plain = render_template(f"mail/{name}.txt", **context)
+    subject, _, body = plain.partition("\n")
+    municipality = current_municipality()
+    return mail.Mail(
+        key=key, recipient=recipient, subject=subject.removeprefix("Betreff:").strip(), plain=body.strip() + "\n",
+        html=render_template(f"mail/{name}.html", **context), sender_name=municipality.name if municipality else "",
+    )
+
+
+def send(message: mail.Mail) -> None:
+    """Deliver by the installation's settings. Raises OSError or SMTPException; the outbox tries again."""
+    mail.deliver(message, current_settings())

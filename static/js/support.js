@@ -1,0 +1,42 @@
+/**
+ * Supports a proposal, or takes the support back, without leaving the page. The form works without this module; when
+ * anything goes wrong here, it is sent as it stands, and the server's page says what hinders.
+ */
+for (const box of document.querySelectorAll("[data-support]")) {
+  const form = box.querySelector("form");
+  if (!form) { continue; }
+  const button = form.querySelector("button");
+  const label = button.querySelector(".kern-label");
+  const status = box.querySelector("[data-support-status]");
+  let sending = false;
+
+  const show = ({ supported, count, message }) => {
+    box.querySelector("[data-support-count]").textContent = count.toLocaleString("de-DE");
+    box.querySelector("[data-support-unit]").textContent = count === 1 ? box.dataset.one : box.dataset.many;
+    form.action = supported ? form.dataset.withdrawUrl : form.dataset.supportUrl;
+    label.textContent = supported ? form.dataset.withdrawLabel : form.dataset.supportLabel;
+    button.classList.toggle("kern-btn--primary", !supported);
+    button.classList.toggle("kern-btn--secondary", supported);
+    status.textContent = `${message} ${count.toLocaleString("de-DE")} ${count === 1 ? box.dataset.one : box.dataset.many}.`;
+  };
+
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (sending) { return; }
+    sending = true;
+    button.setAttribute("aria-disabled", "true");
+    try {
+      const answer = await fetch(form.action, {
+        method: "POST",
+        headers: { Accept: "application/json", "X-CSRFToken": form.elements.csrf_token.value },
+      });
+      if (!answer.ok) { throw new Error(`HTTP ${answer.status}`); }
+      show(await answer.json());
+    } catch {
+      form.submit();
+      return;
+    }
+    sending = false;
+    button.removeAttribute("aria-disabled");
+  });
+}

@@ -1,0 +1,187 @@
+"""The list of proposals: search, themes, orders, pages that stay stable, and addresses that make no sense."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from participation import clock
+from participation.contributions.models import ContributionPicture, ContributionState
+from participation.contributions.proposals.queries import MATCHES_MAX, PAGE_SIZE, Sort, read_cursor, write_cursor
+from participation.processes.models import ProcessState
+from participation.uploads import Upload
+from tests import factories
+
+if TYPE_CHECKING:
+    from lxml import html
+    from sqlalchemy.orm import Session
+
+    from tests.browser_client import Browser
+
+Counter = Callable[[], AbstractContextManager[list[str]]]
+
+
+def titles(page: html.HtmlElement) -> list[str]:
+    return [" ".join(title.text_content().split()) for title in page.find_class("bp-contribution__title")]
+
+
+def next_page(page: html.HtmlElement) -> str | None:
+    links = page.xpath("//a[@rel='next']/@href")
+    return links[0] if links else None
+
+
+def test_newest_stand_first_and_only_published_ones_are_shown(session: Session, browser: Browser) -> None:
+    process = factories.process(session)
+    now = clock.now()
+    for days, title in ((3, "Älterer Vorschlag"), (1, "Neuer Vorschlag"), (2, "Mittlerer Vorschlag")):
+        factories.proposal(session, process, title=title, at=now - timedelta(days=days))
+    for state in (ContributionState.SUBMITTED, ContributionState.WITHDRAWN, ContributionState.RETURNED):
+        factories.proposal(session, process, title=f"Unsichtbar {state.value}", state=state)
+    factories.proposal(session, process, title="Versteckt", state=ContributionState.HIDDEN, state_reason="Werbung")
+    factories.proposal(session, factories.process(session, process.municipality), title="Aus einem anderen Verfahren")
+    session.commit()
+    page = browser.open(f"/verfahren/{process.slug}/vorschlaege")
+    assert titles(page) == ["Neuer Vorschlag", "Mittlerer Vorschlag", "Älterer Vorschlag"]
+    assert page.find_class("bp-result-count")[0].text_content().startswith("3 Vorschläge")
+
+
+def test_orders_by_support_and_by_comments(session: Session, browser: Browser) -> None:
+    process = factories.process(session)
+    factories.proposal(session, process, title="Viel gelobt", support_count=9, comment_count=1)
+    factories.proposal(session, process, title="Viel besprochen", support_count=2, comment_count=8)
+    session.commit()
+    assert titles(browser.open(f"/verfahren/{process.slug}/vorschlaege?sort=unterstuetzt"))[0] == "Viel gelobt"
+    assert titles(browser.open(f"/verfahren/{process.slug}/vorschlaege?sort=diskutiert"))[0] == "Viel besprochen"
+
+
+def test_a_theme_narrows_the_list_and_stays_in_every_link(session: Session, browser: Browser) -> None:
+    process = factories.process(session)
+    for number in range(PAGE_SIZE + 2):
+        factories.proposal(session, process, title=f"Rad {number}", theme_id=process.themes[0].id)
+    factories.proposal(session, process, title="Neue Wohnungen", theme_id=process.themes[1].id)
+    session.commit()
+    page = browser.open(f"/verfahren/{process.slug}/vorschlaege?thema=verkehr&sort=diskutiert")
+    assert len(titles(page)) == PAGE_SIZE
+    assert "Neue Wohnungen" not in titles(page)
+    assert page.find_class("bp-result-count")[0].text_content().startswith(f"{PAGE_SIZE + 2} Vorschläge")
+    second = next_page(page)
+    assert second is not None
+    assert "thema=verkehr" in second
+    assert "sort=diskutiert" in second
+    assert len(titles(browser.open(second))) == 2  # noqa: PLR2004 - what is left
+
+
+@pytest.mark.parametrize("sort", [sort.value for sort in Sort])
+def test_pages_show_everything_once_also_when_something_new_comes_in_between(
+    session: Session, browser: Browser, sort: str
+) -> None:
+    process = factories.process(session)
+    now = clock.now()
+    wanted = {f"Vorschlag Nummer {number:02}" for number in range(2 * PAGE_SIZE + 5)}
+    # Many share date and counts, so that the order depends on the second column as well.
+    for number, title in enumerate(sorted(wanted)):
+        factories.proposal(session, process, title=title, at=now - timedelta(hours=number // 7),
+                           support_count=number % 3, comment_count=number % 4)
+    session.commit()
+    seen: list[str] = []
+    address: str | None = f"/verfahren/{process.slug}/vorschlaege?sort={sort}"
+    while address:
+        page = browser.open(address)
+        seen += titles(page)
+        address = next_page(page)
+        factories.proposal(session, process, title="Kommt dazwischen", support_count=99, comment_count=99,
+                           at=clock.now() + timedelta(minutes=1))
+        session.commit()
+    assert sorted(seen) == sorted(wanted)
+
+
+def test_search_knows_stems_umlauts_and_beginnings(session: Session, browser: Browser) -> None:
+    process = factories.process(session)
+    factories.proposal(session, process, title="Mehr Bäume für den Schulhof", body="Schatten fehlt.")
+    factories.proposal(session, process, title="Die Straße an der Mühle sanieren", body="Viele Schlaglöcher.")
+    factories.proposal(session, factories.process(session, process.municipality), title="Bäume anderswo")
+    session.commit()
+    base = f"/verfahren/{process.slug}/vorschlaege?q="
+    assert titles(browser.open(base + "Baum")) == ["Mehr Bäume für den Schulhof"]
+    assert titles(browser.open(base + "strasse")) == ["Die Straße an der Mühle sanieren"]
+    assert titles(browser.open(base + "Schulh")) == ["Mehr Bäume für den Schulhof"]
+    empty = browser.open(base + "Hallenbad")
+    assert titles(empty) == []
+    assert "Dazu gibt es noch keinen Vorschlag" in empty.text_content()
+
+
+def test_search_pages_keep_the_query_and_say_how_many(session: Session, browser: Browser) -> None:
+    process = factories.process(session)
+    for number in range(PAGE_SIZE + 3):
+        factories.proposal(session, process, title=f"Radweg {number}", support_count=number)
+    session.commit()
+    page = browser.open(f"/verfahren/{process.slug}/vorschlaege?q=Radweg&sort=unterstuetzt")
+    assert page.find_class("bp-result-count")[0].text_content().startswith(f"{PAGE_SIZE + 3} Vorschläge zu „Radweg“")
+    assert titles(page)[0] == f"Radweg {PAGE_SIZE + 2}"
+    rest = titles(browser.open(next_page(page) or ""))
+    assert rest == ["Radweg 2", "Radweg 1", "Radweg 0"]
+
+
+def test_a_frequent_word_is_counted_up_to_a_limit_only(
+    session: Session, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("participation.contributions.proposals.queries.MATCHES_MAX", 3)
+    monkeypatch.setattr("participation.contributions.proposals.views.MATCHES_MAX", 3)
+    process = factories.process(session)
+    for _ in range(5):
+        factories.proposal(session, process, title="Bänke im Park")
+    session.commit()
+    text = browser.text(f"/verfahren/{process.slug}/vorschlaege?q=Park")
+    assert "Mehr als 3 Vorschläge gefunden" in text
+    assert MATCHES_MAX == 1000  # noqa: PLR2004 - what residents are told
+
+
+@pytest.mark.parametrize("query", [
+    "nach=garbage", "nach=%00%ff", "nach=bjk5OTk5OTk5OTk5OTk5OTk5LjE", "nach=dS0xLjE", "nach=" + "A" * 250,
+    "sort=title;DROP TABLE process", "sort=-1", "thema=<script>", "thema=1e9", "q=%00", "q=%ED%A0%80",
+    "q=" + "x" * 2000, "q=%22%20OR%20NEAR(", "q=*", "q='--", "q=___", "q=%F0%9F%9A%B2", "q=AND OR NOT",
+    "kommentare_nach=-1", "per_page=1000000000", "nach=&sort=&thema=&q=",
+])
+def test_addresses_that_make_no_sense_show_the_list(session: Session, browser: Browser, query: str) -> None:
+    process = factories.process(session)
+    factories.proposal(session, process, title="Ein Vorschlag")
+    session.commit()
+    assert browser.get(f"/verfahren/{process.slug}/vorschlaege?{query}").status_code == 200  # noqa: PLR2004
+    assert browser.get(f"/verfahren/{process.slug}/karte?{query}").status_code == 200  # noqa: PLR2004
+
+
+def test_a_cursor_of_another_order_is_the_first_page() -> None:
+    raw = write_cursor(Sort.SUPPORTED, 12, 7)
+    assert read_cursor(Sort.SUPPORTED, raw) is not None
+    assert read_cursor(Sort.NEWEST, raw) is None
+    assert read_cursor(Sort.DISCUSSED, raw) is None
+
+
+def test_the_list_needs_a_fixed_number_of_queries(session: Session, browser: Browser, count_queries: Counter) -> None:
+    process = factories.process(session)
+    for number in range(PAGE_SIZE + 1):
+        proposal = factories.proposal(session, process)
+        upload = Upload(municipality_id=process.municipality_id, name=f"{number:032x}", media_type="image/webp",
+                        sha256="0" * 64, byte_size=1, width=4, height=3)
+        session.add(upload)
+        session.flush()
+        session.add(ContributionPicture(contribution_id=proposal.id, upload_id=upload.id, alt=f"Bild {number}"))
+    session.commit()
+    for query in ("", "?sort=unterstuetzt&thema=verkehr", "?q=Text"):
+        with count_queries() as statements:
+            page = browser.open(f"/verfahren/{process.slug}/vorschlaege{query}")
+        assert len(page.find_class("bp-contribution__thumb")) == PAGE_SIZE
+        # municipality, process, phases, themes; ids, cards, pictures
+        assert len(statements) == 7, "\n".join(statements)  # noqa: PLR2004
+
+
+def test_a_draft_process_shows_its_list_to_nobody_outside(session: Session, browser: Browser) -> None:
+    process = factories.process(session, state=ProcessState.DRAFT)
+    factories.proposal(session, process)
+    session.commit()
+    for path in ("vorschlaege", "karte", "karte.geojson", "karte.js"):
+        assert browser.get(f"/verfahren/{process.slug}/{path}").status_code == 404  # noqa: PLR2004
