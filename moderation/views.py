@@ -1,7 +1,240 @@
-"""The moderators' desk."""
+"""The moderators' desk: many items, little time."""
 
 from __future__ import annotations
 
-from flask import Blueprint
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, flash, render_template, request, url_for
+from flask_babel import gettext as _
+from markupsafe import Markup, escape
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload
+
+from moderation import jobs, operations  # noqa: F401 - jobs register themselves
+from moderation.forms import DecisionForm
+from moderation.models import OUTCOME_LABELS, Case, CaseState, Decision, Finding, Outcome
+from moderation.queries import PAGE, decisions, earlier_decisions, full_case, moderated_by, open_cases
+from moderation.reasons import REASONS
+from participation import web
+from participation.actions import Action
+from participation.contributions.comments.models import Comment
+from participation.contributions.models import Contribution, ContributionState
+from participation.contributions.proposals.models import Proposal
+from participation.db import bounded_count
+from participation.errors import InvalidInput, NotFound
+from participation.processes.models import Process
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flask.typing import ResponseReturnValue
 
 blueprint = Blueprint("moderation", __name__)
+COUNTED = 500
+LARGEST_ID = 2**31 - 1
+DECIDABLE = {outcome.value: outcome for outcome in (Outcome.APPROVE, Outcome.RETURN, Outcome.REJECT)}
+
+
+def _number(name: str) -> int | None:
+    raw = request.args.get(name, "")
+    return min(int(raw), LARGEST_ID) if raw.isdecimal() and len(raw) < 12 else None  # noqa: PLR2004 - no huge numbers
+
+
+def marked(text: str, findings: Sequence[Finding], part: str) -> Markup:
+    """A text with the spans of its findings marked; everything is escaped, overlapping spans are joined."""
+    spans = sorted((one.start, one.end) for one in findings
+                   if one.part == part and one.start is not None and one.end is not None)
+    result, position = Markup(), 0
+    for start, end in spans:
+        if start is None or end is None or end <= position:
+            continue
+        begin = max(start, position)
+        result += escape(text[position:begin]) + Markup('<mark class="bp-span">') + escape(text[begin:end])
+        result += Markup("</mark>")
+        position = end
+    return result + escape(text[position:])
+
+
+def moderation_links(contribution_id: int) -> str:
+    """On a contribution's page, for whoever may moderate it; a hole of cached pages."""
+    if not web.can(Action.MODERATE):
+        return ""
+    contribution = web.current_session().get(Contribution, contribution_id)
+    if contribution is None or not web.can(Action.MODERATE, contribution):
+        return ""
+    return render_template("moderation/_links.html", contribution=contribution, form=_form())
+
+
+def decision_of(contribution_id: int) -> str:
+    """On an author's receipt: the last decision with its reasons."""
+    decision = web.current_session().scalar(
+        select(Decision).join(Case, Case.id == Decision.case_id).where(Case.contribution_id == contribution_id)
+        .order_by(Decision.id.desc()).limit(1)
+    )
+    if decision is None or decision.outcome not in {Outcome.RETURN}:
+        return ""
+    return render_template("moderation/_decision.html", decision=decision, rule=REASONS.get(decision.rule_key, ""))
+
+
+HOLES = {"moderation_links": moderation_links, "decision_of": decision_of}
+
+
+def _form() -> DecisionForm:
+    form = DecisionForm()
+    form.offer_reasons()
+    return form
+
+
+@blueprint.get("/moderation")
+@web.allows(Action.MODERATE)
+def desk() -> ResponseReturnValue:
+    """The queue, and the first case beside it."""
+    return _desk(None, _form())
+
+
+@blueprint.get("/moderation/faelle/<int:case_id>")
+@web.allows(Action.MODERATE)
+def case(case_id: int) -> ResponseReturnValue:
+    """One case beside the queue."""
+    return _desk(_load(case_id), _form())
+
+
+def _load(case_id: int) -> Case:
+    found = full_case(web.current_session(), min(case_id, LARGEST_ID))
+    if found is None:
+        raise NotFound
+    web.require(Action.MODERATE, found)
+    return found
+
+
+def _desk(chosen: Case | None, form: DecisionForm) -> ResponseReturnValue:
+    session, actor = web.current_session(), web.current_actor()
+    filters = {"verfahren": request.args.get("verfahren", ""), "art": request.args.get("art", ""),
+               "auffaellig": request.args.get("auffaellig", "")}
+    statement = open_cases(
+        actor, process_id=_number("verfahren"), warned=bool(filters["auffaellig"]),
+        kind=filters["art"] if filters["art"] in {"proposal", "comment"} else "", after_id=_number("nach"),
+    )
+    cases = session.scalars(statement.limit(PAGE + 1)).all()
+    if chosen is None and cases:
+        chosen = full_case(session, cases[0].id)
+    related: dict[int, Proposal] = {}
+    target = earlier = None
+    if chosen is not None:
+        ids = [one.related_contribution_id for one in chosen.findings if one.related_contribution_id]
+        related = {row.id: row for row in session.scalars(select(Proposal).where(Proposal.id.in_(ids)))} if ids else {}
+        contribution = chosen.contribution
+        target = session.get(Proposal, contribution.proposal_id) if isinstance(contribution, Comment) else None
+        earlier = [one for one in earlier_decisions(session, contribution.participant_id) if one.case_id != chosen.id]
+        form.revision_seen.data = form.revision_seen.data or str(chosen.revision_number)
+    processes = session.scalars(
+        select(Process).where(Process.id.in_(
+            select(Case.process_id).where(Case.state == CaseState.OPEN, moderated_by(actor)).distinct().limit(50)))
+    ).all()
+    return render_template(
+        "moderation/desk.html", cases=cases[:PAGE], more=cases[PAGE - 1].id if len(cases) > PAGE else None,
+        chosen=chosen, form=form, filters=filters, processes=processes, related=related, target=target,
+        earlier=earlier or [], marked=marked, is_open=chosen is not None and chosen.state is CaseState.OPEN,
+        waiting=bounded_count(session, select(Case.id).where(Case.state == CaseState.OPEN, moderated_by(actor)), COUNTED),
+        counted=COUNTED, outcome_labels=OUTCOME_LABELS,
+    ), 422 if form.is_submitted() else 200
+
+
+@blueprint.post("/moderation/faelle/<int:case_id>")
+@web.allows(Action.MODERATE)
+def decide(case_id: int) -> ResponseReturnValue:
+    """Approve, return or reject; then the next case."""
+    chosen = _load(case_id)
+    form = _form()
+    outcome = DECIDABLE.get(request.form.get("outcome", ""))
+    seen = form.revision_seen.data or ""
+    try:
+        if outcome is None:
+            raise InvalidInput(_("Bitte wählen Sie eine Entscheidung."), field="rule_key")
+        operations.decide(
+            web.current_session(), web.current_actor(), chosen, outcome, rule_key=form.rule_key.data or "",
+            statement=form.statement.data or "", revision_seen=int(seen) if seen.isdecimal() else -1,
+            now=web.current_now(),
+        )
+    except InvalidInput as error:
+        web.attach(form, error)
+        return _desk(chosen, form)
+    flash(f"{_(OUTCOME_LABELS[outcome])}: {_title(chosen.contribution)}", "success")
+    return web.go("moderation.desk", **{name: value for name, value in request.args.items() if name != "nach"})
+
+
+def _title(contribution: Contribution) -> str:
+    return contribution.title if isinstance(contribution, Proposal) else _("Kommentar")
+
+
+@blueprint.post("/moderation/sammelfreigabe")
+@web.allows(Action.MODERATE)
+def approve_many() -> ResponseReturnValue:
+    """Approve the ticked cases, each by itself; what somebody else decided meanwhile is left and named."""
+    done, failed = 0, 0
+    for raw in request.form.getlist("case")[: PAGE * 2]:
+        if not raw.isdecimal():
+            continue
+        found = full_case(web.current_session(), min(int(raw), LARGEST_ID))
+        if found is None or found.state is not CaseState.OPEN or not web.can(Action.MODERATE, found):
+            failed += 1
+            continue
+        operations.decide(web.current_session(), web.current_actor(), found, Outcome.APPROVE, rule_key="", statement="",
+                          revision_seen=found.revision_number, now=web.current_now())
+        done += 1
+    flash(_("%(done)s Beiträge freigegeben.", done=done), "success" if done else "info")
+    if failed:
+        flash(_("%(failed)s waren schon entschieden.", failed=failed), "warning")
+    return web.go("moderation.desk")
+
+
+def _contribution(contribution_id: int) -> Contribution:
+    found = web.current_session().scalar(
+        select(Contribution).where(Contribution.id == min(contribution_id, LARGEST_ID))
+        .options(joinedload(Contribution.process))
+    )
+    if found is None:
+        raise NotFound
+    web.require(Action.MODERATE, found)
+    return found
+
+
+def _after(contribution: Contribution) -> ResponseReturnValue:
+    proposal_id = contribution.proposal_id if isinstance(contribution, Comment) else contribution.id
+    return web.redirect(url_for("proposals.show", slug=contribution.process.slug, proposal_id=proposal_id), code=303)
+
+
+@blueprint.post("/moderation/beitraege/<int:contribution_id>/ausblenden")
+@web.allows(Action.MODERATE)
+def hide(contribution_id: int) -> ResponseReturnValue:
+    """Take a published contribution off all pages; without a reason the form comes back."""
+    contribution = _contribution(contribution_id)
+    form = _form()
+    try:
+        operations.hide_contribution(web.current_session(), web.current_actor(), contribution,
+                                     rule_key=form.rule_key.data or "", statement=form.statement.data or "",
+                                     now=web.current_now())
+    except InvalidInput as error:
+        web.attach(form, error)
+        return render_template("moderation/hide.html", form=form, contribution=contribution), 422
+    flash(_("Ausgeblendet. Der Beitrag ist auf keiner Seite mehr zu sehen."), "success")
+    return _after(contribution)
+
+
+@blueprint.post("/moderation/beitraege/<int:contribution_id>/einblenden")
+@web.allows(Action.MODERATE)
+def restore(contribution_id: int) -> ResponseReturnValue:
+    """Show it again."""
+    contribution = _contribution(contribution_id)
+    operations.restore_contribution(web.current_session(), web.current_actor(), contribution, now=web.current_now())
+    flash(_("Der Beitrag ist wieder zu sehen."), "success")
+    return _after(contribution)
+
+
+@blueprint.get("/moderation/entscheidungen")
+@web.allows(Action.MODERATE)
+def history() -> ResponseReturnValue:
+    """What was decided, newest first."""
+    rows = web.current_session().scalars(decisions(web.current_actor(), _number("vor"))).all()
+    return render_template("moderation/history.html", rows=rows[:PAGE], labels=OUTCOME_LABELS, reasons=REASONS,
+                           more=rows[PAGE - 1].id if len(rows) > PAGE else None, hidden=ContributionState.HIDDEN)

@@ -104,10 +104,15 @@ def _start_session(account: Account) -> str:
     return token
 
 
+def _entered_address() -> str:
+    """Throttles guessing of one account's password from many machines."""
+    return request.form.get("email", "")[:254].lower()
+
+
 @blueprint.route("/konto/anmelden", methods=["GET", "POST"])
 @web.public
 @web.limiter.limit("20 per 5 minutes", methods=["POST"])
-@web.limiter.limit("10 per 5 minutes", methods=["POST"], key_func=lambda: request.form.get("email", "")[:254].lower())
+@web.limiter.limit("10 per 5 minutes", methods=["POST"], key_func=_entered_address)
 def sign_in() -> ResponseReturnValue:
     """Sign in with address and password."""
     form = SignInForm()

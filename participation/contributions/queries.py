@@ -17,21 +17,24 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 
-def standing_of(municipality_id: int, slug: str, contribution_id: int, kind: str) -> Select[tuple[Contribution]]:
-    """A contribution with its process and phases in one query, without long texts: all that rules ask of it.
+def standing_of(municipality_id: int, slug: str, contribution_id: int, kind: str) -> Select[Contribution]:
+    """A contribution with process, municipality and phases in one query, without long texts: all that rules ask of it.
 
-    Execute with `.unique()`; the process's municipality is the caller's to set.
+    Execute with `.unique()`.
     """
     return (
         select(Contribution)
         .join(Contribution.process)
+        .join(Process.municipality)
         .where(
             Contribution.id == contribution_id, Contribution.kind == kind,
             Process.municipality_id == municipality_id, Process.slug == slug,
         )
         .options(
             defer(Contribution.body),
-            contains_eager(Contribution.process).options(defer(Process.body), joinedload(Process.phases)),
+            contains_eager(Contribution.process).options(
+                defer(Process.body), contains_eager(Process.municipality), joinedload(Process.phases)
+            ),
         )
     )
 
@@ -61,7 +64,7 @@ def first_pictures(session: Session, contribution_ids: Sequence[int]) -> dict[in
     return found
 
 
-def pictures_of(contribution_id: int) -> Select[tuple[ContributionPicture]]:
+def pictures_of(contribution_id: int) -> Select[ContributionPicture]:
     """The pictures of a contribution in their order, with width and height of each."""
     return (
         select(ContributionPicture)
@@ -73,7 +76,7 @@ def pictures_of(contribution_id: int) -> Select[tuple[ContributionPicture]]:
 
 def stored_picture(
     session: Session, municipality_id: int, slug: str, contribution_id: int, picture_id: int
-) -> Row[tuple[str, ContributionState, Process]] | None:
+) -> Row[str, ContributionState, Process] | None:
     """The file name of one picture with the state of its contribution and the process, in one query."""
     return session.execute(
         select(Upload.name, Contribution.state, Process)

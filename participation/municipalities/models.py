@@ -42,6 +42,20 @@ PAGE_TITLES = {
 }
 
 
+# WCAG's relative luminance at which black and white contrast equally with a colour (about 4.58 : 1 each).
+DARK_TEXT_FROM = 0.179
+# Below this a channel of sRGB is linear (IEC 61966-2-1).
+LINEAR_UP_TO = 0.04045
+
+
+def text_color_on(color: str) -> str:
+    """Black or white, whichever contrasts more with `#rrggbb` (WCAG 2.2, 1.4.3): always at least 4.5 : 1."""
+    channels = [int(color[position : position + 2], 16) / 255 for position in (1, 3, 5)]
+    linear = [value / 12.92 if value <= LINEAR_UP_TO else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "#000000" if luminance > DARK_TEXT_FROM else "#ffffff"
+
+
 class Municipality(Base):
     """Who runs processes. Towns differ by data, never by subclass."""
 

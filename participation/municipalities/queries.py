@@ -1,15 +1,30 @@
-"""Finding municipalities."""
+"""Finding municipalities, and the wording of the pages they owe."""
 
 from __future__ import annotations
 
+import tomllib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import case, or_, select
+from sqlalchemy import Select, case, or_, select
 
-from participation.municipalities.models import Municipality, MunicipalityKind
+from participation.municipalities.models import Municipality, MunicipalityKind, MunicipalityPage, PageKind
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy.orm import Session
+
+
+@dataclass(frozen=True, slots=True)
+class PageText:
+    """The Markdown of an owed page, its places not yet filled."""
+
+    body: str
+    updated_at: datetime
+    is_own: bool
 
 
 def municipality_for_host(session: Session, host: str) -> Municipality | None:
@@ -27,3 +42,27 @@ def municipality_for_host(session: Session, host: str) -> Municipality | None:
         )
         .limit(1)
     )
+
+
+def municipality_by_ags(ags: str) -> Select[Municipality]:
+    """The municipality with this Amtlicher Gemeindeschlüssel."""
+    return select(Municipality).where(Municipality.ags == ags)
+
+
+def own_pages(municipality_id: int) -> Select[MunicipalityPage]:
+    """The pages that a municipality has worded itself."""
+    return select(MunicipalityPage).where(MunicipalityPage.municipality_id == municipality_id)
+
+
+@lru_cache(maxsize=1)
+def draft_pages() -> dict[str, dict[str, str]]:
+    """What pages.toml offers for each page, by its address."""
+    return tomllib.loads((Path(__file__).parent / "pages.toml").read_text(encoding="utf-8"))
+
+
+def page_text(session: Session, municipality: Municipality, kind: PageKind) -> PageText:
+    """The municipality's own wording, or the draft that holds until there is one."""
+    own = session.scalar(own_pages(municipality.id).where(MunicipalityPage.kind == kind))
+    if own is not None:
+        return PageText(own.body, own.updated_at, is_own=True)
+    return PageText(draft_pages()[kind.value]["body"].strip(), municipality.created_at, is_own=False)

@@ -1,55 +1,74 @@
-"""The home page, the pages that a municipality owes, and its colours."""
+"""The pages that a municipality owes, its colours, and where its staff change them. The home page is of processes."""
 
 from __future__ import annotations
 
-import tomllib
-from functools import lru_cache
-from pathlib import Path
+import io
+import re
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, render_template, send_file
+from flask import Blueprint, Response, flash, render_template, request, send_file
 from flask_babel import format_date, gettext as _
-from sqlalchemy import select
 
-from participation import text, web
-from participation.errors import NotFound
-from participation.municipalities.models import PAGE_TITLES, MunicipalityPage, PageKind
+from participation import clock, text, web
+from participation.actions import Action
+from participation.errors import InvalidInput, NotFound
+from participation.municipalities import jobs  # noqa: F401 - registers the handlers
+from participation.municipalities.forms import BarrierForm, LogoForm, MunicipalityForm, PageForm
+from participation.municipalities.models import PAGE_TITLES, PageKind, text_color_on
+from participation.municipalities.operations import (
+    ADDRESS_MAX,
+    BARRIER_MAX,
+    DEFAULT_COLOR,
+    INTRO_MAX,
+    edit_municipality,
+    remove_logo,
+    report_barrier,
+    reset_page,
+    save_page,
+    set_logo,
+)
+from participation.municipalities.queries import own_pages, page_text
 from participation.page_cache import cached
 from participation.uploads import Upload, picture_path
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from flask.typing import ResponseReturnValue
 
+    from participation.municipalities.models import Municipality
+
 blueprint = Blueprint("municipalities", __name__)
-DARK_TEXT_FROM = 0.179
+LOGO_SECONDS = 300
+ENDPOINTS = {
+    PageKind.IMPRINT: "municipalities.imprint",
+    PageKind.PRIVACY: "municipalities.privacy",
+    PageKind.ACCESSIBILITY: "municipalities.accessibility",
+    PageKind.NETIQUETTE: "municipalities.rules",
+    PageKind.HELP: "municipalities.help",
+    PageKind.EASY_LANGUAGE: "municipalities.easy_language",
+}
 
 
-@lru_cache(maxsize=1)
-def _drafts() -> dict[str, dict[str, str]]:
-    return tomllib.loads((Path(__file__).parent / "pages.toml").read_text(encoding="utf-8"))
+def _filled(municipality: Municipality, body: str, changed: datetime) -> str:
+    """A page's Markdown with the municipality's data in its places."""
+    return text.fill(body, {
+        "municipality": municipality.name,
+        "email": municipality.email,
+        # A backslash at the end of a line is Markdown's line break; without it the address runs together.
+        "address": municipality.address.strip().replace("\n", "\\\n"),
+        "date": format_date(clock.to_berlin(changed), "long"),
+    })
 
 
 def _page(kind: PageKind) -> ResponseReturnValue:
     """One of the owed pages: the municipality's own wording, or the draft filled with its data."""
     municipality = web.the_municipality()
-    own = web.current_session().scalar(
-        select(MunicipalityPage).where(
-            MunicipalityPage.municipality_id == municipality.id, MunicipalityPage.kind == kind
-        )
-    )
-    changed = own.updated_at if own else municipality.created_at
-    body = text.fill(
-        own.body if own else _drafts()[kind.value]["body"],
-        {
-            "municipality": municipality.name,
-            "email": municipality.email,
-            # A backslash at the end of a line is Markdown's line break; without it the address runs together.
-            "address": municipality.address.strip().replace("\n", "\\\n"),
-            "date": format_date(changed, "long"),
-        },
-    )
+    page = page_text(web.current_session(), municipality, kind)
     return render_template(
-        "municipalities/page.html", title=_(PAGE_TITLES[kind]), body=body, changed_at=changed, kind=kind
+        "municipalities/page.html", title=_(PAGE_TITLES[kind]), kind=kind,
+        body=_filled(municipality, page.body, page.updated_at), changed_at=page.updated_at,
+        says_its_date="{date}" in page.body,
     )
 
 
@@ -101,22 +120,44 @@ def easy_language() -> ResponseReturnValue:
     return _page(PageKind.EASY_LANGUAGE)
 
 
+@blueprint.route("/barrierefreiheit/melden", methods=["GET", "POST"])
+@web.public
+@web.limiter.limit("6 per hour", methods=["POST"])
+def report() -> ResponseReturnValue:
+    """The electronic way to report a barrier that § 10b BGG NRW asks for."""
+    municipality = web.the_municipality()
+    form = BarrierForm()
+    if request.method == "GET":
+        form.page.data = request.args.get("seite", "")[:300]
+        return render_template("municipalities/report.html", form=form, limit=BARRIER_MAX)
+    try:
+        report_barrier(
+            web.current_session(), web.current_keyring(), municipality, message=form.message.data or "",
+            page=form.page.data or "", email=form.email.data or "",
+        )
+    except InvalidInput as error:
+        web.attach(form, error)
+        return render_template("municipalities/report.html", form=form, limit=BARRIER_MAX), 422
+    flash(_("Danke! Ihre Meldung ist unterwegs. Wir kümmern uns darum."), "success")
+    return web.go("municipalities.accessibility")
+
+
 @blueprint.get("/stil/akzent.css")
 @web.public
 def accent_css() -> ResponseReturnValue:
-    """The municipality's colour, and black or white on it, whichever contrasts more (WCAG 1.4.3)."""
-    municipality = web.current_municipality()
-    accent = municipality.accent_color if municipality else "#00529b"
-    response = Response(f":root{{--accent:{accent};--on-accent:{_on(accent)}}}\n", mimetype="text/css")
-    response.headers["Cache-Control"] = "public, max-age=86400"
+    """The municipality's colour, and black or white on it, whichever contrasts more.
+
+    Pages name the colour in the address (?v=1b6a56), so that the answer never changes and asks no database.
+    """
+    named = request.args.get("v", "").lower()
+    if re.fullmatch(r"[0-9a-f]{6}", named):
+        accent, age = f"#{named}", "public, max-age=31536000, immutable"
+    else:
+        municipality = web.current_municipality()
+        accent, age = (municipality.accent_color if municipality else DEFAULT_COLOR), "public, max-age=300"
+    response = Response(f":root{{--accent:{accent};--on-accent:{text_color_on(accent)}}}\n", mimetype="text/css")
+    response.headers["Cache-Control"] = age
     return response
-
-
-def _on(color: str) -> str:
-    channels = [int(color[position : position + 2], 16) / 255 for position in (1, 3, 5)]
-    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
-    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    return "#000000" if luminance > DARK_TEXT_FROM else "#ffffff"
 
 
 @blueprint.get("/stil/logo")
@@ -125,7 +166,118 @@ def logo() -> ResponseReturnValue:
     """The municipality's logo."""
     municipality = web.the_municipality()
     upload = web.current_session().get(Upload, municipality.logo_upload_id or 0)
-    if upload is None:
+    path = picture_path(web.current_settings().upload_dir, upload.name, "small") if upload else None
+    if path is None or not path.exists():
         raise NotFound
-    return send_file(picture_path(web.current_settings().upload_dir, upload.name, "small"), mimetype="image/webp",
-                     max_age=3600)
+    return send_file(path, mimetype="image/webp", max_age=LOGO_SECONDS)
+
+
+@blueprint.route("/verwaltung/kommune", methods=["GET", "POST"])
+@web.allows(Action.EDIT_MUNICIPALITY)
+def manage() -> ResponseReturnValue:
+    """Name, addresses, colour; and the way to logo and pages."""
+    municipality = web.the_municipality()
+    web.require(Action.EDIT_MUNICIPALITY, municipality)
+    form = MunicipalityForm(obj=municipality)
+    if request.method == "GET":
+        return _manage_page(municipality, form, LogoForm(formdata=None))
+    try:
+        edit_municipality(
+            web.current_session(), web.current_actor(), municipality, web.current_now(), name=form.name.data or "",
+            email=form.email.data or "", address=form.address.data or "", website=form.website.data or "",
+            intro=form.intro.data or "", accent_color=form.accent_color.data or "",
+        )
+    except InvalidInput as error:
+        web.attach(form, error)
+        return _manage_page(municipality, form, LogoForm(formdata=None)), 422
+    flash(_("Gespeichert. So sieht es jetzt jeder Besucher."), "success")
+    return web.go("municipalities.manage")
+
+
+@blueprint.post("/verwaltung/kommune/logo")
+@web.allows(Action.EDIT_MUNICIPALITY)
+def change_logo() -> ResponseReturnValue:
+    """Upload a logo."""
+    municipality = web.the_municipality()
+    web.require(Action.EDIT_MUNICIPALITY, municipality)
+    form = LogoForm()
+    settings = web.current_settings()
+    try:
+        set_logo(
+            web.current_session(), web.current_actor(), municipality,
+            form.picture.data.stream if form.picture.data else io.BytesIO(), settings.upload_dir,
+            settings.max_upload_bytes, web.current_now(),
+        )
+    except InvalidInput as error:
+        web.attach(form, error)
+        return _manage_page(municipality, MunicipalityForm(formdata=None, obj=municipality), form), 422
+    flash(_("Das Logo ist gespeichert."), "success")
+    return web.go("municipalities.manage")
+
+
+@blueprint.post("/verwaltung/kommune/logo/entfernen")
+@web.allows(Action.EDIT_MUNICIPALITY)
+def drop_logo() -> ResponseReturnValue:
+    """Show the neutral mark again."""
+    remove_logo(web.current_session(), web.current_actor(), web.the_municipality(), web.current_now())
+    flash(_("Das Logo ist entfernt."), "success")
+    return web.go("municipalities.manage")
+
+
+@blueprint.route("/verwaltung/kommune/seiten/<kind>", methods=["GET", "POST"])
+@web.allows(Action.EDIT_MUNICIPALITY)
+def edit_page(kind: str) -> ResponseReturnValue:
+    """Word an owed page; the preview shows it as visitors will read it, without saving."""
+    municipality = web.the_municipality()
+    web.require(Action.EDIT_MUNICIPALITY, municipality)
+    page_kind = _page_kind(kind)
+    page = page_text(web.current_session(), municipality, page_kind)
+    form = PageForm(data={"body": page.body})
+    status = 200
+    if request.method == "POST" and "preview" not in request.form:
+        try:
+            save_page(
+                web.current_session(), web.current_actor(), municipality, page_kind, form.body.data or "",
+                web.current_now(),
+            )
+        except InvalidInput as error:
+            web.attach(form, error)
+            status = 422
+        else:
+            flash(_("Die Seite ist gespeichert und öffentlich."), "success")
+            return web.go("municipalities.manage")
+    preview = ""
+    if "preview" in request.form:
+        preview = _filled(municipality, text.clean_text(form.body.data), web.current_now())
+    return render_template(
+        "municipalities/edit_page.html", form=form, title=_(PAGE_TITLES[page_kind]), kind=page_kind, page=page,
+        preview=preview, public_endpoint=ENDPOINTS[page_kind],
+    ), status
+
+
+@blueprint.post("/verwaltung/kommune/seiten/<kind>/zuruecksetzen")
+@web.allows(Action.EDIT_MUNICIPALITY)
+def restore_page(kind: str) -> ResponseReturnValue:
+    """Go back to the draft."""
+    page_kind = _page_kind(kind)
+    reset_page(
+        web.current_session(), web.current_actor(), web.the_municipality(), page_kind, web.current_now()
+    )
+    flash(_("Jetzt gilt wieder der Mustertext."), "success")
+    return web.go("municipalities.edit_page", kind=kind)
+
+
+def _page_kind(value: str) -> PageKind:
+    try:
+        return PageKind(value)
+    except ValueError as error:
+        raise NotFound from error
+
+
+def _manage_page(municipality: Municipality, form: MunicipalityForm, logo_form: LogoForm) -> str:
+    own = {page.kind: page.updated_at for page in web.current_session().scalars(own_pages(municipality.id))}
+    pages = [(kind, _(PAGE_TITLES[kind]), own.get(kind), ENDPOINTS[kind]) for kind in PageKind]
+    return render_template(
+        "municipalities/manage.html", form=form, logo_form=logo_form, pages=pages, address_max=ADDRESS_MAX,
+        intro_max=INTRO_MAX,
+    )

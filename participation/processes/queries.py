@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Select, select
-from sqlalchemy.orm import selectinload
+from sqlalchemy import Select, func, or_, select
+from sqlalchemy.orm import joinedload, selectinload
 
-from participation.processes.models import Process, ProcessState
+from participation.db import Base
+from participation.processes.models import Phase, Process, ProcessDocument, ProcessState, Theme
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 LISTED = 60
+ARCHIVE_PAGE = 12
+# Larger numbers do not fit into the column; PostgreSQL would refuse the query instead of finding nothing.
+LARGEST_ID = 2**31 - 1
 
 
 def process_by_slug(session: Session, municipality_id: int, slug: str) -> Process | None:
@@ -37,9 +41,93 @@ def visible_processes(session: Session, municipality_id: int, *, limit: int = LI
     ).all()
 
 
-def all_processes(municipality_ids: Sequence[int], before_id: int | None, limit: int) -> Select[Process]:
-    """For staff: every process of these municipalities, newest first, by keyset."""
-    statement = select(Process).where(Process.municipality_id.in_(municipality_ids)).order_by(Process.id.desc())
+def published_processes(session: Session, municipality_id: int) -> Sequence[Process]:
+    """What is not archived, in the order that editors chose; with phases. Two queries.
+
+    Bounded: what is over belongs into the archive, which has pages.
+    """
+    return session.scalars(
+        select(Process)
+        .where(Process.municipality_id == municipality_id, Process.state == ProcessState.PUBLISHED)
+        .options(selectinload(Process.phases))
+        .order_by(Process.position, Process.id.desc())
+        .limit(LISTED)
+    ).all()
+
+
+def archived_processes(session: Session, municipality_id: int, before_id: int | None, limit: int) -> list[Process]:
+    """One page of the archive, newest first, and one more if there are more."""
+    statement = select(Process).where(
+        Process.municipality_id == municipality_id, Process.state == ProcessState.ARCHIVED
+    )
     if before_id is not None:
-        statement = statement.where(Process.id < before_id)
-    return statement.limit(limit)
+        statement = statement.where(Process.id < min(before_id, LARGEST_ID))
+    found = session.scalars(
+        statement.options(selectinload(Process.phases)).order_by(Process.id.desc()).limit(limit + 1)
+    )
+    return list(found)
+
+
+def process_for_editing(session: Session, municipality_id: int, process_id: int) -> Process | None:
+    """A process of this municipality with all that editors change."""
+    if process_id > LARGEST_ID:
+        return None
+    return session.scalar(
+        select(Process)
+        .where(Process.id == process_id, Process.municipality_id == municipality_id)
+        .options(selectinload(Process.phases), selectinload(Process.themes))
+    )
+
+
+def processes_of_staff(
+    session: Session, municipality_id: int, process_ids: Sequence[int] | None, after: tuple[int, int] | None, limit: int
+) -> list[Process]:
+    """For editors: every process of a municipality, or only some, by (position, id); one more if there are more."""
+    statement = select(Process).where(Process.municipality_id == municipality_id)
+    if process_ids is not None:
+        statement = statement.where(Process.id.in_(process_ids))
+    if after is not None:
+        position, number = after
+        statement = statement.where(
+            or_(Process.position > position, (Process.position == position) & (Process.id > number))
+        )
+    found = session.scalars(
+        statement.options(selectinload(Process.phases)).order_by(Process.position, Process.id).limit(limit + 1)
+    )
+    return list(found)
+
+
+def documents_of(process_id: int) -> Select[ProcessDocument]:
+    """The documents of a process with their files, in order."""
+    return (
+        select(ProcessDocument)
+        .where(ProcessDocument.process_id == process_id)
+        .options(joinedload(ProcessDocument.upload))
+        .order_by(ProcessDocument.position, ProcessDocument.id)
+    )
+
+
+def slug_is_taken(session: Session, municipality_id: int, slug: str, but_not: int | None) -> bool:
+    """Whether another process of the municipality has this address."""
+    found = session.scalar(select(Process.id).where(Process.municipality_id == municipality_id, Process.slug == slug))
+    return found is not None and found != but_not
+
+
+def last_position(session: Session, municipality_id: int) -> int:
+    """Where the last process stands, -1 without any."""
+    found = session.scalar(select(func.max(Process.position)).where(Process.municipality_id == municipality_id))
+    return -1 if found is None else found
+
+
+def is_referred_to(session: Session, row: Phase | Theme) -> bool:
+    """Whether anything stands under a phase or a theme: contributions, measures, whatever a later feature adds.
+
+    Asked of the tables themselves, since the features that refer to processes stand above this one.
+    """
+    own = Base.metadata.tables[row.__tablename__]
+    return any(
+        session.execute(select(key.parent).where(key.parent == row.id).limit(1)).first() is not None
+        for table in Base.metadata.sorted_tables
+        for key in table.foreign_keys
+        if key.column.table is own
+    )

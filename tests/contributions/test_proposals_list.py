@@ -72,7 +72,7 @@ def test_a_theme_narrows_the_list_and_stays_in_every_link(session: Session, brow
     assert second is not None
     assert "thema=verkehr" in second
     assert "sort=diskutiert" in second
-    assert len(titles(browser.open(second))) == 2  # noqa: PLR2004 - what is left
+    assert len(titles(browser.open(second))) == 2
 
 
 @pytest.mark.parametrize("sort", [sort.value for sort in Sort])
@@ -137,7 +137,7 @@ def test_a_frequent_word_is_counted_up_to_a_limit_only(
     session.commit()
     text = browser.text(f"/verfahren/{process.slug}/vorschlaege?q=Park")
     assert "Mehr als 3 Vorschläge gefunden" in text
-    assert MATCHES_MAX == 1000  # noqa: PLR2004 - what residents are told
+    assert MATCHES_MAX == 1000
 
 
 @pytest.mark.parametrize("query", [
@@ -150,8 +150,8 @@ def test_addresses_that_make_no_sense_show_the_list(session: Session, browser: B
     process = factories.process(session)
     factories.proposal(session, process, title="Ein Vorschlag")
     session.commit()
-    assert browser.get(f"/verfahren/{process.slug}/vorschlaege?{query}").status_code == 200  # noqa: PLR2004
-    assert browser.get(f"/verfahren/{process.slug}/karte?{query}").status_code == 200  # noqa: PLR2004
+    assert browser.get(f"/verfahren/{process.slug}/vorschlaege?{query}").status_code == 200
+    assert browser.get(f"/verfahren/{process.slug}/karte?{query}").status_code == 200
 
 
 def test_a_cursor_of_another_order_is_the_first_page() -> None:
@@ -176,7 +176,7 @@ def test_the_list_needs_a_fixed_number_of_queries(session: Session, browser: Bro
             page = browser.open(f"/verfahren/{process.slug}/vorschlaege{query}")
         assert len(page.find_class("bp-contribution__thumb")) == PAGE_SIZE
         # municipality, process, phases, themes; ids, cards, pictures
-        assert len(statements) == 7, "\n".join(statements)  # noqa: PLR2004
+        assert len(statements) == 7, "\n".join(statements)
 
 
 def test_a_draft_process_shows_its_list_to_nobody_outside(session: Session, browser: Browser) -> None:
@@ -184,4 +184,4 @@ def test_a_draft_process_shows_its_list_to_nobody_outside(session: Session, brow
     factories.proposal(session, process)
     session.commit()
     for path in ("vorschlaege", "karte", "karte.geojson", "karte.js"):
-        assert browser.get(f"/verfahren/{process.slug}/{path}").status_code == 404  # noqa: PLR2004
+        assert browser.get(f"/verfahren/{process.slug}/{path}").status_code == 404

@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from participation import audit, text
-from participation.accounts.models import ParticipantKind
+from participation.accounts.models import Participant, ParticipantKind
 from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.comments.models import MAX_DEPTH, Comment
@@ -60,12 +60,7 @@ def post_comment(
         raise InvalidInput(N_("Diesen Kommentar gibt es nicht mehr. Antworten Sie bitte auf einen anderen."),
                            field="body")
     phase = proposal.process.phase_opening(Action.COMMENT, now)
-    if contributions.find_participant(session, keyring, proposal.process_id, actor.identity) is None:
-        lock_contribution(session, proposal.id)
-    author = contributions.ensure_participant(
-        session, keyring, proposal.process_id, actor.identity or "", kind=ParticipantKind.ACCOUNT,
-        pseudonym=actor.display_name, now=now, contact=f"account:{actor.account_id}", is_staff=actor.is_staff,
-    )
+    author = _author(session, keyring, actor, proposal, now)
     if parent is not None and parent.depth >= MAX_DEPTH:
         parent = session.get_one(Comment, parent.parent_id)
     comment = Comment(
@@ -93,6 +88,15 @@ def post_comment(
     audit.record(session, at=now, actor=actor.label, action="post_comment", subject_type="comment",
                  subject_id=comment.id)
     return comment
+
+
+def _author(session: Session, keyring: Keyring, actor: Actor, proposal: Contribution, now: datetime) -> Participant:
+    if contributions.find_participant(session, keyring, proposal.process_id, actor.identity) is None:
+        lock_contribution(session, proposal.id)
+    return contributions.ensure_participant(
+        session, keyring, proposal.process_id, actor.identity or "", kind=ParticipantKind.ACCOUNT,
+        pseudonym=actor.display_name, now=now, contact=f"account:{actor.account_id}", is_staff=actor.is_staff,
+    )
 
 
 def _find_submission(session: Session, submission_key: str) -> Comment | None:

@@ -39,10 +39,8 @@ def comment_form(slug: str, proposal_id: int) -> str:
     now, actor = web.current_now(), web.current_actor()
     mode = "closed"
     if proposal.process.phase_opening(Action.COMMENT, now) is not None:
-        if not actor.is_signed_in:
-            mode = "sign_in"
-        else:
-            mode = "write" if web.can(Action.COMMENT, proposal) else "unconfirmed"
+        may_write = "write" if web.can(Action.COMMENT, proposal) else "unconfirmed"
+        mode = may_write if actor.is_signed_in else "sign_in"
     return render_template(
         "contributions/comments/_form.html", slug=slug, proposal_id=proposal_id, mode=mode, body_max=BODY_MAX,
         form=CommentForm(formdata=None) if mode == "write" else None,

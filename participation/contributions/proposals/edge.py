@@ -57,18 +57,27 @@ def load_standing(slug: str, proposal_id: int) -> Contribution:
     if known is not None and known[:2] == (slug, proposal_id) and not inspect(known[2]).expired:
         found: Contribution = known[2]
         return found
-    municipality = web.the_municipality()
     if proposal_id > LARGEST_ID:
         raise NotFound
     contribution = web.current_session().execute(
-        standing_of(municipality.id, slug, proposal_id, "proposal")
+        standing_of(municipality_id(), slug, proposal_id, "proposal")
     ).unique().scalar_one_or_none()
     if contribution is None:
         raise NotFound
-    set_committed_value(contribution.process, "municipality", municipality)
     _require_visible(contribution)
     g.standing = (slug, proposal_id, contribution)
     return contribution
+
+
+def municipality_id() -> int:
+    """The id of this request's municipality, without asking the database for the rest of it again.
+
+    The end of a read expires what was read, and the personal parts of a page are filled after it.
+    """
+    identity = inspect(web.the_municipality()).identity
+    if identity is None:
+        raise NotFound
+    return int(identity[0])
 
 
 def _require_visible(contribution: Contribution) -> None:

@@ -249,7 +249,7 @@ def recount(session: Session) -> dict[str, int]:
     return corrected
 
 
-def _correct(session: Session, counter: InstrumentedAttribute[int], truth: Select[tuple[int]]) -> int:
+def _correct(session: Session, counter: InstrumentedAttribute[int], truth: Select[int]) -> int:
     counted = truth.correlate(counter.class_.__table__).scalar_subquery()
     changed = session.execute(
         update(counter.class_).where(counter != counted).values({counter: counted})

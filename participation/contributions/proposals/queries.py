@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Row, Select, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, Select, func, literal, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from participation import search
@@ -164,7 +164,7 @@ def matching_ids(session: Session, listing: Listing) -> Select[Any]:
         select(Contribution.id, listing.sort.column.label("value"))
         .where(
             *published(listing.process_id, listing.theme_id),
-            search.matching(session, listing.process_id, listing.query, Contribution.id),
+            search.matching(session, listing.process_id, listing.query, Contribution.__table__.c.id),
         )
     )
     if listing.with_point:
@@ -177,7 +177,7 @@ def matching_ids(session: Session, listing: Listing) -> Select[Any]:
 def list_page(session: Session, listing: Listing) -> Page:
     """One page of a list in two queries (three with pictures), whatever its length."""
     matches: int | None = None
-    rows: Sequence[Row[Any]]
+    rows: Sequence[Any]
     if listing.query:
         found = sorted(session.execute(matching_ids(session, listing)), key=lambda row: (row[1], row[0]), reverse=True)
         matches = len(found)

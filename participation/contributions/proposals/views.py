@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from flask import Blueprint, make_response, render_template, request, send_file, url_for
 from flask_babel import gettext as _
@@ -43,6 +44,7 @@ from participation.contributions.proposals.queries import (
     read_cursor,
 )
 from participation.contributions.queries import pictures_of, stored_picture
+from participation.db import Database
 from participation.errors import NotFound
 from participation.municipalities.models import Municipality
 from participation.page_cache import cached
@@ -67,7 +69,8 @@ GROUND_SECONDS = 3600.0
 # The whole of Germany, for a municipality whose boundary is not known yet.
 EVERYWHERE = BBox(5.87, 47.27, 15.04, 55.06)
 TONES = 8
-_documents = export.Documents()
+# Of each database its own: ids say nothing about whose they are.
+_documents: WeakKeyDictionary[Database, export.Documents] = WeakKeyDictionary()
 _ID = re.compile(r"\d{1,10}")
 
 
@@ -95,11 +98,11 @@ class Asked:
 
     def address(self, endpoint: str = "proposals.index", **changes: str | None) -> str:
         """The address with some values changed; defaults are left out, and any change leads to the first page."""
-        values: dict[str, str | None] = {
+        values: dict[str, Any] = {
             "q": self.query or None, "thema": self.theme.slug if self.theme else None,
             "sort": self.sort.value if self.sort is not Sort.NEWEST else None,
         }
-        return url_for(endpoint, slug=self.process.slug, **{**values, **changes})
+        return url_for(endpoint, slug=self.process.slug, **(values | changes))
 
 
 def _asked(process: Process) -> Asked:
@@ -317,8 +320,11 @@ def _script(parts: MapParts) -> Response:
 @blueprint.get("/verfahren/<slug>/karte.geojson")
 @web.public
 def geojson(slug: str) -> ResponseReturnValue:
-    """The points of the map; groups of them when ?zoom= is given: ?bbox=west,south,east,north, ?thema= as often as
-    wanted. Values that make no sense are left out of account."""
+    """The points of the map, or groups of them when ?zoom= is given.
+
+    ?bbox=west,south,east,north (EPSG:4326) and ?thema= (as often as wanted) narrow it. Values that make no sense are
+    left out of account.
+    """
     process = load_process(slug)
     session = web.current_session()
     wanted = set(request.args.getlist("thema"))
@@ -326,13 +332,13 @@ def geojson(slug: str) -> ResponseReturnValue:
     zoom = _zoom(request.args.get("zoom", ""))
     key: tuple[object, ...] = (process.id, web.the_municipality().content_version, theme_ids)
     if zoom is None:
-        document = _documents.get(
+        document = _kept_documents().get(
             (*key, "points"), lambda: export.points_document(session, process, theme_ids)
         )
     else:
         raw = _box(request.args.get("bbox", ""))
         box = export.grown_to_tiles(raw, min(zoom, 16)) if raw else None
-        document = _documents.get(
+        document = _kept_documents().get(
             (*key, zoom, box), lambda: export.clusters_document(session, process, theme_ids, zoom, box)
         )
     return _document_response(document)
@@ -344,11 +350,15 @@ def layers() -> ResponseReturnValue:
     """The ground of all maps: boundary, districts, sketch."""
     municipality = web.the_municipality()
     session = web.current_session()
-    document = _documents.get(
+    document = _kept_documents().get(
         ("ground", municipality.id, municipality.content_version),
         lambda: export.ground_document(session, municipality.id), max_age=GROUND_SECONDS,
     )
     return _document_response(document)
+
+
+def _kept_documents() -> export.Documents:
+    return _documents.setdefault(web.current_database(), export.Documents())
 
 
 def _document_response(document: export.Document) -> Response:
@@ -428,6 +438,7 @@ def picture(slug: str, proposal_id: int, picture_id: int, size: str) -> Response
     path = picture_path(web.current_settings().upload_dir, name, size)
     if not path.is_file():
         raise NotFound
-    response = send_file(path.absolute(), mimetype="image/webp", conditional=True)
+    response = make_response(path.read_bytes(), 200, {"Content-Type": "image/webp"})
+    response.set_etag(f"{name}-{size}")
     response.headers["Cache-Control"] = f"private, max-age={PICTURE_SECONDS}" if is_public else "private, no-store"
-    return response
+    return response.make_conditional(request)

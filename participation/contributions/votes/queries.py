@@ -8,7 +8,7 @@ from participation.accounts.models import Participant
 from participation.contributions.votes.models import Vote
 
 
-def own_vote(contribution_id: int, process_id: int, person_hash: str) -> Select[tuple[int]]:
+def own_vote(contribution_id: int, process_id: int, person_hash: str) -> Select[int]:
     """A row when the person behind the hash supports the contribution."""
     return (
         select(Vote.contribution_id)

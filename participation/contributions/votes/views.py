@@ -111,7 +111,9 @@ def _apply(slug: str, proposal_id: int, change: Change) -> tuple[bool, int]:
 
 def _message(changed: bool, supported: bool) -> str:  # noqa: FBT001
     if supported:
-        return _("Danke! Ihre Unterstützung ist gezählt.") if changed else _(
+        new, repeated = _("Danke! Ihre Unterstützung ist gezählt."), _(
             "Sie haben schon abgestimmt. Ihre Unterstützung zählt einmal.")
-    return _("Ihre Unterstützung ist zurückgenommen.") if changed else _(
-        "Es gab keine Unterstützung von Ihnen, die Sie zurücknehmen könnten.")
+    else:
+        new, repeated = _("Ihre Unterstützung ist zurückgenommen."), _(
+            "Es gab keine Unterstützung von Ihnen, die Sie zurücknehmen könnten.")
+    return str(new if changed else repeated)

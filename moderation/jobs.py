@@ -1,0 +1,55 @@
+"""Checks and mails, after the commit."""
+
+from __future__ import annotations
+
+from flask import url_for
+
+from moderation.models import OUTCOME_LABELS, Case, CaseState, Decision, Outcome
+from moderation.operations import keep_findings
+from moderation.reasons import REASONS
+from participation import clock, outbox
+from participation.accounts.queries import recipient_of
+from participation.contributions.comments.models import Comment
+from participation.contributions.proposals.models import Proposal
+from participation.mail_templates import mail_context, render_mail, send
+from participation.web import current_keyring
+
+
+@outbox.job("check_case")
+def check_case(context: outbox.JobContext) -> None:
+    """First checks of one revision."""
+    with context.database.unit_of_work() as session:
+        if not context.finish(session):
+            return
+        case = session.get(Case, context.args["case_id"])
+        if case is not None and case.state is CaseState.OPEN:
+            keep_findings(session, case, clock.now())
+
+
+@outbox.job("mail_decision")
+def mail_decision(context: outbox.JobContext) -> None:
+    """Tell the author what was decided, by whom kind of, why, and what can be done about it (Art. 17 DSA)."""
+    keyring = current_keyring()
+    with context.database.reading() as session:
+        decision = session.get(Decision, context.args["decision_id"])
+        if decision is None:
+            return
+        contribution = decision.case.contribution
+        recipient = recipient_of(session, keyring, contribution.participant)
+        if recipient is None:
+            return
+        slug, name = contribution.process.slug, contribution.participant.pseudonym
+        title = contribution.title if isinstance(contribution, Proposal) else ""
+        proposal_id = contribution.proposal_id if isinstance(contribution, Comment) else contribution.id
+        outcome, rule, statement = decision.outcome, REASONS.get(decision.rule_key, ""), decision.statement
+        visible = contribution.is_published
+    with mail_context():
+        link = ""
+        if visible or (title == "" and outcome is not Outcome.REJECT):
+            link = url_for("proposals.show", slug=slug, proposal_id=proposal_id, _external=True)
+        elif title:
+            link = url_for("submissions.mine", slug=slug, proposal_id=proposal_id, _external=True)
+        send(render_mail(
+            "decision", key=context.key, recipient=recipient, name=name, title=title, link=link, rule=rule,
+            statement=statement, outcome=outcome.value, outcome_label=OUTCOME_LABELS[outcome],
+        ))

@@ -1,0 +1,156 @@
+"""Forms of editors. What is checked further, and cleaned, is the operations' business."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import Field, fields
+from functools import lru_cache
+from typing import Any
+
+from flask_babel import gettext as _, lazy_gettext as _l
+from flask_wtf import FlaskForm
+from flask_wtf.file import FileField
+from wtforms import (
+    BooleanField,
+    DateTimeLocalField,
+    Field as FormField,
+    IntegerField,
+    SelectField,
+    StringField,
+    TextAreaField,
+)
+from wtforms.validators import Optional
+
+from participation.formats import CHOICE_LABELS, FORMATS, PhaseSettings
+from participation.processes.models import Theme
+
+REQUIRED = {"required": True}
+SETTING = "setting_"
+# The first is what browsers send; the others are typed where a browser knows no such field.
+DATE_FORMATS = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%d.%m.%Y %H:%M", "%d.%m.%Y, %H:%M", "%Y-%m-%d %H:%M"]
+TONE_NAMES = [
+    _l("Blau"), _l("Rot"), _l("Grün"), _l("Violett"), _l("Orange"), _l("Türkis"), _l("Pink"), _l("Grau"),
+]
+
+
+class WallClockField(DateTimeLocalField):
+    """A date with time in Berlin."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """As the base class, with a message that says how to write it."""
+        try:
+            super().process_formdata(valuelist)
+        except ValueError as error:
+            message = _("Dieses Datum verstehen wir nicht. Schreiben Sie zum Beispiel: 30.06.2027 18:00")
+            raise ValueError(message) from error
+
+
+class WholeNumberField(IntegerField):
+    """A whole number."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """As the base class, with a message that says what is expected."""
+        try:
+            super().process_formdata(valuelist)
+        except ValueError as error:
+            raise ValueError(_("Bitte geben Sie eine ganze Zahl an, zum Beispiel 30.")) from error
+
+
+class ChoiceField(SelectField):
+    """One of a list."""
+
+    def pre_validate(self, form: Any) -> None:  # noqa: ANN401, ARG002 - the base class's signature
+        """As the base class, with a message of ours."""
+        if self.data not in {value for value, *_rest in self.iter_choices()}:
+            raise ValueError(_("Bitte wählen Sie etwas aus der Liste."))
+
+
+class NewProcessForm(FlaskForm):
+    """How a draft begins."""
+
+    title = StringField(_l("Titel"), render_kw=REQUIRED)
+    summary = TextAreaField(_l("Kurzbeschreibung"))
+
+
+class ProcessForm(FlaskForm):
+    """What a process says of itself."""
+
+    title = StringField(_l("Titel"), render_kw=REQUIRED)
+    slug = StringField(_l("Adresse"))
+    summary = TextAreaField(_l("Kurzbeschreibung"))
+    body = TextAreaField(_l("Worum es geht"))
+    theme_label = StringField(_l("Wie heißen Themen hier?"))
+    contact = TextAreaField(_l("Kontakt"))
+    attribution = StringField(_l("Quelle der Beiträge"))
+    picture = FileField(_l("Bild"))
+    picture_alt = StringField(_l("Beschreibung des Bildes"))
+
+
+class PhaseForm(FlaskForm):
+    """A phase without the settings of its format; `phase_form` adds them."""
+
+    format_key = ChoiceField(_l("Format"))
+    title = StringField(_l("Titel"), render_kw=REQUIRED)
+    body = TextAreaField(_l("Text"))
+    starts_at = WallClockField(_l("Beginn"), format=DATE_FORMATS, validators=[Optional()])
+    ends_at = WallClockField(_l("Ende"), format=DATE_FORMATS, validators=[Optional()])
+
+    def setting_fields(self) -> list[FormField]:
+        """The fields of the format's settings, in their order."""
+        return [field for field in self if field.name.startswith(SETTING)]
+
+    def settings(self, format_key: str) -> PhaseSettings:
+        """The typed settings; call after validation."""
+        kind = FORMATS[format_key].settings
+        values: dict[str, Any] = {}
+        for entry in fields(kind):
+            data = self[SETTING + entry.name].data
+            values[entry.name] = type(entry.default)(data) if isinstance(entry.default, enum.Enum) else data
+        return kind(**values)
+
+
+class ThemeForm(FlaskForm):
+    """A theme."""
+
+    name = StringField(_l("Name"), render_kw=REQUIRED)
+    description = TextAreaField(_l("Beschreibung"))
+    tone = ChoiceField(_l("Farbe"), coerce=int, choices=list(enumerate(TONE_NAMES)), validate_choice=False)
+
+
+class DocumentForm(FlaskForm):
+    """A document to read or download."""
+
+    title = StringField(_l("Bezeichnung"), render_kw=REQUIRED)
+    document = FileField(_l("Datei"), render_kw=REQUIRED)
+
+
+@lru_cache(maxsize=32)
+def phase_form_class(format_key: str) -> type[PhaseForm]:
+    """The form of a phase with one field per setting of its format, made from the dataclass in FORMATS."""
+    members = {SETTING + entry.name: _setting_field(entry) for entry in fields(FORMATS[format_key].settings)}
+    return type(f"PhaseForm_{format_key}", (PhaseForm,), members)
+
+
+def _setting_field(entry: Field[Any]) -> Any:  # noqa: ANN401 - a field that its form binds later
+    label, hint, default = _l(entry.metadata["label"]), entry.metadata["hint"], entry.default
+    options: dict[str, Any] = {"default": default, "description": _l(hint) if hint else ""}
+    if isinstance(default, bool):
+        return BooleanField(label, **options)
+    if isinstance(default, int):
+        return WholeNumberField(label, render_kw=REQUIRED, **options)
+    if isinstance(default, enum.Enum):
+        choices = [(member.value, _l(CHOICE_LABELS[member])) for member in type(default)]
+        options["default"] = default.value
+        return ChoiceField(label, choices=choices, render_kw=REQUIRED, **options)
+    return StringField(label, **options)
+
+
+def settings_data(settings: PhaseSettings) -> dict[str, Any]:
+    """Typed settings as the data of a form."""
+    values = {SETTING + entry.name: getattr(settings, entry.name) for entry in fields(settings)}
+    return {name: value.value if isinstance(value, enum.Enum) else value for name, value in values.items()}
+
+
+def theme_data(theme: Theme) -> dict[str, Any]:
+    """A theme as the data of its form."""
+    return {"name": theme.name, "description": theme.description, "tone": theme.tone}

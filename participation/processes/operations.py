@@ -1,0 +1,441 @@
+"""Creating and changing processes, their phases, themes and documents."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import datetime, time, timedelta
+from typing import IO, TYPE_CHECKING
+
+from sqlalchemy import func, select
+
+from participation import audit, clock, text
+from participation.actions import Action
+from participation.errors import Conflict, InvalidInput
+from participation.formats import FORMATS, PhaseSettings, store_settings
+from participation.i18n import N_
+from participation.municipalities.operations import raise_content_version
+from participation.permissions import Actor, require
+from participation.processes.models import Phase, PhaseState, Process, ProcessDocument, ProcessState, Theme
+from participation.processes.queries import is_referred_to, last_position, slug_is_taken
+from participation.uploads import store_document, store_picture
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from sqlalchemy.orm import Session
+
+    from participation.municipalities.models import Municipality
+
+TITLE_MAX = 120
+SUMMARY_MAX = 500
+BODY_MAX = text.MAX_MARKDOWN_LENGTH
+CONTACT_MAX = 2000
+LINE_MAX = 300
+LABEL_MAX = 60
+SLUG_MAX = 80
+PHASES_MAX = 30
+THEMES_MAX = 40
+DOCUMENTS_MAX = 100
+TONES = range(8)
+NUMBER_MAX = 100_000
+FIRST_YEAR, LAST_YEAR = 2000, 2100
+# Whoever enters 23:59 means the whole day; its end is stored as the midnight after.
+LAST_MINUTE = time(23, 59)
+MINUTE = timedelta(minutes=1)
+
+
+def create_process(
+    session: Session, actor: Actor, municipality: Municipality, now: datetime, *, title: str, summary: str
+) -> Process:
+    """Begin a draft; its address is made from the title. Raises InvalidInput."""
+    require(actor, Action.CREATE_PROCESS, municipality, now)
+    name = _line(title, "title", TITLE_MAX, N_("Bitte geben Sie dem Verfahren einen Titel."))
+    process = Process(
+        municipality=municipality, title=name, slug=_free_slug(session, municipality.id, text.make_slug(name), None),
+        summary=_text(summary, "summary", SUMMARY_MAX), state=ProcessState.DRAFT, created_at=now,
+        position=last_position(session, municipality.id) + 1, phases=[], themes=[],
+    )
+    session.add(process)
+    _changed(session, actor, process, now, "process_created")
+    return process
+
+
+def edit_process(
+    session: Session,
+    actor: Actor,
+    process: Process,
+    now: datetime,
+    *,
+    title: str,
+    slug: str,
+    summary: str,
+    body: str,
+    theme_label: str,
+    contact: str,
+    attribution: str,
+    picture_alt: str,
+    has_new_picture: bool,
+) -> None:
+    """Change what a process says of itself.
+
+    The address can be changed until the process was published: printed links must go on working. Raises InvalidInput.
+    """
+    require(actor, Action.EDIT_PROCESS, process, now)
+    name = _line(title, "title", TITLE_MAX, N_("Bitte geben Sie dem Verfahren einen Titel."))
+    values = {
+        "title": name,
+        "summary": _text(summary, "summary", SUMMARY_MAX),
+        "body": _text(body, "body", BODY_MAX),
+        "theme_label": _line(theme_label, "theme_label", LABEL_MAX) or "Thema",
+        "contact": _text(contact, "contact", CONTACT_MAX),
+        "attribution": _line(attribution, "attribution", LINE_MAX),
+        "picture_alt": _line(picture_alt, "picture_alt", LINE_MAX),
+    }
+    if (has_new_picture or process.picture_id is not None) and not values["picture_alt"]:
+        raise InvalidInput(
+            N_("Bitte beschreiben Sie, was auf dem Bild zu sehen ist. Wer es nicht sehen kann, hört diesen Satz."),
+            field="picture_alt",
+        )
+    if process.published_at is None:
+        values["slug"] = _own_slug(session, process, slug, name)
+    for key, value in values.items():
+        setattr(process, key, value)
+    _changed(session, actor, process, now, "process_edited")
+
+
+def set_picture(
+    session: Session, actor: Actor, process: Process, stream: IO[bytes], folder: Path, limit: int, now: datetime
+) -> None:
+    """Give a process a picture (`limit` in bytes); edit_process has seen to its description. Raises InvalidInput."""
+    require(actor, Action.EDIT_PROCESS, process, now)
+    process.picture = store_picture(session, folder, process.municipality_id, stream, limit)
+    _changed(session, actor, process, now, "process_picture_set")
+
+
+def remove_picture(session: Session, actor: Actor, process: Process, now: datetime) -> None:
+    """Show the drawing again."""
+    require(actor, Action.EDIT_PROCESS, process, now)
+    process.picture = None
+    process.picture_alt = ""
+    _changed(session, actor, process, now, "process_picture_removed")
+
+
+def publish_problems(process: Process, now: datetime) -> list[str]:
+    """What hinders publishing, as German messages; nothing when it is fit to be seen."""
+    problems = []
+    if not process.summary:
+        problems.append(N_("Es fehlt die Kurzbeschreibung. Sie steht auf der Startseite."))
+    if not process.body:
+        problems.append(N_("Es fehlt der Text, worum es geht."))
+    if not process.phases:
+        problems.append(N_("Es gibt noch keine Phase. Legen Sie mindestens eine an."))
+    elif process.published_at is None and all(phase.state(now) is PhaseState.CLOSED for phase in process.phases):
+        problems.append(N_("Alle Phasen sind schon vorbei. Bitte prüfen Sie die Termine."))
+    return problems
+
+
+def publish_process(session: Session, actor: Actor, process: Process, now: datetime) -> None:
+    """Let everybody see it; from draft, or back from the archive. Raises InvalidInput with the first problem."""
+    require(actor, Action.EDIT_PROCESS, process, now)
+    if process.state is ProcessState.PUBLISHED:
+        raise Conflict(N_("Das Verfahren ist schon veröffentlicht."))
+    problems = publish_problems(process, now)
+    if problems:
+        raise InvalidInput(problems[0])
+    process.state = ProcessState.PUBLISHED
+    process.published_at = process.published_at or now
+    _changed(session, actor, process, now, "process_published")
+
+
+def archive_process(session: Session, actor: Actor, process: Process, now: datetime) -> None:
+    """End it: everything stays readable, nothing can be added."""
+    require(actor, Action.EDIT_PROCESS, process, now)
+    if process.state is not ProcessState.PUBLISHED:
+        raise Conflict(N_("Nur ein veröffentlichtes Verfahren kann ins Archiv."))
+    process.state = ProcessState.ARCHIVED
+    _changed(session, actor, process, now, "process_archived")
+
+
+def move_process(session: Session, actor: Actor, process: Process, step: int, now: datetime) -> None:
+    """Let it stand earlier (step -1) or later (+1) on the home page and in lists."""
+    require(actor, Action.EDIT_PROCESS, process, now)
+    rows = list(
+        session.scalars(
+            select(Process).where(Process.municipality_id == process.municipality_id)
+            .order_by(Process.position, Process.id)
+        )
+    )
+    _move(rows, process, step)
+    _changed(session, actor, process, now, "process_moved")
+
+
+def read_wall(wall: datetime | None, field: str) -> datetime | None:
+    """The instant of a wall-clock time in Berlin. Raises InvalidInput for the hour that summer time leaves out."""
+    if wall is None:
+        return None
+    if not FIRST_YEAR <= wall.year <= LAST_YEAR:
+        raise InvalidInput(
+            N_("Bitte prüfen Sie das Jahr: %(year)s liegt nicht zwischen %(first)s und %(last)s."),
+            field=field, year=wall.year, first=FIRST_YEAR, last=LAST_YEAR,
+        )
+    try:
+        return clock.from_berlin(wall)
+    except ValueError as error:
+        raise InvalidInput(
+            N_(
+                "Diese Uhrzeit gibt es nicht: Am %(day)s werden die Uhren von 2 auf 3 Uhr vorgestellt. Bitte wählen Sie 3:00 Uhr oder später."
+            ),
+            field=field, day=wall.strftime("%d.%m.%Y"),
+        ) from error
+
+
+def read_end(wall: datetime | None) -> datetime | None:
+    """The first instant that is over: 23:59 means the whole day, every other time itself. Raises as `read_wall`."""
+    instant = read_wall(wall, "ends_at")
+    if instant is not None and wall is not None and (wall.hour, wall.minute) == (LAST_MINUTE.hour, LAST_MINUTE.minute):
+        return instant.replace(second=0) + MINUTE
+    return instant
+
+
+def shown_end(ends_at: datetime | None) -> datetime | None:
+    """The wall-clock time to show for an end: midnight as 23:59 of the day before, so that the day is the last one."""
+    if ends_at is None:
+        return None
+    wall = clock.to_berlin(ends_at).replace(tzinfo=None)
+    return wall - MINUTE if wall.time() == time(0, 0) else wall
+
+
+def save_phase(
+    session: Session,
+    actor: Actor,
+    process: Process,
+    phase: Phase | None,
+    now: datetime,
+    *,
+    format_key: str,
+    title: str,
+    body: str,
+    starts_at: datetime | None,
+    ends_at: datetime | None,
+    settings: PhaseSettings,
+) -> Phase:
+    """Add a phase, or change one. `starts_at` and `ends_at` are wall-clock times in Berlin without zone.
+
+    Raises InvalidInput for times that do not exist or contradict each other, and for settings out of range.
+    """
+    require(actor, Action.EDIT_PROCESS, process, now)
+    if format_key not in FORMATS or not isinstance(settings, FORMATS[format_key].settings):
+        raise InvalidInput(N_("Bitte wählen Sie ein Format aus der Liste."), field="format_key")
+    name = _line(title, "title", TITLE_MAX, N_("Bitte geben Sie der Phase einen Titel."))
+    wording = _text(body, "body", BODY_MAX)
+    start, end = read_wall(starts_at, "starts_at"), read_end(ends_at)
+    if start is not None and end is not None and end <= start:
+        raise InvalidInput(
+            N_("Das Ende liegt vor dem Beginn. Bitte wählen Sie ein späteres Ende."), field="ends_at"
+        )
+    stored = _stored_settings(settings)
+    is_new = phase is None
+    if phase is None:
+        if len(process.phases) >= PHASES_MAX:
+            raise InvalidInput(N_("Mehr als %(limit)s Phasen sind nicht möglich."), limit=PHASES_MAX)
+        phase = Phase(position=len(process.phases))
+        process.phases.append(phase)
+    phase.format_key, phase.title, phase.body = format_key, name, wording
+    phase.starts_at, phase.ends_at, phase.stored_settings = start, end, stored
+    session.flush()
+    _changed(session, actor, process, now, "phase_added" if is_new else "phase_edited", phase=phase.id)
+    return phase
+
+
+def move_phase(session: Session, actor: Actor, phase: Phase, step: int, now: datetime) -> None:
+    """Let it stand earlier (step -1) or later (+1) in the timeline."""
+    require(actor, Action.EDIT_PROCESS, phase.process, now)
+    _move(phase.process.phases, phase, step)
+    _changed(session, actor, phase.process, now, "phase_moved", phase=phase.id)
+
+
+def delete_phase(session: Session, actor: Actor, phase: Phase, now: datetime) -> None:
+    """Take a phase away. Raises Conflict when contributions came in during it."""
+    process = phase.process
+    require(actor, Action.EDIT_PROCESS, process, now)
+    if is_referred_to(session, phase):
+        raise Conflict(N_("In dieser Phase gibt es schon Beiträge. Beenden Sie sie, statt sie zu löschen."))
+    if process.state is ProcessState.PUBLISHED and len(process.phases) == 1:
+        raise Conflict(N_("Ein veröffentlichtes Verfahren braucht mindestens eine Phase."))
+    number = phase.id
+    process.phases.remove(phase)
+    _changed(session, actor, process, now, "phase_deleted", phase=number)
+
+
+def save_theme(
+    session: Session,
+    actor: Actor,
+    process: Process,
+    theme: Theme | None,
+    now: datetime,
+    *,
+    name: str,
+    description: str,
+    tone: int,
+) -> Theme:
+    """Add a theme, or rename one; its address stays, so that links go on working. Raises InvalidInput."""
+    require(actor, Action.EDIT_PROCESS, process, now)
+    wanted = _line(name, "name", TITLE_MAX, N_("Bitte geben Sie dem Thema einen Namen."))
+    wording = _text(description, "description", SUMMARY_MAX)
+    if any(one.name.casefold() == wanted.casefold() and one is not theme for one in process.themes):
+        raise InvalidInput(N_("Dieses Thema gibt es schon. Bitte wählen Sie einen anderen Namen."), field="name")
+    if tone not in TONES:
+        raise InvalidInput(N_("Bitte wählen Sie eine Farbe aus der Liste."), field="tone")
+    is_new = theme is None
+    if theme is None:
+        if len(process.themes) >= THEMES_MAX:
+            raise InvalidInput(N_("Mehr als %(limit)s Themen sind nicht möglich."), field="name", limit=THEMES_MAX)
+        taken = {one.slug for one in process.themes}
+        theme = Theme(slug=_unused(text.make_slug(wanted, "thema"), taken), position=len(process.themes))
+        process.themes.append(theme)
+    theme.name, theme.description, theme.tone = wanted, wording, tone
+    session.flush()
+    _changed(session, actor, process, now, "theme_added" if is_new else "theme_edited", theme=theme.id)
+    return theme
+
+
+def move_theme(session: Session, actor: Actor, theme: Theme, step: int, now: datetime) -> None:
+    """Let it stand earlier (step -1) or later (+1)."""
+    require(actor, Action.EDIT_PROCESS, theme.process, now)
+    _move(theme.process.themes, theme, step)
+    _changed(session, actor, theme.process, now, "theme_moved", theme=theme.id)
+
+
+def delete_theme(session: Session, actor: Actor, theme: Theme, now: datetime) -> None:
+    """Take a theme away. Raises Conflict when anything stands under it, published or not."""
+    process = theme.process
+    require(actor, Action.EDIT_PROCESS, process, now)
+    if is_referred_to(session, theme):
+        raise Conflict(N_("Unter diesem Thema stehen Beiträge oder Maßnahmen. Sie können es umbenennen."))
+    number = theme.id
+    process.themes.remove(theme)
+    _changed(session, actor, process, now, "theme_deleted", theme=number)
+
+
+def add_document(
+    session: Session,
+    actor: Actor,
+    process: Process,
+    now: datetime,
+    *,
+    title: str,
+    stream: IO[bytes],
+    file_name: str,
+    folder: Path,
+    limit: int,
+) -> ProcessDocument:
+    """Put a document up (`limit` in bytes). Raises InvalidInput (fields "title", "document")."""
+    require(actor, Action.EDIT_PROCESS, process, now)
+    name = _line(title, "title", TITLE_MAX, N_("Bitte geben Sie an, wie das Dokument heißt."))
+    number = session.scalar(select(func.count(ProcessDocument.id)).where(ProcessDocument.process_id == process.id)) or 0
+    if number >= DOCUMENTS_MAX:
+        raise InvalidInput(
+            N_("Mehr als %(limit)s Dokumente sind nicht möglich."), field="document", limit=DOCUMENTS_MAX
+        )
+    upload = store_document(session, folder, process.municipality_id, stream, file_name, limit)
+    document = ProcessDocument(process_id=process.id, upload=upload, title=name, position=number)
+    session.add(document)
+    session.flush()
+    _changed(session, actor, process, now, "document_added", document=document.id)
+    return document
+
+
+def delete_document(
+    session: Session, actor: Actor, process: Process, document: ProcessDocument, now: datetime
+) -> None:
+    """Take a document down; its address answers 404 from the next request on."""
+    require(actor, Action.EDIT_PROCESS, process, now)
+    number = document.id
+    session.delete(document)
+    _changed(session, actor, process, now, "document_deleted", document=number)
+
+
+def _stored_settings(settings: PhaseSettings) -> dict[str, object]:
+    """Settings as they are stored. Raises InvalidInput (field "setting_<name>") for a number out of range."""
+    stored = store_settings(settings)
+    for entry in fields(settings):
+        value = stored[entry.name]
+        if isinstance(entry.default, int) and not isinstance(entry.default, bool) and not 0 <= value <= NUMBER_MAX:
+            raise InvalidInput(
+                N_("Bitte geben Sie eine ganze Zahl von 0 bis %(limit)s an."),
+                field=f"setting_{entry.name}", limit=NUMBER_MAX,
+            )
+        if isinstance(entry.default, str):
+            stored[entry.name] = _line(value, f"setting_{entry.name}", LINE_MAX)
+    return stored
+
+
+def _line(raw: str, field: str, limit: int, missing: str = "") -> str:
+    value = text.clean_line(raw)
+    if missing and not value:
+        raise InvalidInput(missing, field=field)
+    return _not_longer(value, field, limit)
+
+
+def _text(raw: str, field: str, limit: int) -> str:
+    return _not_longer(text.clean_text(raw), field, limit)
+
+
+def _not_longer(value: str, field: str, limit: int) -> str:
+    if len(value) > limit:
+        raise InvalidInput(
+            N_("Der Text ist zu lang: %(length)s Zeichen. Möglich sind %(limit)s."),
+            field=field, length=len(value), limit=limit,
+        )
+    return value
+
+
+def _own_slug(session: Session, process: Process, raw: str, title: str) -> str:
+    """The wanted address, or one made from the title. Raises InvalidInput (field "slug") when it is taken."""
+    wanted = text.clean_line(raw)
+    if not wanted:
+        return _free_slug(session, process.municipality_id, text.make_slug(title), process.id)
+    slug = text.make_slug(wanted)[:SLUG_MAX]
+    if slug_is_taken(session, process.municipality_id, slug, process.id):
+        raise InvalidInput(
+            N_("Diese Adresse hat schon ein anderes Verfahren. Bitte wählen Sie eine andere."), field="slug"
+        )
+    return slug
+
+
+def _free_slug(session: Session, municipality_id: int, slug: str, own_id: int | None) -> str:
+    wanted, number = slug, 1
+    while slug_is_taken(session, municipality_id, wanted, own_id):
+        number += 1
+        wanted = f"{slug}-{number}"
+    return wanted
+
+
+def _unused(slug: str, taken: set[str]) -> str:
+    wanted, number = slug, 1
+    while wanted in taken:
+        number += 1
+        wanted = f"{slug}-{number}"
+    return wanted
+
+
+def _move(rows: Sequence[Process] | Sequence[Phase] | Sequence[Theme], row: Process | Phase | Theme, step: int) -> None:
+    """Swap with the neighbour and number anew; at the end of the row nothing happens."""
+    ordered: list[Process | Phase | Theme] = sorted(rows, key=lambda one: (one.position, one.id))
+    place = ordered.index(row)
+    target = place + (1 if step > 0 else -1)
+    if 0 <= target < len(ordered):
+        ordered[place], ordered[target] = ordered[target], ordered[place]
+    for number, one in enumerate(ordered):
+        one.position = number
+
+
+def _changed(
+    session: Session, actor: Actor, process: Process, now: datetime, action: str, **details: object
+) -> None:
+    session.flush()
+    raise_content_version(session, process.municipality_id)
+    audit.record(
+        session, at=now, actor=actor.label, action=action, subject_type="process", subject_id=process.id, **details
+    )

@@ -1,0 +1,188 @@
+"""Comments: writing, answering, threads, and what is refused without losing a word."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import select
+
+from participation import clock, formats
+from participation.contributions import operations as contributions
+from participation.contributions.comments.models import Comment
+from participation.contributions.comments.operations import BODY_MAX
+from participation.contributions.comments.queries import THREADS_PER_PAGE, thread_page
+from participation.contributions.models import ContributionState
+from tests import factories
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from participation.contributions.proposals.models import Proposal
+    from tests.browser_client import Browser
+
+
+@pytest.fixture
+def proposal(session: Session) -> Proposal:
+    """A proposal that can be commented at once, without a check before."""
+    settings = formats.CollectSettings(moderation=formats.Moderation.AFTER)
+    process = factories.process(session, phases=[factories.phase("collect", settings=settings)])
+    found = factories.proposal(session, process)
+    session.commit()
+    return found
+
+
+@pytest.fixture
+def page(proposal: Proposal) -> str:
+    """Its address."""
+    return f"/verfahren/{proposal.process.slug}/vorschlaege/{proposal.id}"
+
+
+@pytest.fixture
+def resident(session: Session, browser: Browser) -> Browser:
+    """Somebody signed in."""
+    account = factories.account(session, display_name="Die Nachbarin")
+    session.commit()
+    return browser.sign_in(account)
+
+
+def test_a_comment_written_on_the_page_appears_there(resident: Browser, page: str) -> None:
+    response = resident.submit(page, {"body": "Gute Idee!\nIch helfe mit."}, form="kommentare")
+    text = response.get_data(as_text=True)
+    assert "Ihr Kommentar ist veröffentlicht" in text
+    shown = resident.open(page).find_class("bp-comment")
+    assert len(shown) == 1
+    assert "Die Nachbarin" in shown[0].text_content()
+    assert "Gute Idee!\nIch helfe mit." in shown[0].text_content()
+    assert "1 Kommentar" in resident.text(page)
+
+
+def test_where_comments_are_checked_first_the_writer_is_told(session: Session, resident: Browser) -> None:
+    process = factories.process(session)
+    proposal = factories.proposal(session, process)
+    session.commit()
+    path = f"/verfahren/{process.slug}/vorschlaege/{proposal.id}"
+    response = resident.submit(path, {"body": "Noch nicht zu sehen"}, form="kommentare")
+    text = response.get_data(as_text=True)
+    assert "wird geprüft" in text
+    assert "Noch nicht zu sehen" not in text
+    assert session.scalars(select(Comment)).one().state is ContributionState.SUBMITTED
+
+
+def test_an_answer_quotes_what_it_answers_and_stands_below_it(
+    session: Session, proposal: Proposal, resident: Browser, page: str
+) -> None:
+    first = factories.comment(session, proposal, body="Wer bezahlt das?")
+    factories.comment(session, proposal, body="Ein anderer Gedanke")
+    session.commit()
+    link = resident.open(page).xpath(f"//li[@id='kommentar-{first.id}']//a[contains(@href, 'antwort=')]/@href")[0]
+    assert "Wer bezahlt das?" in resident.text(link)
+    resident.submit(link, {"body": "Der Kreis, haben wir gefragt."}, form="kommentare")
+    shown = [item.text_content() for item in resident.open(page).find_class("bp-comment")]
+    assert ["bezahlt" in shown[0], "Kreis" in shown[1], "anderer" in shown[2]] == [True] * 3
+    answer = session.scalars(select(Comment).where(Comment.parent_id == first.id)).one()
+    assert (answer.depth, answer.thread_id) == (1, first.id)
+
+
+def test_the_same_form_sent_twice_stays_one_comment(session: Session, resident: Browser, page: str) -> None:
+    data = {"body": "Einmal reicht", "submission_key": "k" * 43, "parent_id": ""}
+    for _ in range(2):
+        assert resident.post(f"{page}/kommentare", data).status_code == 303
+    assert len(session.scalars(select(Comment)).all()) == 1
+
+
+@pytest.mark.parametrize(("body", "message"), [
+    ("", "Bitte schreiben Sie einen Kommentar"),
+    (" \n\u200b\u2060", "Bitte schreiben Sie einen Kommentar"),
+    ("x" * (BODY_MAX + 1), "Der Kommentar ist zu lang"),
+])
+def test_a_refused_comment_keeps_its_text_and_says_why(resident: Browser, page: str, body: str, message: str) -> None:
+    response = resident.post(f"{page}/kommentare", {"body": body, "submission_key": "abc"})
+    assert response.status_code == 422
+    text = response.get_data(as_text=True)
+    assert message in text
+    assert body.strip("\u200b\u2060\n ") in text
+    assert 'aria-describedby="body-hinweis body-zaehler body-fehler"' in text
+
+
+@pytest.mark.parametrize("parent", ["999999", "-1", "abc", "9" * 30, "1.5"])
+def test_an_answer_to_nothing_keeps_its_text(resident: Browser, page: str, parent: str) -> None:
+    response = resident.post(f"{page}/kommentare", {"body": "Mein langer Text", "parent_id": parent})
+    assert response.status_code == 422
+    assert "Mein langer Text" in response.get_data(as_text=True)
+    assert resident.get(f"{page}/kommentare?antwort={parent}").status_code == 200
+
+
+def test_without_account_the_page_leads_to_the_sign_in(browser: Browser, page: str) -> None:
+    assert "Anmelden und kommentieren" in browser.text(page)
+    assert browser.get(f"{page}/kommentare").status_code == 302
+    assert browser.post(f"{page}/kommentare", {"body": "Hallo"}).status_code == 401
+
+
+def test_after_the_phase_a_comment_is_refused_and_its_text_shown(
+    session: Session, proposal: Proposal, resident: Browser, page: str
+) -> None:
+    proposal.process.phases[0].ends_at = clock.now() - timedelta(seconds=1)
+    session.commit()
+    assert "Die Phase ist beendet" in resident.text(page)
+    response = resident.post(f"{page}/kommentare", {"body": "Zu spät, aber klug"})
+    assert response.status_code == 409
+    assert "Zu spät, aber klug" in response.get_data(as_text=True)
+    assert session.scalars(select(Comment)).all() == []
+
+
+def test_a_hidden_comment_leaves_an_empty_place_only_where_an_answer_needs_it(
+    session: Session, proposal: Proposal, browser: Browser, page: str
+) -> None:
+    answered = factories.comment(session, proposal, body="Eine Beleidigung")
+    factories.comment(session, proposal, parent=answered, body="Bitte sachlich bleiben")
+    alone = factories.comment(session, proposal, body="Noch eine Beleidigung")
+    for comment in (answered, alone):
+        contributions.hide(session, comment, "Beleidigung", clock.now())
+    session.commit()
+    text = browser.text(page)
+    assert "Beleidigung" not in text
+    assert text.count("Dieser Kommentar ist nicht mehr zu sehen") == 1
+    assert "Bitte sachlich bleiben" in text
+    assert "1 Kommentar" in text
+
+
+def test_many_threads_come_in_pages_that_show_each_once(
+    session: Session, proposal: Proposal, browser: Browser, page: str
+) -> None:
+    author = factories.participant(session, proposal.process)
+    for number in range(THREADS_PER_PAGE + 7):
+        first = factories.comment(session, proposal, body=f"Faden {number:03}", participant=author)
+        if number % 10 == 0:
+            factories.comment(session, proposal, parent=first, body=f"Antwort {number:03}", participant=author)
+        # What still awaits moderation must not end the list early.
+        factories.comment(session, proposal, state=ContributionState.SUBMITTED, participant=author)
+    session.commit()
+    first_page = browser.open(page)
+    second = browser.open(first_page.xpath("//a[@rel='next']/@href")[0])
+    texts = [" ".join(item.text_content().split()) for item in
+             (*first_page.find_class("bp-comment"), *second.find_class("bp-comment"))]
+    assert sum("Faden" in text for text in texts) == THREADS_PER_PAGE + 7
+    assert sum("Antwort 0" in text for text in texts) == 6
+    assert second.xpath("//a[@rel='next']") == []
+
+
+def test_a_very_long_thread_does_not_make_the_page_endless(
+    session: Session, proposal: Proposal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("participation.contributions.comments.queries.COMMENTS_PER_PAGE", 6)
+    threads = []
+    for _ in range(3):
+        first = factories.comment(session, proposal)
+        threads.append(first.id)
+        for _ in range(3):
+            factories.comment(session, proposal, parent=first)
+    found: list[int] = []
+    after: int | None = 0
+    while after is not None:
+        result = thread_page(session, proposal.id, after)
+        found += [entry.id for entry in result.entries]
+        assert len(result.entries) <= 7
+        after = result.next_after
+    assert len(found) == len(set(found)) == 12
