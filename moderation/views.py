@@ -71,7 +71,7 @@ def decision_of(contribution_id: int) -> str:
         select(Decision).join(Case, Case.id == Decision.case_id).where(Case.contribution_id == contribution_id)
         .order_by(Decision.id.desc()).limit(1)
     )
-    if decision is None or decision.outcome not in {Outcome.RETURN}:
+    if decision is None or decision.outcome is not Outcome.RETURN:
         return ""
     return render_template("moderation/_decision.html", decision=decision, rule=REASONS.get(decision.rule_key, ""))
 

@@ -59,6 +59,13 @@ class WholeNumberField(IntegerField):
 class ChoiceField(SelectField):
     """One of a list."""
 
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """What can't be one of the values at all is told by `pre_validate`."""
+        try:
+            super().process_formdata(valuelist)
+        except ValueError:
+            self.data = None
+
     def pre_validate(self, form: Any) -> None:  # noqa: ANN401, ARG002 - the base class's signature
         """As the base class, with a message of ours."""
         if self.data not in {value for value, *_rest in self.iter_choices()}:

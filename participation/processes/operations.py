@@ -198,6 +198,11 @@ def read_end(wall: datetime | None) -> datetime | None:
     return instant
 
 
+def shown_start(starts_at: datetime | None) -> datetime | None:
+    """The wall-clock time to show for a start."""
+    return None if starts_at is None else clock.to_berlin(starts_at).replace(tzinfo=None)
+
+
 def shown_end(ends_at: datetime | None) -> datetime | None:
     """The wall-clock time to show for an end: midnight as 23:59 of the day before, so that the day is the last one."""
     if ends_at is None:

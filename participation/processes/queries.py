@@ -30,17 +30,6 @@ def process_by_slug(session: Session, municipality_id: int, slug: str) -> Proces
     )
 
 
-def visible_processes(session: Session, municipality_id: int, *, limit: int = LISTED) -> Sequence[Process]:
-    """What residents may see, running ones before archived ones; bounded, with phases. Two queries."""
-    return session.scalars(
-        select(Process)
-        .where(Process.municipality_id == municipality_id, Process.state != ProcessState.DRAFT)
-        .options(selectinload(Process.phases))
-        .order_by(Process.state.desc(), Process.position, Process.id.desc())
-        .limit(limit)
-    ).all()
-
-
 def published_processes(session: Session, municipality_id: int) -> Sequence[Process]:
     """What is not archived, in the order that editors chose; with phases. Two queries.
 

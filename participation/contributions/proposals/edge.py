@@ -59,9 +59,7 @@ def load_standing(slug: str, proposal_id: int) -> Contribution:
         return found
     if proposal_id > LARGEST_ID:
         raise NotFound
-    contribution = web.current_session().execute(
-        standing_of(municipality_id(), slug, proposal_id, "proposal")
-    ).unique().scalar_one_or_none()
+    contribution = standing_of(web.current_session(), municipality_id(), slug, proposal_id, "proposal")
     if contribution is None:
         raise NotFound
     _require_visible(contribution)

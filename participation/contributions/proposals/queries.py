@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Select, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, Select, exists, func, literal, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from participation import search
@@ -141,13 +141,18 @@ def published(process_id: int, theme_id: int | None = None) -> list[ColumnElemen
     return [scope, Contribution.kind == "proposal", Contribution.state == ContributionState.PUBLISHED]
 
 
+def _has_point() -> ColumnElement[bool]:
+    """Asked row by row (not by IN, which would collect every point of the town first)."""
+    own = Proposal.__table__.c
+    return exists().where(own.id == Contribution.__table__.c.id, own.lon.is_not(None))
+
+
 def list_ids(listing: Listing, limit: int) -> Select[Any]:
     """(id, value of the order) of one page, from `contribution` alone. Without search."""
     column = listing.sort.column
     statement = select(Contribution.id, column).where(*published(listing.process_id, listing.theme_id))
     if listing.with_point:
-        point = select(Proposal.__table__.c.id).where(Proposal.__table__.c.lon.is_not(None))
-        statement = statement.where(Contribution.id.in_(point))
+        statement = statement.where(_has_point())
     if listing.after is not None:
         last: Any = listing.after.value
         if listing.sort is Sort.NEWEST:
@@ -168,9 +173,7 @@ def matching_ids(session: Session, listing: Listing) -> Select[Any]:
         )
     )
     if listing.with_point:
-        matches = matches.where(
-            Contribution.id.in_(select(Proposal.__table__.c.id).where(Proposal.__table__.c.lon.is_not(None)))
-        )
+        matches = matches.where(_has_point())
     return matches.order_by(Contribution.id.desc()).limit(MATCHES_MAX + 1)
 
 

@@ -69,6 +69,7 @@ GROUND_SECONDS = 3600.0
 # The whole of Germany, for a municipality whose boundary is not known yet.
 EVERYWHERE = BBox(5.87, 47.27, 15.04, 55.06)
 TONES = 8
+FAR_AWAY = 11
 # Of each database its own: ids say nothing about whose they are.
 _documents: WeakKeyDictionary[Database, export.Documents] = WeakKeyDictionary()
 _ID = re.compile(r"\d{1,10}")
@@ -328,8 +329,13 @@ def geojson(slug: str) -> ResponseReturnValue:
     process = load_process(slug)
     session = web.current_session()
     wanted = set(request.args.getlist("thema"))
-    theme_ids = tuple(theme.id for theme in process.themes if theme.slug in wanted)
+    chosen = [theme for theme in process.themes if theme.slug in wanted]
+    theme_ids = tuple(theme.id for theme in chosen)
+    number = sum(theme.proposal_count for theme in chosen) if chosen else process.proposal_count
     zoom = _zoom(request.args.get("zoom", ""))
+    if zoom is None and number > CLUSTER_FROM:
+        # Nobody needs every point of a big town at once.
+        zoom = FAR_AWAY
     key: tuple[object, ...] = (process.id, web.the_municipality().content_version, theme_ids)
     if zoom is None:
         document = _kept_documents().get(

@@ -1,0 +1,8 @@
+"""What residents read of processes (pages), and where editors change them (staff)."""
+
+from __future__ import annotations
+
+from participation.processes.views import staff  # noqa: F401 - its routes join the blueprint
+from participation.processes.views.pages import HOLES, blueprint
+
+__all__ = ["HOLES", "blueprint"]

@@ -1,0 +1,325 @@
+"""The home page, the list of processes, and a process's own page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, render_template, request, send_file, url_for
+from flask_babel import format_date, gettext as _, ngettext
+
+from participation import clock, web
+from participation.actions import Action
+from participation.errors import NotFound
+from participation.formats import CollectSettings
+from participation.municipalities.views import blueprint as town_blueprint
+from participation.page_cache import cached
+from participation.processes.edge import load_process
+from participation.processes.models import Phase, PhaseState, Process, ProcessDocument, ProcessState
+from participation.processes.queries import (
+    ARCHIVE_PAGE,
+    LARGEST_ID,
+    archived_processes,
+    documents_of,
+    process_by_slug,
+    published_processes,
+)
+from participation.uploads import SIZES, Upload, document_path, picture_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from flask.typing import ResponseReturnValue
+
+blueprint = Blueprint("processes", __name__)
+HOME_CARDS = 6
+HOME_RESULTS = 3
+CARD_PHASES = 2
+FILE_SECONDS = 3600
+ONE_MOMENT = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something that a visitor can do now: where, until when, and by which button."""
+
+    process: Process
+    phase: Phase | None
+    title: str
+    text: str
+    label: str
+    href: str
+    icon: str
+    until: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A process as lists show it."""
+
+    process: Process
+    status: PhaseState
+    until: str
+    href: str
+    figures: list[tuple[str, str]]
+
+
+def day(instant: datetime) -> str:
+    """A day in Berlin, in words."""
+    return str(format_date(clock.to_berlin(instant), "long"))
+
+
+def last_day(ends_at: datetime) -> str:
+    """The last day of a phase in words; the end itself is the first instant after it."""
+    return day(ends_at - ONE_MOMENT)
+
+
+def phase_until(phase: Phase) -> str:
+    """Until when a phase is open."""
+    return str(_("bis %(date)s", date=last_day(phase.ends_at))) if phase.ends_at else str(_("durchgehend"))
+
+
+def status_of(process: Process, now: datetime) -> PhaseState:
+    """Running, not begun, or over."""
+    if process.state is ProcessState.ARCHIVED:
+        return PhaseState.CLOSED
+    states = {phase.state(now) for phase in process.phases}
+    for state in (PhaseState.OPEN, PhaseState.UPCOMING):
+        if state in states:
+            return state
+    return PhaseState.CLOSED
+
+
+def next_start(process: Process, now: datetime) -> datetime | None:
+    """When the next phase begins."""
+    return min((phase.starts_at for phase in process.phases if phase.starts_at and phase.starts_at > now), default=None)
+
+
+def card(process: Process, now: datetime) -> Card:
+    """What a list shows of a process: where it stands, until when, what is open, how many took part."""
+    status = status_of(process, now)
+    until = ""
+    figures: list[tuple[str, str]] = []
+    if status is PhaseState.OPEN:
+        phases = sorted(process.open_phases(now), key=lambda phase: _rank(phase, now))
+        until = phase_until(phases[0])
+        figures += [(phase.format.icon, f"{phase.title}, {phase_until(phase)}") for phase in phases[:CARD_PHASES]]
+    elif status is PhaseState.UPCOMING:
+        start = next_start(process, now)
+        until = str(_("ab %(date)s", date=day(start))) if start else ""
+    if process.proposal_count:
+        figures.append(("idea", ngettext("%(num)s Vorschlag", "%(num)s Vorschläge", process.proposal_count)))
+    if process.participant_count:
+        figures.append(("users", ngettext("%(num)s Person", "%(num)s Personen", process.participant_count)))
+    return Card(process, status, until, url_for("processes.show", slug=process.slug), figures)
+
+
+def _rank(phase: Phase, now: datetime) -> tuple[int, datetime]:
+    """Submitting before discussing, discussing before reading; what ends sooner first."""
+    kinds = (Action.SUBMIT_PROPOSAL, Action.COMMENT, Action.SUPPORT)
+    kind = next((number for number, action in enumerate(kinds) if phase.opens(action)), len(kinds))
+    return kind, phase.ends_at or now + timedelta(days=36_500)
+
+
+def _step(process: Process, phase: Phase) -> Step:
+    """What a visitor can do in an open phase."""
+    slug = process.slug
+    if phase.opens(Action.SUBMIT_PROPOSAL):
+        settings = phase.settings
+        hint = (
+            _("Das geht auch ohne Konto und dauert fünf Minuten.")
+            if isinstance(settings, CollectSettings) and settings.guests_may_submit
+            else _("Das dauert fünf Minuten. Sie brauchen ein Konto.")
+        )
+        label, href, icon = _("Idee einreichen"), url_for("submissions.new", slug=slug), "plus"
+        title = _("Haben Sie eine Idee?")
+    elif phase.opens(Action.COMMENT) or phase.opens(Action.SUPPORT):
+        label, href, icon = _("Mitreden"), url_for("proposals.index", slug=slug), "comment"
+        title = _("Was meinen Sie dazu?")
+        hint = _("Lesen Sie, was andere vorschlagen. Unterstützen Sie, was Ihnen gefällt.")
+    else:
+        label, icon = _("Mehr dazu"), phase.format.icon
+        href = url_for("processes.show", slug=slug, _anchor=f"phase-{phase.id}")
+        title, hint = phase.title, _(phase.format.question)
+    return Step(process, phase, str(title), str(hint), str(label), href, icon, phase_until(phase))
+
+
+def open_steps(process: Process, now: datetime) -> list[Step]:
+    """Everything that is open in a process, the most active first."""
+    return [_step(process, phase) for phase in sorted(process.open_phases(now), key=lambda one: _rank(one, now))]
+
+
+def main_step(process: Process, now: datetime) -> Step | None:
+    """The one thing that a process asks its visitors to do now."""
+    steps = open_steps(process, now)
+    if steps and steps[0].phase is not None and _takes_part(steps[0].phase):
+        return steps[0]
+    slug = process.slug
+    if process.catalogue_is_public:
+        return Step(
+            process, None, str(_("Was ist daraus geworden?")), str(_("Aus den Vorschlägen sind Maßnahmen entstanden.")),
+            str(_("Maßnahmenkatalog ansehen")), url_for("catalogue.index", slug=slug), "target",
+        )
+    if steps:
+        return steps[0]
+    if process.proposal_count:
+        return Step(
+            process, None, str(_("Lesen Sie nach")), str(_("Die Beiträge bleiben hier stehen.")),
+            str(_("Vorschläge ansehen")), url_for("proposals.index", slug=slug), "list",
+        )
+    return None
+
+
+def _takes_part(phase: Phase) -> bool:
+    """Whether people can contribute something themselves."""
+    return any(phase.opens(action) for action in (Action.SUBMIT_PROPOSAL, Action.COMMENT, Action.SUPPORT))
+
+
+def _has_results(process: Process, now: datetime) -> bool:
+    return (
+        process.catalogue_is_public
+        or process.state is ProcessState.ARCHIVED
+        or any(phase.format_key == "results" and phase.state(now) is not PhaseState.UPCOMING for phase in process.phases)
+    )
+
+
+@town_blueprint.get("/")
+@web.public
+@cached
+def home() -> ResponseReturnValue:
+    """What is going on, where can I take part now, what became of it. Five queries, however much there is."""
+    municipality = web.the_municipality()
+    now = web.current_now()
+    session = web.current_session()
+    published = published_processes(session, municipality.id)
+    archived = archived_processes(session, municipality.id, None, HOME_RESULTS)[:HOME_RESULTS]
+    cards = [card(process, now) for process in published]
+    running = [one for one in cards if one.status is PhaseState.OPEN]
+    steps = [
+        step for one in running for step in open_steps(one.process, now)
+        if step.phase is not None and _takes_part(step.phase)
+    ]
+    steps.sort(key=lambda step: _rank(step.phase, now) if step.phase else (9, now))
+    everything: Iterable[Process] = [*published, *archived]
+    results = [card(process, now) for process in everything if _has_results(process, now)]
+    return render_template(
+        "processes/home.html",
+        running=running[:HOME_CARDS],
+        running_count=len(running),
+        steps=steps[:HOME_CARDS],
+        step_count=len(steps),
+        upcoming=[one for one in cards if one.status is PhaseState.UPCOMING][:HOME_RESULTS],
+        results=results[:HOME_CARDS],
+        result_count=len(results),
+        figures={
+            "proposals": sum(process.proposal_count for process in everything),
+            "comments": sum(process.comment_count for process in everything),
+            "supports": sum(process.support_count for process in everything),
+        },
+    )
+
+
+@blueprint.get("/verfahren")
+@web.public
+@cached
+def index() -> ResponseReturnValue:
+    """All processes of the municipality, by what can be done there now; the archive by pages (?archiv=<id>)."""
+    municipality = web.the_municipality()
+    now = web.current_now()
+    session = web.current_session()
+    before = _number(request.args.get("archiv", ""))
+    archived = archived_processes(session, municipality.id, before, ARCHIVE_PAGE)
+    cards = [] if before else [card(process, now) for process in published_processes(session, municipality.id)]
+    groups = [
+        (_("Läuft gerade"), [one for one in cards if one.status is PhaseState.OPEN]),
+        (_("Beginnt bald"), [one for one in cards if one.status is PhaseState.UPCOMING]),
+        (_("Wird ausgewertet"), [one for one in cards if one.status is PhaseState.CLOSED]),
+        (_("Abgeschlossen"), [card(process, now) for process in archived[:ARCHIVE_PAGE]]),
+    ]
+    older = archived[ARCHIVE_PAGE - 1].id if len(archived) > ARCHIVE_PAGE else None
+    return render_template(
+        "processes/index.html", groups=[group for group in groups if group[1]], older=older, is_later_page=bool(before)
+    )
+
+
+@blueprint.get("/verfahren/<slug>")
+@web.public
+@cached
+def show(slug: str) -> ResponseReturnValue:
+    """A process: what it is about, where it stands, the one main action."""
+    process = load_process(slug)
+    now = web.current_now()
+    documents = web.current_session().scalars(documents_of(process.id)).all()
+    start = next_start(process, now) if process.state is ProcessState.PUBLISHED else None
+    return render_template(
+        "processes/show.html", process=process, status=status_of(process, now), documents=documents,
+        step=main_step(process, now) if process.is_visible else None, card=card(process, now),
+        next_start=day(start) if start else "",
+        other_steps=[step for step in open_steps(process, now)[1:] if step.phase and _takes_part(step.phase)],
+        files=[(row.title, url_for("processes.document", slug=slug, document_id=row.id), _file_note(row))
+               for row in documents],
+    )
+
+
+@blueprint.get("/verfahren/<slug>/bild/<any(small,large):size>")
+@web.public
+def picture(slug: str, size: str) -> ResponseReturnValue:
+    """The picture of a process."""
+    process = load_process(slug)
+    upload = web.current_session().get(Upload, process.picture_id or 0)
+    if upload is None or size not in SIZES:
+        raise NotFound
+    return _file(picture_path(web.current_settings().upload_dir, upload.name, size), upload, process)
+
+
+@blueprint.get("/verfahren/<slug>/dokumente/<int:document_id>")
+@web.public
+def document(slug: str, document_id: int) -> ResponseReturnValue:
+    """A document to download, under the name it came with."""
+    process = load_process(slug)
+    if document_id > LARGEST_ID:
+        raise NotFound
+    row = web.current_session().scalar(documents_of(process.id).where(ProcessDocument.id == document_id))
+    if row is None:
+        raise NotFound
+    path = document_path(web.current_settings().upload_dir, row.upload.name)
+    return _file(path, row.upload, process, download_name=row.upload.shown_name)
+
+
+def _file(path: Path, upload: Upload, process: Process, download_name: str | None = None) -> ResponseReturnValue:
+    """Send a stored file; what belongs to a draft stays out of every cache."""
+    if not path.exists():
+        raise NotFound
+    return send_file(
+        path, mimetype=upload.media_type, as_attachment=download_name is not None, download_name=download_name,
+        max_age=FILE_SECONDS if process.is_visible else 0,
+    )
+
+
+def _file_note(row: ProcessDocument) -> str:
+    """Kind and size, so that nobody downloads 20 MB on the road by surprise."""
+    kind = row.upload.shown_name.rpartition(".")[2].upper()
+    size = row.upload.byte_size
+    megabyte = 1_000_000
+    shown = f"{size / megabyte:.1f} MB".replace(".", ",") if size >= megabyte else f"{max(1, round(size / 1000))} kB"
+    return f"{kind}, {shown}"
+
+
+def _number(raw: str) -> int | None:
+    """A number in an address; nonsense is no error, it shows the first page."""
+    return int(raw) if raw.isascii() and raw.isdecimal() and len(raw) < 12 and int(raw) > 0 else None  # noqa: PLR2004 - longer than any id
+
+
+def process_staff_links(slug: str) -> str:
+    """The personal part of a process page: the way to edit it, for those who may."""
+    if not web.current_actor().is_staff:
+        return ""
+    process = process_by_slug(web.current_session(), web.the_municipality().id, slug)
+    if process is None or not web.can(Action.EDIT_PROCESS, process):
+        return ""
+    return render_template("processes/_staff_links.html", process=process)
+
+
+HOLES: dict[str, Callable[..., str]] = {"process_staff_links": process_staff_links}

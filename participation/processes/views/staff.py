@@ -1,0 +1,413 @@
+"""Where editors create and change processes. Works without JavaScript; a preview never saves."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+from flask import flash, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+
+from participation import text, web
+from participation.actions import Action
+from participation.errors import Conflict, InvalidInput, NotFound
+from participation.formats import FORMATS
+from participation.permissions import Role
+from participation.processes import operations
+from participation.processes.forms import (
+    DocumentForm,
+    NewProcessForm,
+    PhaseForm,
+    ProcessForm,
+    ThemeForm,
+    phase_form_class,
+    settings_data,
+    theme_data,
+)
+from participation.processes.models import Phase, Process, ProcessDocument, Theme
+from participation.processes.queries import documents_of, process_for_editing, processes_of_staff
+from participation.processes.views.pages import blueprint, card
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flask.typing import ResponseReturnValue
+
+PER_PAGE = 50
+STEPS = {"hoch": -1, "runter": 1}
+
+
+def _load(process_id: int) -> Process:
+    """The process that the address names, for those who may edit it."""
+    process = process_for_editing(web.current_session(), web.the_municipality().id, process_id)
+    if process is None:
+        raise NotFound
+    web.require(Action.EDIT_PROCESS, process)
+    return process
+
+
+def _tabs(process: Process) -> list[tuple[str, str, bool]]:
+    """The parts of a process as tabs: (label, address, whether it is this page)."""
+    parts = (
+        (_("Angaben"), "processes.edit", ("processes.edit",)),
+        (_("Phasen"), "processes.phases", ("processes.phases", "processes.new_phase", "processes.edit_phase")),
+        (_("Themen"), "processes.themes", ("processes.themes", "processes.edit_theme")),
+        (_("Dokumente"), "processes.documents", ("processes.documents",)),
+    )
+    return [
+        (label, url_for(endpoint, process_id=process.id), request.endpoint in covered)
+        for label, endpoint, covered in parts
+    ]
+
+
+def _render(template: str, process: Process, **context: Any) -> str:  # noqa: ANN401 - as render_template
+    return render_template(
+        template, process=process, tabs=_tabs(process), limits=operations,
+        problems=[_(problem) for problem in operations.publish_problems(process, web.current_now())], **context,
+    )
+
+
+@blueprint.get("/verwaltung/verfahren")
+@web.allows(Action.EDIT_PROCESS)
+def manage() -> ResponseReturnValue:
+    """The processes that one may edit."""
+    municipality = web.the_municipality()
+    everywhere = web.can(Action.EDIT_PROCESS, municipality)
+    own = [grant.process_id for grant in web.current_actor().grants
+           if grant.process_id is not None and grant.role in {Role.EDITOR, Role.ADMIN}]
+    position, dash, number = request.args.get("nach", "").partition("-")
+    after = (int(position), int(number)) if dash and _is_number(position) and _is_number(number) else None
+    found = processes_of_staff(web.current_session(), municipality.id, None if everywhere else own, after, PER_PAGE)
+    rows = found[:PER_PAGE]
+    return render_template(
+        "processes/manage.html", cards=[card(process, web.current_now()) for process in rows],
+        next_cursor=f"{rows[-1].position}-{rows[-1].id}" if len(found) > PER_PAGE else None, is_later_page=bool(after),
+        may_create=web.can(Action.CREATE_PROCESS, municipality),
+    )
+
+
+def _is_number(raw: str) -> bool:
+    return raw.isascii() and raw.isdecimal() and len(raw) < 10  # noqa: PLR2004 - fits into the column
+
+
+@blueprint.route("/verwaltung/verfahren/neu", methods=["GET", "POST"])
+@web.allows(Action.CREATE_PROCESS)
+def new() -> ResponseReturnValue:
+    """Begin a draft: title and one line, everything else afterwards."""
+    municipality = web.the_municipality()
+    web.require(Action.CREATE_PROCESS, municipality)
+    form = NewProcessForm()
+    if request.method == "GET":
+        return render_template("processes/new.html", form=form, limits=operations)
+    try:
+        process = operations.create_process(
+            web.current_session(), web.current_actor(), municipality, web.current_now(),
+            title=form.title.data or "", summary=form.summary.data or "",
+        )
+    except InvalidInput as error:
+        web.attach(form, error)
+        return render_template("processes/new.html", form=form, limits=operations), 422
+    flash(_("Der Entwurf ist angelegt. Bis zur Veröffentlichung sieht ihn nur die Redaktion."), "success")
+    return web.go("processes.edit", process_id=process.id)
+
+
+@blueprint.route("/verwaltung/verfahren/<int:process_id>", methods=["GET", "POST"])
+@web.allows(Action.EDIT_PROCESS)
+def edit(process_id: int) -> ResponseReturnValue:
+    """What the process says of itself; preview without saving."""
+    process = _load(process_id)
+    form = ProcessForm(obj=process)
+    if request.method == "GET":
+        return _render("processes/edit.html", process, form=form, preview="")
+    if "preview" in request.form:
+        return _render("processes/edit.html", process, form=form, preview=text.clean_text(form.body.data))
+    settings = web.current_settings()
+    file = form.picture.data
+    try:
+        operations.edit_process(
+            web.current_session(), web.current_actor(), process, web.current_now(), title=form.title.data or "",
+            slug=form.slug.data or "", summary=form.summary.data or "", body=form.body.data or "",
+            theme_label=form.theme_label.data or "", contact=form.contact.data or "",
+            attribution=form.attribution.data or "", picture_alt=form.picture_alt.data or "",
+            has_new_picture=bool(file),
+        )
+        if file:
+            operations.set_picture(
+                web.current_session(), web.current_actor(), process, file.stream, settings.upload_dir,
+                settings.max_upload_bytes, web.current_now(),
+            )
+    except InvalidInput as error:
+        web.attach(form, error)
+        return _render("processes/edit.html", process, form=form, preview=""), 422
+    flash(_("Gespeichert."), "success")
+    return web.go("processes.edit", process_id=process.id)
+
+
+@blueprint.post("/verwaltung/verfahren/<int:process_id>/bild/entfernen")
+@web.allows(Action.EDIT_PROCESS)
+def drop_picture(process_id: int) -> ResponseReturnValue:
+    """Show the drawing again."""
+    process = _load(process_id)
+    operations.remove_picture(web.current_session(), web.current_actor(), process, web.current_now())
+    flash(_("Das Bild ist entfernt."), "success")
+    return web.go("processes.edit", process_id=process.id)
+
+
+@blueprint.post("/verwaltung/verfahren/<int:process_id>/veroeffentlichen")
+@web.allows(Action.EDIT_PROCESS)
+def publish(process_id: int) -> ResponseReturnValue:
+    """Let everybody see it; what is missing is said on the page."""
+    process = _load(process_id)
+    try:
+        operations.publish_process(web.current_session(), web.current_actor(), process, web.current_now())
+    except InvalidInput:
+        form = ProcessForm(formdata=None, obj=process)
+        return _render("processes/edit.html", process, form=form, preview="", insists=True), 422
+    flash(_("Das Verfahren ist jetzt öffentlich."), "success")
+    return web.go("processes.edit", process_id=process.id)
+
+
+@blueprint.post("/verwaltung/verfahren/<int:process_id>/archivieren")
+@web.allows(Action.EDIT_PROCESS)
+def archive(process_id: int) -> ResponseReturnValue:
+    """End it; everything stays readable."""
+    process = _load(process_id)
+    operations.archive_process(web.current_session(), web.current_actor(), process, web.current_now())
+    flash(_("Das Verfahren ist im Archiv. Alles bleibt lesbar, nichts kann mehr dazukommen."), "success")
+    return web.go("processes.edit", process_id=process.id)
+
+
+@blueprint.post("/verwaltung/verfahren/<int:process_id>/verschieben")
+@web.allows(Action.EDIT_PROCESS)
+def move(process_id: int) -> ResponseReturnValue:
+    """Earlier or later on the home page."""
+    process = _load(process_id)
+    web.require(Action.EDIT_PROCESS, web.the_municipality())
+    operations.move_process(web.current_session(), web.current_actor(), process, _step(), web.current_now())
+    return web.go("processes.manage")
+
+
+def _step() -> int:
+    return STEPS.get(request.form.get("richtung", ""), 1)
+
+
+# ------------------------------------------------------------------------------------------------------------ phases
+def _phase(process: Process, phase_id: int) -> Phase:
+    found = next((phase for phase in process.phases if phase.id == phase_id), None)
+    if found is None:
+        raise NotFound
+    return found
+
+
+@blueprint.get("/verwaltung/verfahren/<int:process_id>/phasen")
+@web.allows(Action.EDIT_PROCESS)
+def phases(process_id: int) -> ResponseReturnValue:
+    """The timeline, with what each phase opens."""
+    return _render("processes/phases.html", _load(process_id), formats=FORMATS)
+
+
+@blueprint.route("/verwaltung/verfahren/<int:process_id>/phasen/neu", methods=["GET", "POST"])
+@web.allows(Action.EDIT_PROCESS)
+def new_phase(process_id: int) -> ResponseReturnValue:
+    """Add a phase; ?format= chooses which settings are asked."""
+    return _phase_page(_load(process_id), None)
+
+
+@blueprint.route("/verwaltung/verfahren/<int:process_id>/phasen/<int:phase_id>", methods=["GET", "POST"])
+@web.allows(Action.EDIT_PROCESS)
+def edit_phase(process_id: int, phase_id: int) -> ResponseReturnValue:
+    """Change a phase."""
+    process = _load(process_id)
+    return _phase_page(process, _phase(process, phase_id))
+
+
+def _phase_form(phase: Phase | None) -> tuple[PhaseForm, str]:
+    """The form of the format that is wanted now, filled with what is stored or was sent."""
+    stored_key = phase.format_key if phase else "collect"
+    wanted = request.form.get("format_key") or request.args.get("format") or stored_key
+    key = wanted if wanted in FORMATS else stored_key
+    data: dict[str, Any] = {"format_key": key}
+    if phase is not None:
+        data |= {
+            "title": phase.title, "body": phase.body, "ends_at": operations.shown_end(phase.ends_at),
+            "starts_at": operations.shown_start(phase.starts_at),
+        }
+        if key == phase.format_key:
+            data |= settings_data(phase.settings)
+    form = phase_form_class(key)(data=data)
+    form.format_key.choices = [(entry.key, _(entry.label)) for entry in FORMATS.values()]
+    return form, key
+
+
+def _phase_page(process: Process, phase: Phase | None) -> ResponseReturnValue:
+    form, key = _phase_form(phase)
+    shown: dict[str, Any] = {"form": form, "phase": phase, "format": FORMATS[key], "preview": ""}
+    if request.method == "GET":
+        return _render("processes/phase.html", process, **shown)
+    if "change_format" in request.form or "preview" in request.form:
+        if "change_format" in request.form:
+            # The settings of another format were not on the page that was sent: its defaults are no answer of anybody.
+            form = phase_form_class(key)(formdata=None, data={
+                "format_key": key, "title": form.title.data, "body": form.body.data,
+            })
+            form.format_key.choices = [(entry.key, _(entry.label)) for entry in FORMATS.values()]
+            for name in ("starts_at", "ends_at"):
+                form[name].raw_data = [request.form.get(name, "")]
+            shown["form"] = form
+        else:
+            shown["preview"] = text.clean_text(form.body.data)
+        return _render("processes/phase.html", process, **shown)
+    if not form.validate():
+        return _render("processes/phase.html", process, **shown), 422
+    try:
+        operations.save_phase(
+            web.current_session(), web.current_actor(), process, phase, web.current_now(), format_key=key,
+            title=form.title.data or "", body=form.body.data or "", starts_at=form.starts_at.data,
+            ends_at=form.ends_at.data, settings=form.settings(key),
+        )
+    except InvalidInput as error:
+        web.attach(form, error)
+        return _render("processes/phase.html", process, **shown), 422
+    flash(_("Die Phase ist gespeichert."), "success")
+    return web.go("processes.phases", process_id=process.id)
+
+
+@blueprint.post("/verwaltung/verfahren/<int:process_id>/phasen/<int:phase_id>/verschieben")
+@web.allows(Action.EDIT_PROCESS)
+def move_phase(process_id: int, phase_id: int) -> ResponseReturnValue:
+    """Earlier or later in the timeline."""
+    process = _load(process_id)
+    operations.move_phase(
+        web.current_session(), web.current_actor(), _phase(process, phase_id), _step(), web.current_now()
+    )
+    return web.go("processes.phases", process_id=process.id)
+
+
+@blueprint.post("/verwaltung/verfahren/<int:process_id>/phasen/<int:phase_id>/loeschen")
+@web.allows(Action.EDIT_PROCESS)
+def drop_phase(process_id: int, phase_id: int) -> ResponseReturnValue:
+    """Take it away while nothing came in."""
+    process = _load(process_id)
+    phase = _phase(process, phase_id)
+    return _try(
+        lambda: operations.delete_phase(web.current_session(), web.current_actor(), phase, web.current_now()),
+        _("Die Phase ist gelöscht."), lambda: _render("processes/phases.html", process, formats=FORMATS),
+        url_for("processes.phases", process_id=process.id),
+    )
+
+
+def _try(change: Callable[[], None], done: str, page: Callable[[], str], address: str) -> ResponseReturnValue:
+    """Do it and go on, or show the same page with what hinders, 409."""
+    try:
+        change()
+    except Conflict as error:
+        flash(web.translated(error), "error")
+        return page(), error.status
+    flash(done, "success")
+    return redirect(address, code=303)
+
+
+# ------------------------------------------------------------------------------------------------------------ themes
+def _theme(process: Process, theme_id: int) -> Theme:
+    found = next((theme for theme in process.themes if theme.id == theme_id), None)
+    if found is None:
+        raise NotFound
+    return found
+
+
+@blueprint.route("/verwaltung/verfahren/<int:process_id>/themen", methods=["GET", "POST"])
+@web.allows(Action.EDIT_PROCESS)
+def themes(process_id: int) -> ResponseReturnValue:
+    """The themes, and one more."""
+    process = _load(process_id)
+    return _theme_page(process, None)
+
+
+@blueprint.route("/verwaltung/verfahren/<int:process_id>/themen/<int:theme_id>", methods=["GET", "POST"])
+@web.allows(Action.EDIT_PROCESS)
+def edit_theme(process_id: int, theme_id: int) -> ResponseReturnValue:
+    """Rename a theme, or give it another tone."""
+    process = _load(process_id)
+    return _theme_page(process, _theme(process, theme_id))
+
+
+def _theme_page(process: Process, theme: Theme | None) -> ResponseReturnValue:
+    form = ThemeForm(data=theme_data(theme) if theme else {"tone": len(process.themes) % len(operations.TONES)})
+    if request.method == "GET":
+        return _render("processes/themes.html", process, form=form, theme=theme)
+    if not form.validate():
+        return _render("processes/themes.html", process, form=form, theme=theme), 422
+    try:
+        operations.save_theme(
+            web.current_session(), web.current_actor(), process, theme, web.current_now(), name=form.name.data or "",
+            description=form.description.data or "", tone=int(form.tone.data),
+        )
+    except InvalidInput as error:
+        web.attach(form, error)
+        return _render("processes/themes.html", process, form=form, theme=theme), 422
+    flash(_("Das Thema ist gespeichert."), "success")
+    return web.go("processes.themes", process_id=process.id)
+
+
+@blueprint.post("/verwaltung/verfahren/<int:process_id>/themen/<int:theme_id>/verschieben")
+@web.allows(Action.EDIT_PROCESS)
+def move_theme(process_id: int, theme_id: int) -> ResponseReturnValue:
+    """Earlier or later."""
+    process = _load(process_id)
+    operations.move_theme(
+        web.current_session(), web.current_actor(), _theme(process, theme_id), _step(), web.current_now()
+    )
+    return web.go("processes.themes", process_id=process.id)
+
+
+@blueprint.post("/verwaltung/verfahren/<int:process_id>/themen/<int:theme_id>/loeschen")
+@web.allows(Action.EDIT_PROCESS)
+def drop_theme(process_id: int, theme_id: int) -> ResponseReturnValue:
+    """Take it away while nothing stands under it."""
+    process = _load(process_id)
+    theme = _theme(process, theme_id)
+    return _try(
+        lambda: operations.delete_theme(web.current_session(), web.current_actor(), theme, web.current_now()),
+        _("Das Thema ist gelöscht."),
+        lambda: _render("processes/themes.html", process, form=ThemeForm(formdata=None), theme=None),
+        url_for("processes.themes", process_id=process.id),
+    )
+
+
+# --------------------------------------------------------------------------------------------------------- documents
+@blueprint.route("/verwaltung/verfahren/<int:process_id>/dokumente", methods=["GET", "POST"])
+@web.allows(Action.EDIT_PROCESS)
+def documents(process_id: int) -> ResponseReturnValue:
+    """The documents, and one more."""
+    process = _load(process_id)
+    form = DocumentForm()
+    rows = web.current_session().scalars(documents_of(process.id)).all()
+    if request.method == "GET":
+        return _render("processes/documents.html", process, form=form, documents=rows)
+    settings = web.current_settings()
+    file = form.document.data
+    try:
+        operations.add_document(
+            web.current_session(), web.current_actor(), process, web.current_now(), title=form.title.data or "",
+            stream=file.stream if file else io.BytesIO(), file_name=(file.filename or "") if file else "",
+            folder=settings.upload_dir, limit=settings.max_upload_bytes,
+        )
+    except InvalidInput as error:
+        web.attach(form, error)
+        return _render("processes/documents.html", process, form=form, documents=rows), 422
+    flash(_("Das Dokument ist hochgeladen."), "success")
+    return web.go("processes.documents", process_id=process.id)
+
+
+@blueprint.post("/verwaltung/verfahren/<int:process_id>/dokumente/<int:document_id>/loeschen")
+@web.allows(Action.EDIT_PROCESS)
+def drop_document(process_id: int, document_id: int) -> ResponseReturnValue:
+    """Take a document down."""
+    process = _load(process_id)
+    rows = web.current_session().scalars(documents_of(process.id)).all()
+    row: ProcessDocument | None = next((one for one in rows if one.id == document_id), None)
+    if row is None:
+        raise NotFound
+    operations.delete_document(web.current_session(), web.current_actor(), process, row, web.current_now())
+    flash(_("Das Dokument ist gelöscht."), "success")
+    return web.go("processes.documents", process_id=process.id)
