@@ -41,12 +41,16 @@ def compress(response: Response) -> Response:
     ):
         return response
     if request.endpoint == "static":
+        file = response.response
         response.direct_passthrough = False
         etag, _ = response.get_etag()
         key = (request.path, etag or "")
         body = _static.get(key)
         if body is None:
             body = _static[key] = gzip.compress(response.get_data(), 9)
+        close = getattr(file, "close", None)
+        if close is not None:
+            close()
     else:
         if response.is_streamed or response.direct_passthrough:
             return response

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from flask import Flask, g, make_response, redirect, render_template, request, url_for
+from flask import Flask, current_app, g, make_response, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
@@ -91,8 +91,8 @@ def error_page(status: int, message: str = "") -> ResponseReturnValue:
         )
     except Exception:  # the page needs the database for its header; without it the plain one is shown
         log.exception("error_page_failed")
-        body = render_template(
-            "errors/plain.html", status=status, title=title, message=message, cure=cure, kept=kept_input()
+        body = current_app.jinja_env.get_template("errors/plain.html").render(
+            status=status, title=title, message=message, cure=cure, kept=kept_input()
         )
     response = make_response(body, status)
     if status in {429, 503}:

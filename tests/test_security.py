@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 def test_every_answer_carries_the_headers(browser: Browser, session: Session, path: str) -> None:
     factories.process(session)
     session.commit()
-    headers = browser.get(path).headers
+    answer = browser.get(path)
+    answer.close()
+    headers = answer.headers
     policy = headers["Content-Security-Policy"]
     assert "unsafe" not in policy
     assert re.search(r"script-src 'self' 'nonce-[\w-]{20,}'", policy)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from flask import g
+
 from participation import web
 from participation.actions import Action
 from participation.errors import NotAllowed, NotFound
@@ -15,9 +17,12 @@ def load_process(slug: str) -> Process:
     Raises NotFound also where it exists but is a draft: its address must not tell that it is planned.
     """
     municipality = web.the_municipality()
-    process = process_by_slug(web.current_session(), municipality.id, slug)
+    # Holes of a page ask again for what the page itself has loaded.
+    loaded: dict[str, Process] = g.setdefault("processes", {})
+    process = loaded.get(slug) or process_by_slug(web.current_session(), municipality.id, slug)
     if process is None:
         raise NotFound
+    loaded[slug] = process
     if not process.is_visible:
         web.do_not_cache()
         try:

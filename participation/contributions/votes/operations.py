@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from sqlalchemy import delete, update
+from sqlalchemy import Integer, bindparam, delete, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -23,9 +23,33 @@ from participation.processes.models import Process
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from sqlalchemy import Table
     from sqlalchemy.orm import Session
 
     from participation.tokens import Keyring
+
+
+# Built once: in a busy evening building them anew would cost more than running them.
+_vote, _contribution, _process = (
+    cast("Table", model.__table__) for model in (Vote, Contribution, Process)
+)
+_ADD = {
+    kind is sqlite: kind.insert(_vote)
+    .on_conflict_do_nothing(index_elements=["contribution_id", "participant_id"])
+    .returning(_vote.c.contribution_id)
+    for kind in (sqlite, postgresql)
+}
+_COUNT = (
+    update(_contribution)
+    .where(_contribution.c.id == bindparam("key"), _contribution.c.state == ContributionState.PUBLISHED)
+    .values(support_count=_contribution.c.support_count + bindparam("step", type_=Integer))
+    .returning(_contribution.c.support_count)
+)
+_COUNT_IN_PROCESS = (
+    update(_process)
+    .where(_process.c.id == bindparam("key"))
+    .values(support_count=_process.c.support_count + bindparam("step", type_=Integer))
+)
 
 
 def support(session: Session, keyring: Keyring, actor: Actor, contribution: Contribution, now: datetime) -> bool:
@@ -41,14 +65,11 @@ def support(session: Session, keyring: Keyring, actor: Actor, contribution: Cont
             session, keyring, contribution.process_id, actor.identity or "", kind=ParticipantKind.ACCOUNT,
             pseudonym=actor.display_name, now=now, contact=f"account:{actor.account_id}", is_staff=actor.is_staff,
         )
-    insert = sqlite.insert if is_sqlite(session) else postgresql.insert
-    added = session.scalar(
-        insert(Vote)
-        .values(contribution_id=contribution.id, participant_id=participant.id, created_at=now)
-        .on_conflict_do_nothing(index_elements=["contribution_id", "participant_id"])
-        .returning(Vote.contribution_id)
+    added = session.execute(
+        _ADD[is_sqlite(session)],
+        {"contribution_id": contribution.id, "participant_id": participant.id, "created_at": now},
     )
-    if added is None:
+    if added.scalar_one_or_none() is None:
         return False
     _count(session, contribution, 1)
     return True
@@ -79,18 +100,8 @@ def _count(session: Session, contribution: Contribution, step: int) -> None:
 
     The state is asked again under the row's lock, since hiding takes the supports out of the process's sum.
     """
-    counted = session.execute(
-        update(Contribution)
-        .where(Contribution.id == contribution.id, Contribution.state == ContributionState.PUBLISHED)
-        .values(support_count=Contribution.support_count + step)
-        .returning(Contribution.support_count)
-        .execution_options(synchronize_session=False)
-    ).scalar_one_or_none()
+    counted = session.execute(_COUNT, {"key": contribution.id, "step": step}).scalar_one_or_none()
     if counted is None:
         raise Conflict(N_("Dieser Vorschlag ist gerade ausgeblendet worden. Ihre Stimme ist nicht gespeichert."))
     set_committed_value(contribution, "support_count", counted)
-    session.execute(
-        update(Process).where(Process.id == contribution.process_id)
-        .values(support_count=Process.support_count + step)
-        .execution_options(synchronize_session=False)
-    )
+    session.execute(_COUNT_IN_PROCESS, {"key": contribution.process_id, "step": step})

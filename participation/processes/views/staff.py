@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
@@ -340,7 +340,7 @@ def _theme_page(process: Process, theme: Theme | None) -> ResponseReturnValue:
     try:
         operations.save_theme(
             web.current_session(), web.current_actor(), process, theme, web.current_now(), name=form.name.data or "",
-            description=form.description.data or "", tone=int(form.tone.data),
+            description=form.description.data or "", tone=cast("int", form.tone.data),
         )
     except InvalidInput as error:
         web.attach(form, error)
