@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 90
+# What `make` writes beside the interpreter.
+STARTER = Path(sys.executable).with_name("beteiligung")
 
 
 class LivePlatform:
@@ -34,7 +36,7 @@ class LivePlatform:
     def command(self, *arguments: str) -> str:
         """Run `beteiligung …` on the same data; returns what it printed."""
         done = subprocess.run(
-            [sys.executable, "-c", "from app import main; main()", *arguments], cwd=ROOT, env=self.environment,
+            [str(STARTER), *arguments], cwd=ROOT, env=self.environment,
             capture_output=True, text=True, check=False, timeout=120,
         )
         assert done.returncode == 0, done.stdout + done.stderr
@@ -54,7 +56,7 @@ def serving(data_dir: Path, **extra: str) -> Iterator[LivePlatform]:
     }
     log = (data_dir.parent / f"{data_dir.name}-serve.log").open("wb")
     process = subprocess.Popen(
-        [sys.executable, str(ROOT / "participation" / "commands" / "serve.py")], cwd=ROOT, env=environment,
+        [str(STARTER), "serve"], cwd=ROOT, env=environment,
         stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
     )
     platform = LivePlatform(process, port, data_dir, environment)

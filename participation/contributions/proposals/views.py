@@ -70,6 +70,8 @@ GROUND_SECONDS = 3600.0
 EVERYWHERE = BBox(5.87, 47.27, 15.04, 55.06)
 TONES = 8
 FAR_AWAY = 11
+# The class of the line that names a measure (templates/catalogue/_of_proposal.html).
+MEASURE_MARK = "bp-measure-link"
 # Of each database its own: ids say nothing about whose they are.
 _documents: WeakKeyDictionary[Database, export.Documents] = WeakKeyDictionary()
 _ID = re.compile(r"\d{1,10}")
@@ -181,9 +183,9 @@ def proposal_way(slug: str, proposal_id: int) -> str:
     proposal = load_standing(slug, proposal_id)
     measures = web.platform().holes.get("proposal_measures")
     found = str(measures(slug=slug, proposal_id=proposal_id)).strip() if measures else ""
-    return render_template(
-        "contributions/proposals/_way.html", proposal=proposal, measures=found, steps=_steps(proposal, bool(found)),
-    )
+    # Planners also get a button there; only a measure itself is a step of the way.
+    steps = _steps(proposal, MEASURE_MARK in found)
+    return render_template("contributions/proposals/_way.html", measures=found, steps=steps)
 
 
 def own_actions(slug: str, proposal_id: int) -> str:
@@ -202,7 +204,16 @@ def own_actions(slug: str, proposal_id: int) -> str:
     )
 
 
-HOLES: dict[str, Callable[..., str]] = {"proposal_way": proposal_way, "own_actions": own_actions}
+def hide_comment(slug: str, proposal_id: int, comment_id: int) -> str:
+    """For moderators: the way to take one comment off the page. Asks the rights of the proposal, without a query."""
+    if not web.current_actor().is_staff or not web.can(Action.MODERATE, load_standing(slug, proposal_id)):
+        return ""
+    return render_template("contributions/comments/_moderate.html", comment_id=comment_id)
+
+
+HOLES: dict[str, Callable[..., str]] = {
+    "proposal_way": proposal_way, "own_actions": own_actions, "hide_comment": hide_comment,
+}
 
 
 def _steps(proposal: Any, is_taken_up: bool) -> list[dict[str, Any]]:  # noqa: ANN401, FBT001 - a Contribution

@@ -1,0 +1,116 @@
+"""One running platform for all journeys, and a real Chromium that writes down what it must not do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.live import LivePlatform, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from playwright.sync_api import Browser, Page
+
+AXE = next((Path(__file__).parents[1] / "vendor").glob("axe-core-*/axe.min.js"))
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+             "--disable-component-update", "--disable-sync"]
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivePlatform]:
+    """`beteiligung serve` with the demo town."""
+    with serving(tmp_path_factory.mktemp("live") / "data") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Chromium of the system, or the one that playwright brought."""
+    from playwright.sync_api import sync_playwright
+
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+class Visitor:
+    """A person at a browser: what went wrong on any page is kept and judged at the end."""
+
+    def __init__(self, page: Page, platform: LivePlatform) -> None:
+        self.page = page
+        self.platform = platform
+        self.problems: list[str] = []
+        page.on("console", lambda message: self._note(message.type, message.text))
+        page.on("pageerror", lambda error: self.problems.append(f"script: {error}"))
+        page.on("request", lambda request: self._asked(request.url))
+
+    def _note(self, kind: str, text: str) -> None:
+        expected = "Failed to load resource: the server responded with a status of 4"
+        if kind == "error" and not text.startswith(expected):
+            self.problems.append(text)
+
+    def _asked(self, url: str) -> None:
+        if not url.startswith((self.platform.url, "data:", "blob:")):
+            self.problems.append(f"foreign request: {url}")
+
+    def go(self, path: str) -> Page:
+        """Open a page and check it."""
+        self.page.goto(self.platform.url + path)
+        self.check()
+        return self.page
+
+    def check(self) -> None:
+        """axe finds nothing, and nothing sticks out sideways."""
+        # The policy forbids evaluated strings, so axe is put in by the browser's own channel.
+        self.page.evaluate(AXE.read_text(encoding="utf-8"))
+        result: dict[str, Any] = self.page.evaluate(
+            "tags => axe.run(document, {runOnly: {type: 'tag', values: tags}, resultTypes: ['violations']})", TAGS
+        )
+        for violation in result["violations"]:
+            places = "; ".join(str(node["target"]) for node in violation["nodes"][:3])
+            self.problems.append(f"{self.page.url}: {violation['id']}: {violation['help']} ({places})")
+        wide = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        if wide > 1:
+            self.problems.append(f"{self.page.url}: {wide} px wider than the window")
+
+    def sign_in(self, email: str, password: str, landing: str = "/") -> None:
+        """Through the form; staff with the code that the demo shows."""
+        page = self.go(f"/konto/anmelden?next={landing}")
+        page.get_by_label("E-Mail-Adresse").fill(email)
+        page.get_by_label("Kennwort", exact=True).fill(password)
+        page.get_by_role("button", name="Anmelden").click()
+        if "zweiter-faktor" in page.url:
+            self.check()
+            code = page.locator("strong").filter(has_text="").first.inner_text()
+            for candidate in page.locator("main strong").all_inner_texts():
+                if candidate.isdecimal():
+                    code = candidate
+            page.get_by_label("Code").fill(code)
+            page.get_by_role("button", name="Weiter").click()
+        self.check()
+
+
+@pytest.fixture
+def visit(platform: LivePlatform, chromium: Browser) -> Iterator[Callable[..., Visitor]]:
+    """Open a browser of a given width; at the end nothing may have gone wrong in any of them."""
+    visitors: list[Visitor] = []
+
+    def open_one(width: int = 1280, **options: Any) -> Visitor:
+        context = chromium.new_context(viewport={"width": width, "height": 900}, locale="de-DE", **options)
+        context.set_default_timeout(15_000)
+        visitors.append(Visitor(context.new_page(), platform))
+        return visitors[-1]
+
+    yield open_one
+    problems = [problem for one in visitors for problem in one.problems]
+    for one in visitors:
+        one.page.context.close()
+    assert problems == []
