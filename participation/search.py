@@ -100,3 +100,28 @@ def matching(session: Session, process_id: int, query: str, proposal_id: ColumnE
     bound = matches.bindparams(search_process=process_id, **values)
     subquery = bound.columns(column("proposal_id", Integer)).subquery()
     return proposal_id.in_(select(subquery.c.proposal_id))
+
+
+def index_many(session: Session, process_id: int, proposals: list[tuple[int, str, str]]) -> None:
+    """Put new proposals (id, title, everything else) into the index in one go, for imports."""
+    if not proposals:
+        return
+    if is_sqlite(session):
+        session.execute(
+            text("INSERT INTO proposal_search (rowid, scope, title, body) VALUES (:id, :scope, :title, :body)"),
+            [
+                {"id": key, "scope": f"p{process_id}x", "title": " ".join(stems(title)), "body": " ".join(stems(body))}
+                for key, title, body in proposals
+            ],
+        )
+        return
+    session.execute(
+        text(
+            "INSERT INTO proposal_search (proposal_id, process_id, document) VALUES (:id, :process_id, "
+            "setweight(to_tsvector('german', :title), 'A') || to_tsvector('german', :body))"
+        ),
+        [
+            {"id": key, "process_id": process_id, "title": _fold_keeping(title), "body": _fold_keeping(body)}
+            for key, title, body in proposals
+        ],
+    )

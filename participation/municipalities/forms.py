@@ -2,40 +2,49 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from flask_wtf.file import FileField
 from wtforms import ColorField, EmailField, StringField, TextAreaField, URLField
 
-REQUIRED = {"required": True}
+
+class Needed:
+    """Marks a field as one that must be filled; the operation says so in words when it is not."""
+
+    field_flags: ClassVar[dict[str, bool]] = {"required": True}
+
+    def __call__(self, form: object, field: object) -> None:
+        """Nothing to check here."""
 
 
 class MunicipalityForm(FlaskForm):
     """What every page shows."""
 
-    name = StringField(_l("Name"), render_kw=REQUIRED)
+    name = StringField(_l("Name"), validators=[Needed()])
     intro = TextAreaField(_l("Begrüßung auf der Startseite"))
-    email = EmailField(_l("E-Mail-Adresse für Anliegen"), render_kw=REQUIRED)
-    address = TextAreaField(_l("Anschrift"), render_kw=REQUIRED)
+    email = EmailField(_l("E-Mail-Adresse für Anliegen"), validators=[Needed()])
+    address = TextAreaField(_l("Anschrift"), validators=[Needed()])
     website = URLField(_l("Internetseite"))
-    accent_color = ColorField(_l("Farbe"), render_kw=REQUIRED)
+    accent_color = ColorField(_l("Farbe"), validators=[Needed()])
 
 
 class LogoForm(FlaskForm):
     """A picture of its own instead of the neutral mark."""
 
-    picture = FileField(_l("Bilddatei"), render_kw=REQUIRED)
+    picture = FileField(_l("Bilddatei"), validators=[Needed()])
 
 
 class PageForm(FlaskForm):
     """The wording of an owed page."""
 
-    body = TextAreaField(_l("Text"), render_kw=REQUIRED)
+    body = TextAreaField(_l("Text"), validators=[Needed()])
 
 
 class BarrierForm(FlaskForm):
     """What somebody could not use."""
 
-    message = TextAreaField(_l("Was geht nicht?"), render_kw=REQUIRED)
+    message = TextAreaField(_l("Was geht nicht?"), validators=[Needed()])
     page = StringField(_l("Auf welcher Seite?"))
     email = EmailField(_l("Ihre E-Mail-Adresse"))

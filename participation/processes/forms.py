@@ -22,9 +22,9 @@ from wtforms import (
 from wtforms.validators import Optional
 
 from participation.formats import CHOICE_LABELS, FORMATS, PhaseSettings
+from participation.municipalities.forms import Needed
 from participation.processes.models import Theme
 
-REQUIRED = {"required": True}
 SETTING = "setting_"
 # The first is what browsers send; the others are typed where a browser knows no such field.
 DATE_FORMATS = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%d.%m.%Y %H:%M", "%d.%m.%Y, %H:%M", "%Y-%m-%d %H:%M"]
@@ -75,14 +75,14 @@ class ChoiceField(SelectField):
 class NewProcessForm(FlaskForm):
     """How a draft begins."""
 
-    title = StringField(_l("Titel"), render_kw=REQUIRED)
+    title = StringField(_l("Titel"), validators=[Needed()])
     summary = TextAreaField(_l("Kurzbeschreibung"))
 
 
 class ProcessForm(FlaskForm):
     """What a process says of itself."""
 
-    title = StringField(_l("Titel"), render_kw=REQUIRED)
+    title = StringField(_l("Titel"), validators=[Needed()])
     slug = StringField(_l("Adresse"))
     summary = TextAreaField(_l("Kurzbeschreibung"))
     body = TextAreaField(_l("Worum es geht"))
@@ -97,7 +97,7 @@ class PhaseForm(FlaskForm):
     """A phase without the settings of its format; `phase_form` adds them."""
 
     format_key = ChoiceField(_l("Format"))
-    title = StringField(_l("Titel"), render_kw=REQUIRED)
+    title = StringField(_l("Titel"), validators=[Needed()])
     body = TextAreaField(_l("Text"))
     starts_at = WallClockField(_l("Beginn"), format=DATE_FORMATS, validators=[Optional()])
     ends_at = WallClockField(_l("Ende"), format=DATE_FORMATS, validators=[Optional()])
@@ -119,7 +119,7 @@ class PhaseForm(FlaskForm):
 class ThemeForm(FlaskForm):
     """A theme."""
 
-    name = StringField(_l("Name"), render_kw=REQUIRED)
+    name = StringField(_l("Name"), validators=[Needed()])
     description = TextAreaField(_l("Beschreibung"))
     tone = ChoiceField(_l("Farbe"), coerce=int, choices=list(enumerate(TONE_NAMES)), validate_choice=False)
 
@@ -127,8 +127,8 @@ class ThemeForm(FlaskForm):
 class DocumentForm(FlaskForm):
     """A document to read or download."""
 
-    title = StringField(_l("Bezeichnung"), render_kw=REQUIRED)
-    document = FileField(_l("Datei"), render_kw=REQUIRED)
+    title = StringField(_l("Bezeichnung"), validators=[Needed()])
+    document = FileField(_l("Datei"), validators=[Needed()])
 
 
 @lru_cache(maxsize=32)
@@ -144,11 +144,11 @@ def _setting_field(entry: Field[Any]) -> Any:  # noqa: ANN401 - a field that its
     if isinstance(default, bool):
         return BooleanField(label, **options)
     if isinstance(default, int):
-        return WholeNumberField(label, render_kw=REQUIRED, **options)
+        return WholeNumberField(label, validators=[Needed()], **options)
     if isinstance(default, enum.Enum):
         choices = [(member.value, _l(CHOICE_LABELS[member])) for member in type(default)]
         options["default"] = default.value
-        return ChoiceField(label, choices=choices, render_kw=REQUIRED, **options)
+        return ChoiceField(label, choices=choices, validators=[Needed()], **options)
     return StringField(label, **options)
 
 

@@ -98,6 +98,13 @@ def test_a_number_that_does_not_exist_is_not_found(session: Session, browser: Br
     assert browser.post(f"{base}/unterstuetzen").status_code == NOT_FOUND
 
 
+def test_an_address_that_no_process_can_have_is_not_found(session: Session, browser: Browser) -> None:
+    factories.process(session)
+    session.commit()
+    assert browser.get("/verfahren/%00/vorschlaege/1/bilder/1/small").status_code == NOT_FOUND
+    assert browser.post("/verfahren/%00/vorschlaege/1/unterstuetzen").status_code == NOT_FOUND
+
+
 def test_a_proposal_is_not_found_under_another_process(session: Session, browser: Browser) -> None:
     process = factories.process(session)
     other = factories.process(session, process.municipality)

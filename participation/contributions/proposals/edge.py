@@ -57,14 +57,19 @@ def load_standing(slug: str, proposal_id: int) -> Contribution:
     if known is not None and known[:2] == (slug, proposal_id) and not inspect(known[2]).expired:
         found: Contribution = known[2]
         return found
-    if proposal_id > LARGEST_ID:
-        raise NotFound
+    require_storable(slug, proposal_id)
     contribution = standing_of(web.current_session(), municipality_id(), slug, proposal_id, "proposal")
     if contribution is None:
         raise NotFound
     _require_visible(contribution)
     g.standing = (slug, proposal_id, contribution)
     return contribution
+
+
+def require_storable(slug: str, *ids: int) -> None:
+    """Refuse what no row can have: PostgreSQL would not look for it but fail. Raises NotFound."""
+    if "\0" in slug or any(number > LARGEST_ID for number in ids):
+        raise NotFound
 
 
 def municipality_id() -> int:

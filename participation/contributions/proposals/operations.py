@@ -15,6 +15,7 @@ from participation.contributions import operations as contributions
 from participation.contributions.comments.models import Comment
 from participation.contributions.models import Contribution, ContributionPicture, ContributionState
 from participation.contributions.proposals.models import Proposal
+from participation.contributions.queries import lock_contribution
 from participation.contributions.votes.models import Vote
 from participation.errors import InvalidInput
 from participation.events import ContributionSubmitted, emit
@@ -52,6 +53,8 @@ class ProposalDraft:
     district_id: int | None = None
     # Each with its description.
     pictures: list[tuple[Upload, str]] = field(default_factory=list)
+    # When revising: whether the pictures that are there go; new ones always replace them.
+    drops_pictures: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +81,17 @@ def submit_proposal(
 ) -> Receipt:
     """Store a proposal with its revision and receipt, and hand it to moderation.
 
-    `submission_key` is a random value of the form: the same form sent twice stays one proposal.
+    `submission_key` is a random value of the form: the same form sent twice by the same person stays one proposal,
+    also in parallel, and both get the same receipt. `guest_email` counts for guests only.
     Raises InvalidInput, Conflict (phase over), SignInNeeded or NotAllowed.
     """
-    repeated = find_submission(session, submission_key)
+    repeated = find_submission(session, keyring, process.id, actor.identity, submission_key)
     if repeated is not None:
-        return Receipt(repeated, repeated.receipt_number or "", None, is_repeat=True)
+        return _receipt(keyring, repeated, is_repeat=True)
     require(actor, Action.SUBMIT_PROPOSAL, process, now)
     phase = process.phase_opening(Action.SUBMIT_PROPOSAL, now)
-    settings = phase.settings if phase else CollectSettings()
-    _check(draft, process, settings if isinstance(settings, CollectSettings) else CollectSettings())
+    settings = phase.settings if phase and isinstance(phase.settings, CollectSettings) else CollectSettings()
+    _check(draft, process, settings)
     identity = actor.identity
     if identity is None:
         raise InvalidInput(N_("Ihr Browser hat keine Sitzung. Bitte laden Sie die Seite neu."))
@@ -100,19 +104,17 @@ def submit_proposal(
     )
     if contact and author.contact_sealed is None:
         author.contact_sealed = keyring.seal(contact)
-    token = tokens.new_token()
+    key = _bound_key(keyring, process.id, identity, submission_key)
+    token = _derived_token(keyring, process.id, key)
     proposal = Proposal(
         process_id=process.id, phase_id=phase.id if phase else None, theme_id=draft.theme_id,
         participant_id=author.id, state=ContributionState.SUBMITTED, title=draft.title, body=draft.body,
         place=draft.place, lon=draft.lon, lat=draft.lat, district_id=draft.district_id, created_at=now,
-        submitted_at=now, submission_key=submission_key, receipt_number=tokens.new_receipt_number(),
+        submitted_at=now, submission_key=key, receipt_number=tokens.new_receipt_number(),
         claim_token_hash=tokens.hash_token(token),
     )
     proposal.process = process
-    proposal.pictures = [
-        ContributionPicture(upload=upload, alt=text.clean_line(alt)[:300], position=number)
-        for number, (upload, alt) in enumerate(draft.pictures)
-    ]
+    proposal.pictures = _pictures(draft)
     contributions.add_revision(proposal, proposal.title, proposal.body, now)
     try:
         with session.begin_nested():
@@ -120,44 +122,96 @@ def submit_proposal(
             session.flush()
     except IntegrityError:
         # The other half of a double click was faster.
-        repeated = find_submission(session, submission_key)
+        repeated = find_submission(session, keyring, process.id, identity, submission_key)
         if repeated is None:
             raise
-        return Receipt(repeated, repeated.receipt_number or "", None, is_repeat=True)
-    if isinstance(settings, CollectSettings) and settings.moderation is Moderation.AFTER:
+        return _receipt(keyring, repeated, is_repeat=True)
+    if settings.moderation is Moderation.AFTER:
         contributions.publish(session, proposal, now)
     emit(session, ContributionSubmitted(proposal.id, proposal.revision_number, process.id, now))
-    if contact:
-        outbox.enqueue(session, "mail_receipt", f"mail-receipt:{proposal.id}", contribution_id=proposal.id, token=
-                       keyring.seal(token))
+    if author.contact_sealed is not None:
+        outbox.enqueue(session, "mail_receipt", f"mail-receipt:{proposal.id}", contribution_id=proposal.id)
     audit.record(session, at=now, actor=actor.label, action="submit_proposal", subject_type="proposal",
                  subject_id=proposal.id)
-    return Receipt(proposal, proposal.receipt_number or "", token)
+    return _receipt(keyring, proposal)
 
 
-def find_submission(session: Session, submission_key: str) -> Proposal | None:
-    """The proposal that a form already became."""
-    return session.scalar(select(Proposal).where(Contribution.submission_key == submission_key))
+def find_submission(
+    session: Session, keyring: Keyring, process_id: int, identity: str | None, submission_key: str
+) -> Proposal | None:
+    """The proposal that a form already became, when it was sent by the same person."""
+    if identity is None or not submission_key:
+        return None
+    key = _bound_key(keyring, process_id, identity, submission_key)
+    return session.scalar(select(Proposal).where(Contribution.submission_key == key))
+
+
+def receipt_token(keyring: Keyring, contribution: Contribution) -> str | None:
+    """The token of the link that gives its holder the author's rights (`submissions.receipt`), for mails and retries.
+
+    It is derived with the installation's key, so the database alone does not yield it. None for contributions without
+    a receipt, and after the key was changed: older links go on to work, but can't be written anew.
+    """
+    if contribution.submission_key is None or contribution.claim_token_hash is None:
+        return None
+    token = _derived_token(keyring, contribution.process_id, contribution.submission_key)
+    return token if tokens.hash_token(token) == contribution.claim_token_hash else None
+
+
+def _bound_key(keyring: Keyring, process_id: int, identity: str, submission_key: str) -> str:
+    """The key as it is stored: nobody can claim another person's form by sending its key."""
+    return keyring.person_hash(process_id, f"form:{identity}:{submission_key}")
+
+
+def _derived_token(keyring: Keyring, process_id: int, stored_key: str) -> str:
+    # 192 bits; short enough for a QR code that a phone reads from paper.
+    return keyring.person_hash(process_id, f"receipt:{stored_key}")[:48]
+
+
+def _receipt(keyring: Keyring, proposal: Proposal, *, is_repeat: bool = False) -> Receipt:
+    return Receipt(proposal, proposal.receipt_number or "", receipt_token(keyring, proposal), is_repeat=is_repeat)
+
+
+def _pictures(draft: ProposalDraft) -> list[ContributionPicture]:
+    return [
+        ContributionPicture(upload=upload, alt=text.clean_line(alt)[:300], position=number)
+        for number, (upload, alt) in enumerate(draft.pictures)
+    ]
 
 
 def resubmit_proposal(
     session: Session, actor: Actor, proposal: Proposal, draft: ProposalDraft, now: datetime
-) -> None:
-    """Its author revised a returned proposal: a new revision goes to moderation. Raises Conflict, InvalidInput."""
+) -> list[Upload]:
+    """Its author revised a returned proposal: a new revision goes to moderation.
+
+    Returns the uploads that belong to it no more; their rows are deleted, their files are the caller's to remove after
+    the commit. Raises Conflict (phase over, or no longer returned), InvalidInput, NotAllowed.
+    """
     require(actor, Action.EDIT_PROPOSAL, proposal, now)
     phase = proposal.process.phase_opening(Action.EDIT_PROPOSAL, now)
-    settings = phase.settings if phase else CollectSettings()
-    _check(draft, proposal.process, settings if isinstance(settings, CollectSettings) else CollectSettings())
+    settings = phase.settings if phase and isinstance(phase.settings, CollectSettings) else CollectSettings()
+    _check(draft, proposal.process, settings)
+    # The other half of a double click, or a moderator, may have been faster.
+    lock_contribution(session, proposal.id)
+    session.refresh(proposal, ["state", "revision_number"])
     proposal.move_to(ContributionState.SUBMITTED, now)
     proposal.revision_number += 1
     proposal.title, proposal.body = draft.title, draft.body
     proposal.theme_id, proposal.place, proposal.district_id = draft.theme_id, draft.place, draft.district_id
     proposal.lon, proposal.lat = draft.lon, draft.lat
+    dropped: list[Upload] = []
+    if draft.pictures or draft.drops_pictures:
+        dropped = [picture.upload for picture in proposal.pictures]
+        proposal.pictures = _pictures(draft)
     contributions.add_revision(proposal, proposal.title, proposal.body, now)
+    session.flush()
+    for upload in dropped:
+        session.delete(upload)
     session.flush()
     emit(session, ContributionSubmitted(proposal.id, proposal.revision_number, proposal.process_id, now))
     audit.record(session, at=now, actor=actor.label, action="resubmit_proposal", subject_type="proposal",
                  subject_id=proposal.id, revision=proposal.revision_number)
+    return dropped
 
 
 def _check(draft: ProposalDraft, process: Process, settings: CollectSettings) -> None:

@@ -32,7 +32,7 @@ from participation.contributions.comments.queries import thread_page
 from participation.contributions.models import STATE_LABELS, ContributionState
 from participation.contributions.operations import mark_own
 from participation.contributions.proposals import export
-from participation.contributions.proposals.edge import LARGEST_ID, load_proposal, load_standing
+from participation.contributions.proposals.edge import LARGEST_ID, load_proposal, load_standing, require_storable
 from participation.contributions.proposals.queries import (
     MATCHES_MAX,
     SEARCH_MAX,
@@ -443,8 +443,7 @@ _SIZE = f"any({','.join(SIZES)})"
 @web.public
 def picture(slug: str, proposal_id: int, picture_id: int, size: str) -> ResponseReturnValue:
     """One picture of a proposal; for others than its author and staff only while the proposal is public."""
-    if max(proposal_id, picture_id) > LARGEST_ID:
-        raise NotFound
+    require_storable(slug, proposal_id, picture_id)
     found = stored_picture(web.current_session(), web.the_municipality().id, slug, proposal_id, picture_id)
     if found is None:
         raise NotFound

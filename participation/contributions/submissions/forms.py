@@ -1,54 +1,93 @@
-"""The form of a proposal. Texts are judged by the operation; the form turns the place into a checked point."""
+"""The form of a proposal. Every text is cleaned before it is judged, so that blanks and invisible signs are no text."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from flask_wtf.file import FileField
-from wtforms import EmailField, HiddenField, RadioField, StringField, TextAreaField
-from wtforms.validators import InputRequired, Length
+from wtforms import BooleanField, EmailField, HiddenField, RadioField, StringField, TextAreaField
+from wtforms.validators import StopValidation
+from wtforms.widgets import Select
 
 from participation.contributions.proposals.operations import BODY_MAX, PLACE_MAX, PSEUDONYM_MAX, TITLE_MAX
+from participation.text import clean_line, clean_text
+from participation.tokens import new_token
 
 if TYPE_CHECKING:
     from participation.processes.models import Process
+
+ALT_MAX = 300
+EMAIL_MAX = 254
+KEY_MAX = 64
+# More themes than this are a list to open; fewer are seen at once.
+THEMES_AS_CARDS = 6
+_ID_DIGITS = 9
+
+
+class Text:
+    """A cleaned text of limited length; with `missing` it must say something."""
+
+    def __init__(self, longest: int, missing: str | None = None) -> None:
+        """`longest` in characters, `missing` the message when nothing readable was entered."""
+        self.longest = longest
+        self.missing = missing
+        self.field_flags = {"required": True} if missing else {}
+
+    def __call__(self, _form: object, field: Any) -> None:  # noqa: ANN401 - any field with text
+        """Raise StopValidation with the message."""
+        value = field.data or ""
+        if self.missing and not value:
+            raise StopValidation(self.missing)
+        if len(value) > self.longest:
+            raise StopValidation(str(_l(
+                "Das ist zu lang: %(found)s Zeichen. Höchstens %(number)s sind möglich.", found=len(value),
+                number=self.longest,
+            )))
+
+
+def _theme_id(raw: object) -> int:
+    """0 stands for none; what is no id becomes none, and the form then asks for a choice."""
+    value = str(raw)
+    return int(value) if value.isdecimal() and len(value) <= _ID_DIGITS else 0
 
 
 class ProposalForm(FlaskForm):
     """An idea: title, text, theme, place, picture; for guests a name and an address if they want."""
 
-    submission_key = HiddenField()
+    submission_key = HiddenField(default=new_token)
     title = StringField(
-        _l("Titel"), [InputRequired(_l("Bitte geben Sie Ihrem Vorschlag einen Titel.")),
-                      Length(max=TITLE_MAX * 2, message=_l("Der Titel ist zu lang."))],
+        _l("Titel"), [Text(TITLE_MAX, _l("Bitte geben Sie Ihrem Vorschlag einen Titel."))], filters=[clean_line]
     )
     body = TextAreaField(
-        _l("Ihr Vorschlag"), [InputRequired(_l("Bitte beschreiben Sie Ihren Vorschlag.")),
-                              Length(max=BODY_MAX * 2, message=_l("Der Text ist zu lang."))],
+        _l("Ihr Vorschlag"), [Text(BODY_MAX, _l("Bitte beschreiben Sie Ihren Vorschlag."))], filters=[clean_text]
     )
-    theme_id = RadioField(_l("Thema"), coerce=lambda value: int(value) if str(value).isdecimal() else 0,
-                          validate_choice=False)
-    place = StringField(_l("Wo?"), [Length(max=PLACE_MAX * 2)])
-    lon = StringField(_l("Längengrad"), [Length(max=40)])
-    lat = StringField(_l("Breitengrad"), [Length(max=40)])
+    theme_id = RadioField(_l("Thema"), coerce=_theme_id, validate_choice=False)
+    place = StringField(_l("Ort in Worten"), [Text(PLACE_MAX)], filters=[clean_line])
+    lon = StringField(_l("Längengrad"), filters=[clean_line])
+    lat = StringField(_l("Breitengrad"), filters=[clean_line])
     picture = FileField(_l("Bild"))
-    picture_alt = StringField(_l("Was ist auf dem Bild zu sehen?"), [Length(max=300)])
-    pseudonym = StringField(_l("Ihr Name, den andere sehen"), [Length(max=PSEUDONYM_MAX * 2)])
-    email = EmailField(_l("Ihre E-Mail-Adresse"), [Length(max=254)])
+    picture_alt = StringField(_l("Was ist auf dem Bild zu sehen?"), [Text(ALT_MAX)], filters=[clean_line])
+    # A picture that came with an earlier, refused try: see operations.keep_picture.
+    picture_kept = HiddenField()
+    picture_drop = BooleanField(_l("Dieses Bild weglassen"))
+    pseudonym = StringField(_l("Ihr Name, den andere sehen"), [Text(PSEUDONYM_MAX)], filters=[clean_line])
+    email = EmailField(_l("Ihre E-Mail-Adresse"), [Text(EMAIL_MAX)], filters=[clean_line])
 
     def offer(self, process: Process) -> None:
-        """Offer the themes of a process."""
+        """Offer the themes of a process: as cards, or as a list to open when they are many."""
         self.theme_id.label.text = process.theme_label
-        self.theme_id.choices = [(theme.id, theme.name) for theme in process.themes]
+        choices = [(theme.id, theme.name) for theme in process.themes]
+        if len(choices) > THEMES_AS_CARDS:
+            self.theme_id.widget = Select()
+            choices.insert(0, (0, str(_l("Bitte wählen"))))
+        self.theme_id.choices = choices
 
 
 class ReceiptForm(FlaskForm):
     """A receipt number."""
 
-    number = StringField(_l("Vorgangsnummer"), [InputRequired(_l("Bitte geben Sie die Nummer ein."))])
-
-
-class EmptyForm(FlaskForm):
-    """A button."""
+    number = StringField(
+        _l("Vorgangsnummer"), [Text(40, _l("Bitte geben Sie die Nummer von Ihrem Beleg ein."))], filters=[clean_line]
+    )

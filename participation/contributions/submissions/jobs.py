@@ -5,27 +5,38 @@ from __future__ import annotations
 from flask import url_for
 
 from participation import outbox
+from participation.accounts.models import ParticipantKind
 from participation.accounts.queries import recipient_of
 from participation.contributions.models import Contribution
+from participation.contributions.proposals.operations import receipt_token
 from participation.mail_templates import mail_context, render_mail, send
 from participation.web import current_keyring
 
 
 @outbox.job("mail_receipt")
 def mail_receipt(context: outbox.JobContext) -> None:
-    """Number and link, to whoever gave an address."""
+    """Number and link, to whoever gave an address.
+
+    A guest's address is not confirmed: it may be a stranger's. So such a mail repeats nothing of what was entered, or
+    anybody could send words of their own through us.
+    """
     keyring = current_keyring()
     with context.database.reading() as session:
         contribution = session.get(Contribution, context.args["contribution_id"])
-        token = keyring.unseal(context.args["token"])
-        if contribution is None or token is None:
+        if contribution is None:
             return
-        recipient = recipient_of(session, keyring, contribution.participant)
-        number, name = contribution.receipt_number, contribution.participant.pseudonym
-        title = getattr(contribution, "title", "")
+        participant = contribution.participant
+        recipient = recipient_of(session, keyring, participant)
+        token = receipt_token(keyring, contribution)
+        is_guest = participant.kind is ParticipantKind.GUEST
+        name = "" if is_guest else participant.pseudonym
+        title = "" if is_guest else str(getattr(contribution, "title", ""))
+        number, is_published = contribution.receipt_number, contribution.is_published
     if recipient is None:
         return
     with mail_context():
-        link = url_for("submissions.receipt", token=token, _external=True)
-        send(render_mail("receipt", key=context.key, recipient=recipient, name=name, number=number, title=title,
-                         link=link))
+        link = url_for("submissions.receipt", token=token, _external=True) if token else ""
+        send(render_mail(
+            "receipt", key=context.key, recipient=recipient, name=name, number=number, title=title, link=link,
+            is_guest=is_guest, is_published=is_published,
+        ))

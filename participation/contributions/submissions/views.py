@@ -2,47 +2,75 @@
 
 from __future__ import annotations
 
-import secrets
+import base64
+import hashlib
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, flash, render_template, request, url_for
-from flask_babel import format_date, gettext as _
+from flask import Blueprint, Response, flash, make_response, render_template, request, session as cookie, url_for
+from flask_babel import format_date, format_decimal, gettext as _
+from flask_limiter.util import get_remote_address
+from markupsafe import Markup
 from sqlalchemy import select
 from sqlalchemy.orm import undefer
 
+from mapping.basemap import basemap_from_settings
 from mapping.folium_map import MapParts, PickerOptions, render_picker
-from mapping.geometry import Area, BBox, GeometryError, area_from_geojson, district_of, parse_point
-from participation import clock, text, tokens, web
+from mapping.geometry import GERMANY, Area, BBox, GeometryError, area_from_geojson, district_of, parse_point
+from participation import clock, tokens, web
+from participation.accounts.operations import clean_email
 from participation.actions import Action
 from participation.contributions import operations as contributions
-from participation.contributions.models import Contribution, ContributionState
+from participation.contributions.models import STATE_LABELS, Contribution, ContributionState
 from participation.contributions.proposals.edge import load_proposal
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.proposals.operations import (
+    BODY_MAX,
+    PLACE_MAX,
+    PSEUDONYM_MAX,
+    TITLE_MAX,
     ProposalDraft,
     Receipt,
     find_submission,
+    receipt_token,
     resubmit_proposal,
     submit_proposal,
 )
+from participation.contributions.queries import lock_contribution, pictures_of
 from participation.contributions.submissions import jobs  # noqa: F401 - registers itself
-from participation.contributions.submissions.forms import EmptyForm, ProposalForm, ReceiptForm
+from participation.contributions.submissions.forms import ALT_MAX, ProposalForm, ReceiptForm
+from participation.contributions.submissions.operations import (
+    discard_files,
+    forget_pictures,
+    keep_picture,
+    kept_picture,
+    kept_preview,
+    take_picture,
+)
 from participation.errors import Conflict, InvalidInput, NotFound, SignInNeeded
 from participation.formats import CollectSettings, PlaceRule
 from participation.municipalities.models import District, Municipality
+from participation.permissions import Actor
 from participation.processes.edge import load_process
 from participation.static_files import static_url
-from participation.uploads import store_picture
+from participation.text import clean_line, clean_text
+from participation.uploads import SIZES, Upload, picture_path, store_picture
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from flask.typing import ResponseReturnValue
 
+    from participation.accounts.models import Participant
     from participation.processes.models import Process
 
 blueprint = Blueprint("submissions", __name__)
+
+LIMITS = {"title": TITLE_MAX, "body": BODY_MAX, "place": PLACE_MAX, "pseudonym": PSEUDONYM_MAX, "alt": ALT_MAX}
+WITHDRAWABLE = frozenset({ContributionState.SUBMITTED, ContributionState.RETURNED, ContributionState.PUBLISHED})
+# A tenth of a degree is too coarse for an example, a street's number too fine.
+EXAMPLE_FORMAT = "0.00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,118 +83,241 @@ class Step:
     text: str = ""
 
 
+def _sender() -> str:
+    """Who is throttled: an account, so that a town hall behind one address is not; else the address."""
+    actor = web.current_actor()
+    return f"account:{actor.account_id}" if actor.is_signed_in else get_remote_address()
+
+
+# ------------------------------------------------------------------------------------------------------- the form
+
+
+@blueprint.route("/verfahren/<slug>/vorschlaege/neu", methods=["GET", "POST"])
+@web.public
+@web.limiter.limit("30 per hour", methods=["POST"], key_func=_sender)
+def new(slug: str) -> ResponseReturnValue:
+    """One page with everything; works without JavaScript."""
+    process = load_process(slug)
+    form = ProposalForm()
+    if form.is_submitted():
+        # Before all rules: who sends again after the answer was lost gets the receipt, also when the phase is over.
+        repeated = find_submission(web.current_session(), web.current_keyring(), process.id,
+                                   web.current_actor().identity, form.submission_key.data or "")
+        if repeated is not None:
+            return _to_receipt(repeated)
+    now = web.current_now()
+    if process.phase_opening(Action.SUBMIT_PROPOSAL, now) is None:
+        if form.is_submitted():
+            raise Conflict(" ".join([_("Vorschläge sind zurzeit nicht möglich."), *_phase_dates(process, now)]))
+        page = render_template(
+            "contributions/submissions/closed.html", process=process, dates=_phase_dates(process, now)
+        )
+        return page, 409
+    web.require(Action.SUBMIT_PROPOSAL, process)
+    actor = web.current_actor()
+    if not actor.is_signed_in:
+        actor = web.ensure_guest()
+    author = contributions.find_participant(
+        web.current_session(), web.current_keyring(), process.id, actor.identity
+    )
+    form.offer(process)
+    if form.is_submitted():
+        receipt = _submit(form, process, author)
+        if receipt is not None:
+            flash(_("Danke! Ihr Vorschlag ist veröffentlicht.") if receipt.proposal.is_published
+                  else _("Danke! Ihr Vorschlag ist gespeichert."), "success")
+            return _to_receipt(receipt.proposal)
+    else:
+        wanted = request.args.get("thema", "")
+        form.theme_id.data = next((theme.id for theme in process.themes if theme.slug == wanted), 0)
+    return _form_page("new", form, process, author=author), 422 if form.is_submitted() else 200
+
+
+def _form_page(name: str, form: ProposalForm, process: Process, **values: object) -> str:
+    """The form, first or again with what was entered."""
+    settings = _settings(process)
+    bounds = process.municipality.bounds
+    example = BBox(*bounds).centre if bounds else GERMANY.centre
+    reference = form.picture_kept.data or ""
+    kept = kept_picture(web.current_keyring(), web.current_settings().upload_dir, reference)
+    if kept is None:
+        form.picture_kept.data = ""
+    return render_template(
+        f"contributions/submissions/{name}.html", form=form, process=process, settings=settings, limits=LIMITS,
+        picker=_picker(process) if settings.place is not PlaceRule.NONE else None,
+        example=[format_decimal(number, format=EXAMPLE_FORMAT) for number in example],
+        kept_src=_data_url(kept_preview(web.current_settings().upload_dir, kept)) if kept else "",
+        megabytes=web.current_settings().max_upload_bytes // (1024 * 1024),
+        picture_is_lost=kept is None and bool(form.picture.data or reference), **values,
+    )
+
+
+def _settings(process: Process) -> CollectSettings:
+    phase = process.phase_opening(Action.SUBMIT_PROPOSAL, web.current_now())
+    return phase.settings if phase and isinstance(phase.settings, CollectSettings) else CollectSettings()
+
+
+def _phase_dates(process: Process, now: datetime) -> list[str]:
+    """When proposals were or will be possible: the next phase, else the last one."""
+    phases = [phase for phase in process.phases if phase.opens(Action.SUBMIT_PROPOSAL)]
+    starts = [phase.starts_at for phase in phases if phase.starts_at and phase.starts_at > now]
+    if starts:
+        return [_("Sie können ab %(date)s Vorschläge einreichen.", date=_day(min(starts)))]
+    ends = [phase.ends_at for phase in phases if phase.ends_at and phase.ends_at <= now]
+    if ends:
+        # An end is stored as the first instant that is over.
+        end = max(ends)
+        return [_("Die Phase ist beendet. Sie endete am %(date)s.", date=_day(end - end.resolution))]
+    return []
+
+
+def _day(instant: datetime | None) -> str:
+    return str(format_date(clock.to_berlin(instant), "long")) if instant else ""
+
+
+def _submit(form: ProposalForm, process: Process, author: Participant | None) -> Receipt | None:
+    """Store what the form says; None when something is wrong, with a message beside each field concerned."""
+    actor = web.current_actor()
+    settings = _settings(process)
+    draft, is_valid = _read_draft(form, process, settings)
+    email = "" if actor.is_signed_in or author is not None and author.contact_sealed else form.email.data or ""
+    try:
+        email = clean_email(email) if email else ""
+    except InvalidInput as error:
+        web.attach(form, error)
+        is_valid = False
+    is_valid = _read_picture(form, process, settings, draft, is_valid=is_valid) and is_valid
+    if not is_valid:
+        _keep_pictures(form, draft)
+        return None
+    try:
+        receipt = submit_proposal(
+            web.current_session(), web.current_keyring(), actor, process, draft,
+            submission_key=form.submission_key.data or tokens.new_token(), now=web.current_now(),
+            pseudonym="" if actor.is_signed_in else form.pseudonym.data or "", guest_email=email,
+        )
+    except InvalidInput as error:
+        web.attach(form, error)
+        _keep_pictures(form, draft)
+        return None
+    if receipt.is_repeat:
+        for upload, _alt in draft.pictures:
+            web.current_session().delete(upload)
+            discard_files(web.current_settings().upload_dir, upload)
+    return receipt
+
+
+def _read_draft(form: ProposalForm, process: Process, settings: CollectSettings) -> tuple[ProposalDraft, bool]:
+    """The texts and the place as a draft, and whether all of it can be accepted; messages stand beside the fields."""
+    is_valid = form.validate()
+    draft = ProposalDraft(title=form.title.data or "", body=form.body.data or "", theme_id=form.theme_id.data or None)
+    if process.themes and draft.theme_id not in {theme.id for theme in process.themes}:
+        web.attach(form, InvalidInput(_("Bitte wählen Sie aus, wozu Ihr Vorschlag gehört."), field="theme_id"))
+        is_valid = False
+    if settings.place is PlaceRule.NONE:
+        return draft, is_valid
+    draft.place = form.place.data or ""
+    try:
+        point = parse_point(form.lon.data, form.lat.data, _area(process.municipality), place=process.municipality.name)
+    except GeometryError as error:
+        web.attach(form, InvalidInput(error.message, field=error.field or "lon", **error.params))
+        return draft, False
+    if point is not None:
+        draft.lon, draft.lat = point
+        draft.district_id = _district(process.municipality, *point)
+    elif settings.place is PlaceRule.REQUIRED and not draft.place:
+        web.attach(form, InvalidInput(
+            _("Bitte nennen Sie den Ort: in Worten oder mit einem Punkt auf der Karte."), field="place"
+        ))
+        is_valid = False
+    return draft, is_valid
+
+
 def _area(municipality: Municipality) -> Area | BBox | None:
     """The boundary that a point must lie in."""
-    import json  # noqa: PLC0415 - next to its only use
-
-    boundary = web.current_session().scalar(
-        select(Municipality.boundary).where(Municipality.id == municipality.id)
-    )
+    boundary = web.current_session().scalar(select(Municipality.boundary).where(Municipality.id == municipality.id))
     return area_from_geojson(json.dumps(boundary)) if boundary else None
 
 
 def _district(municipality: Municipality, lon: float, lat: float) -> int | None:
-    import json  # noqa: PLC0415 - next to its only use
-
     rows = web.current_session().scalars(
         select(District).where(District.municipality_id == municipality.id).options(undefer(District.boundary))
     )
     return district_of(lon, lat, [(row.id, area_from_geojson(json.dumps(row.boundary))) for row in rows])
 
 
-def _read_draft(form: ProposalForm, process: Process, *, with_picture: bool) -> ProposalDraft | None:
-    """The form as a draft; None when the place or the picture can't be accepted, with a message beside the field."""
-    draft = ProposalDraft(title=form.title.data or "", body=form.body.data or "", theme_id=form.theme_id.data or None,
-                          place=form.place.data or "")
+# ------------------------------------------------------------------------------------------------------- pictures
+
+
+def _read_picture(
+    form: ProposalForm, process: Process, settings: CollectSettings, draft: ProposalDraft, *, is_valid: bool
+) -> bool:
+    """Put the picture into the draft: a new one, or the one kept from an earlier try when all else is right."""
+    if not settings.pictures_allowed:
+        return True
+    session, known = web.current_session(), web.current_settings()
+    sent = form.picture.data
     try:
-        point = parse_point(form.lon.data, form.lat.data, _area(process.municipality), place=process.municipality.name)
-    except GeometryError as error:
-        web.attach(form, InvalidInput(error.message, field=error.field or "lon", **error.params))
-        return None
-    if point is not None:
-        draft.lon, draft.lat = point
-        draft.district_id = _district(process.municipality, *point)
-    upload = form.picture.data
-    if with_picture and upload is not None and getattr(upload, "filename", ""):
-        settings = web.current_settings()
-        try:
-            stored = store_picture(web.current_session(), settings.upload_dir, process.municipality_id, upload.stream,
-                                   settings.max_upload_bytes)
-        except InvalidInput as error:
-            web.attach(form, error)
-            return None
-        draft.pictures = [(stored, form.picture_alt.data or "")]
-    return draft
-
-
-def _settings(process: Process, now: datetime) -> CollectSettings:
-    phase = process.phase_opening(Action.SUBMIT_PROPOSAL, now)
-    return phase.settings if phase and isinstance(phase.settings, CollectSettings) else CollectSettings()
-
-
-@blueprint.route("/verfahren/<slug>/vorschlaege/neu", methods=["GET", "POST"])
-@web.public
-@web.limiter.limit("60 per hour", methods=["POST"])
-def new(slug: str) -> ResponseReturnValue:
-    """One clear page; works without JavaScript."""
-    process = load_process(slug)
-    now = web.current_now()
-    actor = web.current_actor()
-    if process.phase_opening(Action.SUBMIT_PROPOSAL, now) is None:
-        if request.method == "POST":
-            raise Conflict(_("Phase beendet: Vorschläge sind zurzeit nicht möglich."))
-        return render_template("contributions/submissions/closed.html", process=process), 409
-    settings = _settings(process, now)
-    if not actor.is_signed_in and not settings.guests_may_submit:
-        raise SignInNeeded
-    if not actor.is_signed_in:
-        actor = web.ensure_guest()
-    form = ProposalForm()
-    form.offer(process)
-    if not form.submission_key.data:
-        form.submission_key.data = secrets.token_urlsafe(24)
-    if form.validate_on_submit():
-        receipt = _submit(form, process)
-        if receipt is not None:
-            if receipt.token is None:
-                return web.go("submissions.mine", slug=slug, proposal_id=receipt.proposal.id)
-            return web.go("submissions.receipt", token=receipt.token)
-    return render_template(
-        "contributions/submissions/new.html", form=form, process=process, settings=settings, is_guest=not
-        actor.is_signed_in, picker=_picker(process) if settings.place is not PlaceRule.NONE else None,
-        had_picture=bool(form.is_submitted() and form.picture.data),
-    ), 422 if form.is_submitted() else 200
-
-
-def _submit(form: ProposalForm, process: Process) -> Receipt | None:
-    session = web.current_session()
-    key = (form.submission_key.data or "")[:64]
-    repeated = find_submission(session, key)
-    if repeated is not None:
-        return Receipt(repeated, repeated.receipt_number or "", None, is_repeat=True)
-    draft = _read_draft(form, process, with_picture=True)
-    if draft is None:
-        return None
-    email = text.clean_line(form.email.data)
-    try:
-        if email:
-            from participation.accounts.operations import clean_email  # noqa: PLC0415 - guests with an address only
-
-            email = clean_email(email)
-        return submit_proposal(
-            session, web.current_keyring(), web.current_actor(), process, draft, submission_key=key,
-            now=web.current_now(), pseudonym=form.pseudonym.data or "", guest_email=email,
-        )
+        if sent is not None and getattr(sent, "filename", ""):
+            # Nothing is written so far. On SQLite this gives the write lock back while the picture is decoded.
+            session.commit()
+            forget_pictures(known.upload_dir, web.current_now())
+            upload = store_picture(
+                session, known.upload_dir, process.municipality_id, sent.stream, known.max_upload_bytes
+            )
+            draft.pictures = [(upload, form.picture_alt.data or "")]
+            form.picture_kept.data = ""
+        elif form.picture_kept.data and not form.picture_drop.data and is_valid:
+            kept = kept_picture(web.current_keyring(), known.upload_dir, form.picture_kept.data)
+            taken = take_picture(session, known.upload_dir, process.municipality_id, kept) if kept else None
+            if taken is None:
+                raise InvalidInput(_("Das Bild ist nicht mehr da. Bitte wählen Sie es noch einmal aus."),
+                                   field="picture")
+            draft.pictures = [(taken, form.picture_alt.data or "")]
     except InvalidInput as error:
         web.attach(form, error)
-        return None
+        return False
+    return True
+
+
+def _keep_pictures(form: ProposalForm, draft: ProposalDraft) -> None:
+    """The form goes back: its picture is laid aside, and the next try finds it."""
+    folder = web.current_settings().upload_dir
+    for upload, _alt in draft.pictures:
+        if form.picture_kept.data:
+            discard_files(folder, upload)
+        else:
+            form.picture_kept.data = keep_picture(web.current_keyring(), folder, upload)
+    if form.picture_drop.data:
+        form.picture_kept.data, form.picture_drop.data = "", False
+    draft.pictures = []
+
+
+def _data_url(content: bytes) -> str:
+    return f"data:image/webp;base64,{base64.b64encode(content).decode()}" if content else ""
+
+
+def _shown_pictures(proposal: Proposal) -> list[tuple[str, str]]:
+    """Address and description of each picture. In the page itself: the holder of a link may have no cookie."""
+    folder = web.current_settings().upload_dir
+    shown = []
+    for picture in web.current_session().scalars(pictures_of(proposal.id)):
+        path = picture_path(folder, picture.upload.name, "small")
+        if path.is_file():
+            shown.append((_data_url(path.read_bytes()), picture.alt))
+    return shown
+
+
+# ------------------------------------------------------------------------------------------------------------ map
 
 
 def _picker(process: Process) -> MapParts:
     bounds = process.municipality.bounds
+    settings = web.current_settings()
     return render_picker(PickerOptions(
-        bbox=BBox(*bounds) if bounds else BBox(5.8, 47.2, 15.1, 55.1), layers_url=url_for("proposals.layers"),
-        lon_input_id="lon", lat_input_id="lat", asset_url=static_url, translate=_,
+        bbox=BBox(*bounds) if bounds else GERMANY, layers_url=url_for("proposals.layers"), lon_input_id="lon",
+        lat_input_id="lat", asset_url=static_url, translate=_,
+        basemap=basemap_from_settings(settings.basemap, settings.basemap_url, settings.basemap_attribution),
     ))
 
 
@@ -174,29 +325,57 @@ def _picker(process: Process) -> MapParts:
 @web.public
 def picker_script(slug: str) -> ResponseReturnValue:
     """The picker's own few lines, as a file: the page then needs no inline code."""
-    response = Response(_picker(load_process(slug)).script, mimetype="text/javascript")
-    response.headers["Cache-Control"] = "private, max-age=300"
-    return response
+    script = str(_picker(load_process(slug)).script)
+    response = Response(script, mimetype="text/javascript")
+    response.set_etag(hashlib.sha256(script.encode()).hexdigest()[:16])
+    response.headers["Cache-Control"] = "private, no-cache"
+    return response.make_conditional(request)
+
+
+@blueprint.post("/verfahren/<slug>/vorschlaege/neu/andere-person")
+@web.public
+def other_person(slug: str) -> ResponseReturnValue:
+    """On a shared computer: forget the guest who wrote here before, and begin with an empty form."""
+    cookie.pop(web.GUEST_TOKEN, None)
+    return web.go("submissions.new", slug=slug)
+
+
+# -------------------------------------------------------------------------------------------------------- receipt
+
+
+def _to_receipt(proposal: Proposal) -> ResponseReturnValue:
+    token = receipt_token(web.current_keyring(), proposal)
+    if token is not None:
+        return web.go("submissions.receipt", token=token)
+    return web.go("submissions.mine", slug=proposal.process.slug, proposal_id=proposal.id)
 
 
 def _steps(contribution: Contribution) -> list[Step]:
-    def day(instant: datetime | None) -> str:
-        return format_date(clock.to_berlin(instant), "long") if instant else ""
-
+    """Submitted, checked, published, taken up: each done, current or open."""
     state = contribution.state
-    checked = state not in {ContributionState.SUBMITTED, ContributionState.DRAFT}
-    result = {
-        ContributionState.PUBLISHED: _("Veröffentlicht"), ContributionState.RETURNED: _("Zur Überarbeitung zurückgegeben"),
-        ContributionState.REJECTED: _("Abgelehnt"), ContributionState.HIDDEN: _("Ausgeblendet"),
-        ContributionState.WITHDRAWN: _("Zurückgezogen"),
-    }.get(state, _("Veröffentlicht"))
-    return [
-        Step(_("Eingereicht"), day(contribution.submitted_at), "done"),
-        Step(_("Geprüft"), day(contribution.decided_at) if checked else "", "done" if checked else "current",
-             "" if checked else _("Das dauert meist einen Werktag.")),
-        Step(result, day(contribution.published_at) if state is ContributionState.PUBLISHED else "",
-             "done" if checked else "open"),
-    ]
+    steps = [Step(_("Eingereicht"), _day(contribution.submitted_at or contribution.created_at), "done")]
+    if state in {ContributionState.SUBMITTED, ContributionState.RETURNED, ContributionState.DRAFT}:
+        hint = (
+            _("Bitte überarbeiten Sie Ihren Vorschlag. Danach prüfen wir ihn noch einmal.")
+            if state is ContributionState.RETURNED
+            else _("Ein Mensch aus der Verwaltung liest jeden Vorschlag, bevor er erscheint.")
+        )
+        steps += [
+            Step(_("Wird geprüft") if state is ContributionState.SUBMITTED else _(STATE_LABELS[state]),
+                 _day(contribution.decided_at) if state is ContributionState.RETURNED else "", "current", hint),
+            Step(_("Veröffentlicht"), "", "open", _("Dann können andere ihn lesen und unterstützen.")),
+            Step(_("Auswertung für den Maßnahmenkatalog"), "", "open"),
+        ]
+    elif state is ContributionState.PUBLISHED:
+        steps += [
+            Step(_("Geprüft"), _day(contribution.decided_at or contribution.published_at), "done"),
+            Step(_("Veröffentlicht"), _day(contribution.published_at), "done"),
+            Step(_("Auswertung für den Maßnahmenkatalog"), "", "current",
+                 _("Wird daraus eine Maßnahme, steht es auf der Seite Ihres Vorschlags.")),
+        ]
+    else:
+        steps.append(Step(_(STATE_LABELS[state]), _day(contribution.decided_at), "current"))
+    return steps
 
 
 def _of_token(token: str) -> Proposal:
@@ -210,41 +389,80 @@ def _of_token(token: str) -> Proposal:
     return proposal
 
 
-def _receipt_page(proposal: Proposal, link: str, token: str | None) -> str:
+def _receipt_page(proposal: Proposal, actor: Actor, token: str) -> ResponseReturnValue:
     web.do_not_cache()
-    may_edit = proposal.state is ContributionState.RETURNED
-    may_withdraw = proposal.state in {ContributionState.SUBMITTED, ContributionState.RETURNED,
-                                      ContributionState.PUBLISHED}
-    return render_template("contributions/submissions/receipt.html", proposal=proposal, process=proposal.process,
-                           steps=_steps(proposal), link=link, token=token, form=EmptyForm(), may_edit=may_edit,
-                           may_withdraw=may_withdraw)
+    link = web.current_settings().base_url + url_for("submissions.receipt", token=token) if token else ""
+    state = proposal.state
+    body = render_template(
+        "contributions/submissions/receipt.html", proposal=proposal, process=proposal.process, steps=_steps(proposal),
+        link=link, qr_code=_qr_code(link) if link else "", pictures=_shown_pictures(proposal),
+        own=_own_address(proposal, token), token=token, is_signed_in=web.current_actor().is_signed_in,
+        may_edit=state is ContributionState.RETURNED
+        and contributions_can(actor, Action.EDIT_PROPOSAL, proposal),
+        edit_is_over=state is ContributionState.RETURNED
+        and proposal.process.phase_opening(Action.EDIT_PROPOSAL, web.current_now()) is None,
+        may_withdraw=state in WITHDRAWABLE,
+        decision=_hole("decision_of", contribution_id=proposal.id) if state is ContributionState.RETURNED else "",
+        measures=_hole("proposal_measures", slug=proposal.process.slug, proposal_id=proposal.id)
+        if proposal.is_published else "",
+    )
+    return _private(body)
+
+
+def _private(body: str, status: int = 200) -> Response:
+    """A page that stands under a secret address: kept by no browser, found by no search engine."""
+    response = make_response(body, status)
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Robots-Tag"] = "noindex"
+    return response
+
+
+def _hole(name: str, **values: object) -> Markup:
+    """What a feature above this one has to say here; nothing where it is not installed."""
+    fill = web.platform().holes.get(name)
+    return Markup(fill(**values)) if fill else Markup("")  # noqa: S704 - a rendered template
+
+
+def _qr_code(link: str) -> Markup:
+    """The link as a QR code, drawn as SVG in the page."""
+    import segno  # noqa: PLC0415 - for receipts only
+
+    svg = segno.make(link, error="m", micro=False).svg_inline(
+        scale=4, border=3, dark="#000", light="#fff", title=_("QR-Code mit dem Link zu Ihrem Beleg")
+    )
+    return Markup(svg)  # noqa: S704 - made of the modules of the code
+
+
+def _own_address(proposal: Proposal, token: str) -> dict[str, object]:
+    """The values of the addresses that an author uses; with the token where it is the key."""
+    values: dict[str, object] = {"slug": proposal.process.slug, "proposal_id": proposal.id}
+    return {**values, "token": token} if token else values
 
 
 @blueprint.get("/beleg/<token>")
 @web.public
-@web.limiter.limit("120 per hour")
 def receipt(token: str) -> ResponseReturnValue:
     """The receipt: number, link, way, and what the author can still do."""
     proposal = _of_token(token)
-    link = web.current_settings().base_url + url_for("submissions.receipt", token=token)
-    return _receipt_page(proposal, link, token)
+    return _receipt_page(proposal, _holder(token), token)
 
 
 @blueprint.get("/verfahren/<slug>/vorschlaege/<int:proposal_id>/beleg")
 @web.public
 def mine(slug: str, proposal_id: int) -> ResponseReturnValue:
     """The same for an author who is known by account or browser."""
-    proposal = load_proposal(slug, proposal_id)
-    if not contributions.mark_own(web.current_session(), web.current_keyring(), web.current_actor(), proposal):
-        raise NotFound
-    return _receipt_page(proposal, "", None)
+    proposal = _own_proposal(slug, proposal_id)
+    actor = web.current_actor()
+    # An account needs no link that opens without it.
+    token = "" if actor.is_signed_in else receipt_token(web.current_keyring(), proposal)
+    return _receipt_page(proposal, actor, token or "")
 
 
 @blueprint.route("/beleg", methods=["GET", "POST"])
 @web.public
 @web.limiter.limit("20 per hour", methods=["POST"])
 def find() -> ResponseReturnValue:
-    """Where does my idea stand? Answers the state only: a number read over a shoulder opens nothing."""
+    """Where does my proposal stand? Answers the state only: a number read over a shoulder opens nothing."""
     form = ReceiptForm()
     found = None
     if form.validate_on_submit():
@@ -253,22 +471,55 @@ def find() -> ResponseReturnValue:
         if found is None:
             web.attach(form, InvalidInput(_("Diese Nummer kennen wir nicht. Bitte prüfen Sie jedes Zeichen."),
                                           field="number"))
-    return render_template("contributions/submissions/find.html", form=form, found=found,
-                           steps=_steps(found) if found else []), 422 if form.is_submitted() and not found else 200
+    body = render_template("contributions/submissions/find.html", form=form, found=found,
+                           steps=_steps(found) if found else [])
+    return _private(body, 422 if form.is_submitted() and found is None else 200)
 
 
-def _authored(slug: str, proposal_id: int) -> tuple[Proposal, str]:
-    """A proposal for its author: by token in the address or form, by account, or by this browser."""
-    token = request.values.get("token", "")
-    if token:
-        proposal = _of_token(token)
-        if proposal.id != proposal_id or proposal.process.slug != slug:
-            raise NotFound
-        return proposal, token
-    proposal = load_proposal(slug, proposal_id)
-    if not contributions.mark_own(web.current_session(), web.current_keyring(), web.current_actor(), proposal):
+# ---------------------------------------------------------------------------------------------- revise, take back
+
+
+def contributions_can(actor: Actor, action: Action, proposal: Proposal) -> bool:
+    """Whether the holder of a link may; `web.can` asks for the person of this browser only."""
+    from participation.permissions import can  # noqa: PLC0415 - web has the everyday form
+
+    return can(actor, action, proposal, web.current_now())
+
+
+def _holder(token: str) -> Actor:
+    """Who acts by a link: the person of this browser, else nobody but the holder of the link. Sets no cookie."""
+    actor = web.current_actor()
+    return actor if actor.identity else Actor(guest_token=token)
+
+
+def _own_proposal(slug: str, proposal_id: int) -> Proposal:
+    """A proposal whose author is known by account or browser.
+
+    Raises SignInNeeded for strangers, whether there is such a proposal or not: a link from a mail then leads to the
+    sign-in page and back. Raises NotFound for accounts that did not write it.
+    """
+    actor = web.current_actor()
+    try:
+        proposal = load_proposal(slug, proposal_id)
+        is_own = contributions.mark_own(web.current_session(), web.current_keyring(), actor, proposal)
+    except NotFound:
+        is_own = False
+    if not is_own:
+        if not actor.is_signed_in:
+            raise SignInNeeded
         raise NotFound
-    return proposal, ""
+    return proposal
+
+
+def _authored(slug: str, proposal_id: int) -> tuple[Proposal, Actor, str]:
+    """A proposal for its author, who acts, and the token: by token in the address or form, by account, by browser."""
+    token = request.values.get("token", "")
+    if not token:
+        return _own_proposal(slug, proposal_id), web.current_actor(), ""
+    proposal = _of_token(token)
+    if proposal.id != proposal_id or proposal.process.slug != slug:
+        raise NotFound
+    return proposal, _holder(token), token
 
 
 def _back(proposal: Proposal, token: str) -> ResponseReturnValue:
@@ -279,42 +530,77 @@ def _back(proposal: Proposal, token: str) -> ResponseReturnValue:
 
 @blueprint.route("/verfahren/<slug>/vorschlaege/<int:proposal_id>/bearbeiten", methods=["GET", "POST"])
 @web.public
+@web.limiter.limit("60 per hour", methods=["POST"], key_func=_sender)
 def edit(slug: str, proposal_id: int) -> ResponseReturnValue:
     """Revise what a moderator returned."""
     web.do_not_cache()
-    proposal, token = _authored(slug, proposal_id)
-    if not web.current_actor().identity:
-        web.ensure_guest()
+    proposal, actor, token = _authored(slug, proposal_id)
     process = proposal.process
-    form = ProposalForm(obj=None if request.method == "POST" else proposal)
+    form = ProposalForm() if request.method == "POST" else ProposalForm(obj=proposal)
     form.offer(process)
-    if request.method == "GET":
+    if proposal.state is not ContributionState.RETURNED:
+        if form.is_submitted() and (form.title.data, form.body.data) != (proposal.title, proposal.body):
+            raise Conflict(_("Ihr Vorschlag hat inzwischen einen anderen Stand. Ihr Text ist nicht gespeichert."))
+        return _back(proposal, token)
+    if process.phase_opening(Action.EDIT_PROPOSAL, web.current_now()) is None:
+        raise Conflict(" ".join([_("Überarbeiten ist zurzeit nicht möglich."),
+                                 *_phase_dates(process, web.current_now())]))
+    if form.is_submitted():
+        if _resubmit(form, proposal, actor):
+            flash(_("Danke! Ihr überarbeiteter Vorschlag wird jetzt geprüft."), "success")
+            return _back(proposal, token)
+    else:
         form.lon.data = "" if proposal.lon is None else str(proposal.lon).replace(".", ",")
         form.lat.data = "" if proposal.lat is None else str(proposal.lat).replace(".", ",")
-    if form.validate_on_submit():
-        draft = _read_draft(form, process, with_picture=False)
-        if draft is not None:
-            try:
-                resubmit_proposal(web.current_session(), web.current_actor(), proposal, draft, web.current_now())
-            except InvalidInput as error:
-                web.attach(form, error)
-            else:
-                flash(_("Danke. Ihr überarbeiteter Vorschlag wird jetzt geprüft."), "success")
-                return _back(proposal, token)
-    settings = _settings(process, web.current_now())
-    return render_template("contributions/submissions/edit.html", form=form, process=process, proposal=proposal,
-                           settings=settings, token=token,
-                           picker=_picker(process) if settings.place is not PlaceRule.NONE else None), (
-        422 if form.is_submitted() else 200
+        form.picture_alt.data = next((picture.alt for picture in proposal.pictures), "")
+    body = _form_page(
+        "edit", form, process, proposal=proposal, token=token, pictures=_shown_pictures(proposal),
+        decision=_hole("decision_of", contribution_id=proposal.id), own=_own_address(proposal, token),
     )
+    return _private(body, 422 if form.is_submitted() else 200)
+
+
+def _resubmit(form: ProposalForm, proposal: Proposal, actor: Actor) -> bool:
+    """Store the revision; False when something is wrong, with a message beside each field concerned."""
+    process, session = proposal.process, web.current_session()
+    settings = _settings(process)
+    draft, is_valid = _read_draft(form, process, settings)
+    drops_kept = bool(form.picture_drop.data)
+    is_valid = _read_picture(form, process, settings, draft, is_valid=is_valid) and is_valid
+    draft.drops_pictures = drops_kept and not form.picture_kept.data
+    if not is_valid:
+        _keep_pictures(form, draft)
+        form.picture_drop.data = draft.drops_pictures
+        return False
+    if not draft.pictures and not draft.drops_pictures:
+        for picture in proposal.pictures:
+            picture.alt = form.picture_alt.data or ""
+    try:
+        dropped = resubmit_proposal(session, actor, proposal, draft, web.current_now())
+    except InvalidInput as error:
+        web.attach(form, error)
+        _keep_pictures(form, draft)
+        return False
+    for upload in dropped:
+        discard_files(web.current_settings().upload_dir, upload)
+    return True
 
 
 @blueprint.post("/verfahren/<slug>/vorschlaege/<int:proposal_id>/zurueckziehen")
 @web.public
 def withdraw(slug: str, proposal_id: int) -> ResponseReturnValue:
-    """Take it back; the page asks before."""
-    proposal, token = _authored(slug, proposal_id)
-    actor = web.current_actor() if web.current_actor().identity else web.ensure_guest()
+    """Take it back: the first post asks, the second does."""
+    proposal, actor, token = _authored(slug, proposal_id)
+    if proposal.state is ContributionState.WITHDRAWN:
+        return _back(proposal, token)
+    if request.form.get("confirmed") != "yes":
+        return _private(render_template(
+            "contributions/submissions/withdraw.html", proposal=proposal, process=proposal.process, token=token,
+            own=_own_address(proposal, token),
+        ))
+    # Two at once would both count it away.
+    lock_contribution(web.current_session(), proposal.id)
+    web.current_session().refresh(proposal, ["state", "decided_at"])
     contributions.withdraw(web.current_session(), actor, proposal, web.current_now())
-    flash(_("Ihr Vorschlag ist zurückgezogen."), "success")
+    flash(_("Ihr Vorschlag ist zurückgezogen. Niemand sieht ihn mehr."), "success")
     return _back(proposal, token)

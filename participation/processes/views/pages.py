@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, render_template, request, send_file, url_for
-from flask_babel import format_date, gettext as _, ngettext
+from flask_babel import format_date, format_decimal, gettext as _, ngettext
 
 from participation import clock, web
 from participation.actions import Action
@@ -177,6 +177,11 @@ def _takes_part(phase: Phase) -> bool:
     return any(phase.opens(action) for action in (Action.SUBMIT_PROPOSAL, Action.COMMENT, Action.SUPPORT))
 
 
+def _shown(figures: dict[str, int]) -> dict[str, str]:
+    """Numbers as Germans write them: 4.005."""
+    return {name: str(format_decimal(number)) for name, number in figures.items()}
+
+
 def _has_results(process: Process, now: datetime) -> bool:
     return (
         process.catalogue_is_public
@@ -213,11 +218,12 @@ def home() -> ResponseReturnValue:
         upcoming=[one for one in cards if one.status is PhaseState.UPCOMING][:HOME_RESULTS],
         results=results[:HOME_CARDS],
         result_count=len(results),
-        figures={
+        figures=(figures := {
             "proposals": sum(process.proposal_count for process in everything),
             "comments": sum(process.comment_count for process in everything),
             "supports": sum(process.support_count for process in everything),
-        },
+        }),
+        shown=_shown(figures),
     )
 
 
@@ -257,6 +263,10 @@ def show(slug: str) -> ResponseReturnValue:
         "processes/show.html", process=process, status=status_of(process, now), documents=documents,
         step=main_step(process, now) if process.is_visible else None, card=card(process, now),
         next_start=day(start) if start else "",
+        shown=_shown({
+            "proposals": process.proposal_count, "comments": process.comment_count, "supports": process.support_count,
+            "participants": process.participant_count,
+        }),
         other_steps=[step for step in open_steps(process, now)[1:] if step.phase and _takes_part(step.phase)],
         files=[(row.title, url_for("processes.document", slug=slug, document_id=row.id), _file_note(row))
                for row in documents],
