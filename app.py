@@ -29,6 +29,7 @@ from participation.contributions.proposals import views as proposals_views
 from participation.contributions.submissions import views as submissions_views
 from participation.contributions.votes import views as votes_views
 from participation.db import Database
+from participation.errors import NotFound
 from participation.municipalities import views as municipalities_views
 from participation.municipalities.queries import municipality_for_host
 from participation.page_cache import PageCache, finish_page, hole
@@ -66,9 +67,10 @@ class Beteiligung(Flask):
         """Run the view; commit when an unsafe request succeeded, else roll back; then hand jobs to the queue."""
         response = self.make_response(super().dispatch_request())
         session = g.get("session")
-        if session is None:
+        # Reading ends with the request (see _close_session): holes still use what the page has loaded.
+        if session is None or request.method in web.SAFE_METHODS:
             return response
-        if request.method in web.SAFE_METHODS or response.status_code >= 400:  # noqa: PLR2004 - an error
+        if response.status_code >= 400:  # noqa: PLR2004 - an error
             session.rollback()
             return response
         session.commit()
@@ -131,6 +133,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         platform.holes.update(getattr(views, "HOLES", {}))
     listening.connect()
     app.before_request(telemetry.start_timer)
+    app.before_request(_refuse_impossible_paths)
     app.after_request(lambda response: _finish(response, settings))
     app.teardown_appcontext(_close_session)
     page_cache.cookie_name = app.config["SESSION_COOKIE_NAME"]
@@ -162,6 +165,12 @@ def _finish(response: Response, settings: Settings) -> Response:
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
         response.vary.discard("Cookie")
     return compress(response)
+
+
+def _refuse_impossible_paths() -> None:
+    """A NUL can't stand in any stored text; PostgreSQL would answer with an error instead of "not found"."""
+    if "\x00" in request.path:
+        raise NotFound
 
 
 def _close_session(_error: BaseException | None) -> None:

@@ -148,9 +148,10 @@ def decide(case_id: int) -> ResponseReturnValue:
     form = _form()
     outcome = DECIDABLE.get(request.form.get("outcome", ""))
     seen = form.revision_seen.data or ""
+    if outcome is None:
+        web.attach(form, InvalidInput(_("Bitte wählen Sie eine Entscheidung."), field="rule_key"))
+        return _desk(chosen, form)
     try:
-        if outcome is None:
-            raise InvalidInput(_("Bitte wählen Sie eine Entscheidung."), field="rule_key")
         operations.decide(
             web.current_session(), web.current_actor(), chosen, outcome, rule_key=form.rule_key.data or "",
             statement=form.statement.data or "", revision_seen=int(seen) if seen.isdecimal() else -1,

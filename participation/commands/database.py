@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING
 import click
 from alembic import command
 from alembic.config import Config
+from sqlalchemy import text
 
+from participation.contributions.proposals.operations import recount
+from participation.db import Database
 from participation.settings import Settings
+from participation.web import current_database
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flask import Flask
     from sqlalchemy import Connection
 
 ROOT = Path(__file__).parents[2]
@@ -33,10 +40,31 @@ def migrate(url: str) -> None:
     command.upgrade(alembic_config(url), "head")
 
 
+def current_revision(url: str) -> str:
+    """The migration that a database stands at."""
+    database = Database(url)
+    try:
+        with database.reading() as session:
+            return str(session.execute(text("SELECT version_num FROM alembic_version")).scalar_one())
+    finally:
+        database.dispose()
+
+
 @click.command("migrate", help="Datenbank anlegen oder auf den neuesten Stand bringen.")
 def migrate_command() -> None:
     """Migrate the configured database."""
     migrate(Settings.from_environ().database_url)
 
 
-COMMANDS = (migrate_command,)
+@click.command("recount", help="Alle Zähler aus den Zeilen neu berechnen; meldet, was abwich.")
+@click.pass_obj
+def recount_command(create_app: Callable[[], Flask]) -> None:
+    """Counters change with their rows; this proves it."""
+    with create_app().app_context(), current_database().unit_of_work() as session:
+        wrong = recount(session)
+    for name, number in wrong.items():
+        click.echo(f"{name:<40}{number}")
+    click.echo(f"{sum(wrong.values())} Zähler berichtigt.")
+
+
+COMMANDS = (migrate_command, recount_command)

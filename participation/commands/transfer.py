@@ -44,7 +44,7 @@ def import_group() -> None:
 @click.option("--skip-broken", is_flag=True, help="Fehlerhafte Zeilen auslassen statt abzubrechen")
 @click.option("--dry-run", is_flag=True, help="Nur prüfen")
 @click.pass_obj
-def proposals_command(  # noqa: PLR0913 - each is an option
+def proposals_command(
     create_app: Callable[[], Flask], file: Path, map_name: str, slug: str, title: str | None,
     municipality_slug: str | None, report: Path, *, skip_broken: bool, dry_run: bool,
 ) -> None:

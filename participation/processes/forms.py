@@ -15,6 +15,7 @@ from wtforms import (
     DateTimeLocalField,
     Field as FormField,
     IntegerField,
+    SelectChoice,
     SelectField,
     StringField,
     TextAreaField,
@@ -56,20 +57,13 @@ class WholeNumberField(IntegerField):
             raise ValueError(_("Bitte geben Sie eine ganze Zahl an, zum Beispiel 30.")) from error
 
 
-class ChoiceField(SelectField):
-    """One of a list."""
-
-    def process_formdata(self, valuelist: list[str]) -> None:
-        """What can't be one of the values at all is told by `pre_validate`."""
-        try:
-            super().process_formdata(valuelist)
-        except ValueError:
-            self.data = None
-
-    def pre_validate(self, form: Any) -> None:  # noqa: ANN401, ARG002 - the base class's signature
-        """As the base class, with a message of ours."""
-        if self.data not in {value for value, *_rest in self.iter_choices()}:
-            raise ValueError(_("Bitte wählen Sie etwas aus der Liste."))
+def choice_field(label: Any, choices: list[tuple[Any, Any]], **options: Any) -> Any:  # noqa: ANN401 - a field that its form binds later
+    """One of a list of (value, label), with messages of ours."""
+    message = _l("Bitte wählen Sie etwas aus der Liste.")
+    return SelectField(
+        label, choices=[SelectChoice(value, text) for value, text in choices], invalid_choice_message=message,
+        invalid_value_message=message, **options,
+    )
 
 
 class NewProcessForm(FlaskForm):
@@ -96,7 +90,7 @@ class ProcessForm(FlaskForm):
 class PhaseForm(FlaskForm):
     """A phase without the settings of its format; `phase_form` adds them."""
 
-    format_key = ChoiceField(_l("Format"))
+    format_key = choice_field(_l("Format"), [(entry.key, _l(entry.label)) for entry in FORMATS.values()])
     title = StringField(_l("Titel"), validators=[Needed()])
     body = TextAreaField(_l("Text"))
     starts_at = WallClockField(_l("Beginn"), format=DATE_FORMATS, validators=[Optional()])
@@ -121,7 +115,7 @@ class ThemeForm(FlaskForm):
 
     name = StringField(_l("Name"), validators=[Needed()])
     description = TextAreaField(_l("Beschreibung"))
-    tone = ChoiceField(_l("Farbe"), coerce=int, choices=list(enumerate(TONE_NAMES)), validate_choice=False)
+    tone = choice_field(_l("Farbe"), list(enumerate(TONE_NAMES)), coerce=int)
 
 
 class DocumentForm(FlaskForm):
@@ -148,7 +142,7 @@ def _setting_field(entry: Field[Any]) -> Any:  # noqa: ANN401 - a field that its
     if isinstance(default, enum.Enum):
         choices = [(member.value, _l(CHOICE_LABELS[member])) for member in type(default)]
         options["default"] = default.value
-        return ChoiceField(label, choices=choices, validators=[Needed()], **options)
+        return choice_field(label, choices, validators=[Needed()], **options)
     return StringField(label, **options)
 
 

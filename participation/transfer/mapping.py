@@ -18,6 +18,7 @@ TITLE_MAX, BODY_MAX, LINE_MAX = 300, 50_000, 300
 MONTHS = {name: number for number, name in enumerate(
     ("jan", "feb", "mär", "apr", "mai", "jun", "jul", "aug", "sep", "okt", "nov", "dez"), 1)}
 MAX_SUPPORTS = 20_000
+POINT = "lon/lat"
 
 
 class RowError(Exception):
@@ -188,9 +189,11 @@ def _point(row: dict[str, Any], fields: FieldMap) -> tuple[float | None, float |
     try:
         lon, lat = (parse_coordinate(value) for value in raw)
     except GeometryError as error:
-        raise RowError("lon/lat", "Die Koordinaten sind nicht zu lesen.", "Dezimalgrad schreiben, zum Beispiel 7,29.") from error
+        cure = "Dezimalgrad schreiben, zum Beispiel 7,29."
+        raise RowError(POINT, "Die Koordinaten sind nicht zu lesen.", cure) from error
     if not (-180 <= lon <= 180 and -90 <= lat <= 90):  # noqa: PLR2004 - degrees
-        raise RowError("lon/lat", "Die Koordinaten liegen nicht auf der Erde.", "Länge und Breite in Grad (WGS 84) angeben.")
+        cure = "Länge und Breite in Grad (WGS 84) angeben."
+        raise RowError(POINT, "Die Koordinaten liegen nicht auf der Erde.", cure)
     return round(lon, 6), round(lat, 6)
 
 

@@ -74,7 +74,9 @@ class Import:
         self.session, self.keyring, self.process, self.fields, self.now = session, keyring, process, fields, now
         self.outcome = Outcome()
         self._people: dict[str, int] = {}
-        self._themes = {theme.name: theme.id for theme in process.themes}
+        rows = session.execute(select(Theme.name, Theme.id, Theme.slug).where(Theme.process_id == process.id)).all()
+        self._themes = {row.name: row.id for row in rows}
+        self._slugs = {row.slug for row in rows}
         self._voters: list[int] = []
         if not is_sqlite(session):
             # Ids are given here, so nobody else may take some until the end.
@@ -107,9 +109,10 @@ class Import:
         for name in sorted(names, key=lambda one: -names[one]):
             if name not in self._themes:
                 number = len(self._themes)
-                theme = Theme(process_id=self.process.id, name=name, slug=f"{text.make_slug(name, 'thema')}-{number}"
-                              if any(one.slug == text.make_slug(name, "thema") for one in self.process.themes)
-                              else text.make_slug(name, "thema"), tone=number % TONES + 1, position=number)
+                slug = text.make_slug(name, "thema")
+                slug = slug if slug not in self._slugs else f"{slug}-{number}"
+                self._slugs.add(slug)
+                theme = Theme(process_id=self.process.id, name=name, slug=slug, tone=number % TONES + 1, position=number)
                 self.session.add(theme)
                 self.session.flush()
                 self._themes[name] = theme.id

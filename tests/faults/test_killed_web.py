@@ -45,7 +45,7 @@ def _sign_in(platform: LivePlatform, number: int) -> tuple[dict[str, str], list[
             session.add(SignInSession(account_id=account.id, token_hash=tokens.hash_token(token),
                                       created_at=clock.now(), expires_at=clock.now() + clock.days(1)))
             with app.test_request_context():
-                from flask import session as cookie  # noqa: PLC0415 - inside its request
+                from flask import session as cookie
 
                 cookie["_user_id"], cookie["_fresh"] = token, True
                 csrf = generate_csrf()

@@ -142,7 +142,7 @@ def map_server() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """Chromium of the system, or the one that playwright brought."""
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - browser tests only
+    from playwright.sync_api import sync_playwright
 
     path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     with sync_playwright() as playwright:

@@ -44,8 +44,8 @@ def test_no_foreign_host_no_style_no_viewport_no_handler(parts):
 
 
 def test_folium_itself_stays_as_it_is_for_others():
-    import folium  # noqa: PLC0415
-    from folium.plugins import Fullscreen  # noqa: PLC0415
+    import folium
+    from folium.plugins import Fullscreen
 
     assert folium.Map.default_js[0][1].startswith("https://")
     assert Fullscreen.default_js[0][1].startswith("https://")

@@ -29,7 +29,6 @@ def mail_receipt(context: outbox.JobContext) -> None:
         recipient = recipient_of(session, keyring, participant)
         token = receipt_token(keyring, contribution)
         is_guest = participant.kind is ParticipantKind.GUEST
-        name = "" if is_guest else participant.pseudonym
         title = "" if is_guest else str(getattr(contribution, "title", ""))
         number, is_published = contribution.receipt_number, contribution.is_published
     if recipient is None:
@@ -37,6 +36,6 @@ def mail_receipt(context: outbox.JobContext) -> None:
     with mail_context():
         link = url_for("submissions.receipt", token=token, _external=True) if token else ""
         send(render_mail(
-            "receipt", key=context.key, recipient=recipient, name=name, number=number, title=title, link=link,
+            "receipt", key=context.key, recipient=recipient, number=number, title=title, link=link,
             is_guest=is_guest, is_published=is_published,
         ))

@@ -15,6 +15,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from participation.errors import InvalidInput
+from participation.i18n import N_
 from participation.uploads import SIZES, Upload, picture_path
 
 if TYPE_CHECKING:
@@ -69,19 +71,23 @@ def kept_preview(folder: Path, picture: KeptPicture) -> bytes:
         return b""
 
 
-def take_picture(session: Session, folder: Path, municipality_id: int, picture: KeptPicture) -> Upload | None:
+def take_picture(session: Session, keyring: Keyring, folder: Path, municipality_id: int, reference: str) -> Upload:
     """Make a kept picture an upload, under a new name: the same reference may come twice at once.
 
-    None when it was removed in this moment.
+    Raises InvalidInput (field "picture") when it is no longer there.
     """
+    picture = kept_picture(keyring, folder, reference)
     name = secrets.token_hex(16)
+    gone = InvalidInput(N_("Das Bild ist nicht mehr da. Bitte wählen Sie es noch einmal aus."), field="picture")
+    if picture is None:
+        raise gone
     try:
         for size in SIZES:
             target = picture_path(folder, name, size)
             target.parent.mkdir(parents=True, exist_ok=True)
             _link(picture_path(folder / _FOLDER, picture.name, size), target)
-    except FileNotFoundError:
-        return None
+    except FileNotFoundError as error:
+        raise gone from error
     upload = Upload(
         municipality_id=municipality_id, name=name, media_type="image/webp", sha256=picture.sha256,
         byte_size=picture.byte_size, width=picture.width, height=picture.height,

@@ -12,8 +12,9 @@ from flask import Blueprint, Response, flash, make_response, render_template, re
 from flask_babel import format_date, format_decimal, gettext as _
 from flask_limiter.util import get_remote_address
 from markupsafe import Markup
-from sqlalchemy import select
-from sqlalchemy.orm import undefer
+from sqlalchemy import event, select
+from sqlalchemy.orm import Session, undefer
+from werkzeug.datastructures import FileStorage
 
 from mapping.basemap import basemap_from_settings
 from mapping.folium_map import MapParts, PickerOptions, render_picker
@@ -51,11 +52,10 @@ from participation.contributions.submissions.operations import (
 from participation.errors import Conflict, InvalidInput, NotFound, SignInNeeded
 from participation.formats import CollectSettings, PlaceRule
 from participation.municipalities.models import District, Municipality
-from participation.permissions import Actor
+from participation.permissions import Actor, can as actor_can
 from participation.processes.edge import load_process
 from participation.static_files import static_url
-from participation.text import clean_line, clean_text
-from participation.uploads import SIZES, Upload, picture_path, store_picture
+from participation.uploads import Upload, picture_path, store_picture
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -130,7 +130,9 @@ def new(slug: str) -> ResponseReturnValue:
     else:
         wanted = request.args.get("thema", "")
         form.theme_id.data = next((theme.id for theme in process.themes if theme.slug == wanted), 0)
-    return _form_page("new", form, process, author=author), 422 if form.is_submitted() else 200
+    page = _form_page("new", form, process, author=author, is_guest=not actor.is_signed_in,
+                      actor_name=actor.display_name)
+    return page, 422 if form.is_submitted() else 200
 
 
 def _form_page(name: str, form: ProposalForm, process: Process, **values: object) -> str:
@@ -180,7 +182,7 @@ def _submit(form: ProposalForm, process: Process, author: Participant | None) ->
     actor = web.current_actor()
     settings = _settings(process)
     draft, is_valid = _read_draft(form, process, settings)
-    email = "" if actor.is_signed_in or author is not None and author.contact_sealed else form.email.data or ""
+    email = "" if actor.is_signed_in or (author is not None and author.contact_sealed) else form.email.data or ""
     try:
         email = clean_email(email) if email else ""
     except InvalidInput as error:
@@ -258,7 +260,7 @@ def _read_picture(
     session, known = web.current_session(), web.current_settings()
     sent = form.picture.data
     try:
-        if sent is not None and getattr(sent, "filename", ""):
+        if isinstance(sent, FileStorage) and sent.filename:
             # Nothing is written so far. On SQLite this gives the write lock back while the picture is decoded.
             session.commit()
             forget_pictures(known.upload_dir, web.current_now())
@@ -268,11 +270,9 @@ def _read_picture(
             draft.pictures = [(upload, form.picture_alt.data or "")]
             form.picture_kept.data = ""
         elif form.picture_kept.data and not form.picture_drop.data and is_valid:
-            kept = kept_picture(web.current_keyring(), known.upload_dir, form.picture_kept.data)
-            taken = take_picture(session, known.upload_dir, process.municipality_id, kept) if kept else None
-            if taken is None:
-                raise InvalidInput(_("Das Bild ist nicht mehr da. Bitte wählen Sie es noch einmal aus."),
-                                   field="picture")
+            taken = take_picture(
+                session, web.current_keyring(), known.upload_dir, process.municipality_id, form.picture_kept.data
+            )
             draft.pictures = [(taken, form.picture_alt.data or "")]
     except InvalidInput as error:
         web.attach(form, error)
@@ -283,13 +283,14 @@ def _read_picture(
 def _keep_pictures(form: ProposalForm, draft: ProposalDraft) -> None:
     """The form goes back: its picture is laid aside, and the next try finds it."""
     folder = web.current_settings().upload_dir
+    if form.picture_drop.data:
+        form.picture_kept.data = ""
     for upload, _alt in draft.pictures:
         if form.picture_kept.data:
             discard_files(folder, upload)
         else:
             form.picture_kept.data = keep_picture(web.current_keyring(), folder, upload)
-    if form.picture_drop.data:
-        form.picture_kept.data, form.picture_drop.data = "", False
+    form.picture_drop.data = draft.drops_pictures
     draft.pictures = []
 
 
@@ -398,9 +399,7 @@ def _receipt_page(proposal: Proposal, actor: Actor, token: str) -> ResponseRetur
         link=link, qr_code=_qr_code(link) if link else "", pictures=_shown_pictures(proposal),
         own=_own_address(proposal, token), token=token, is_signed_in=web.current_actor().is_signed_in,
         may_edit=state is ContributionState.RETURNED
-        and contributions_can(actor, Action.EDIT_PROPOSAL, proposal),
-        edit_is_over=state is ContributionState.RETURNED
-        and proposal.process.phase_opening(Action.EDIT_PROPOSAL, web.current_now()) is None,
+        and actor_can(actor, Action.EDIT_PROPOSAL, proposal, web.current_now()),
         may_withdraw=state in WITHDRAWABLE,
         decision=_hole("decision_of", contribution_id=proposal.id) if state is ContributionState.RETURNED else "",
         measures=_hole("proposal_measures", slug=proposal.process.slug, proposal_id=proposal.id)
@@ -479,13 +478,6 @@ def find() -> ResponseReturnValue:
 # ---------------------------------------------------------------------------------------------- revise, take back
 
 
-def contributions_can(actor: Actor, action: Action, proposal: Proposal) -> bool:
-    """Whether the holder of a link may; `web.can` asks for the person of this browser only."""
-    from participation.permissions import can  # noqa: PLC0415 - web has the everyday form
-
-    return can(actor, action, proposal, web.current_now())
-
-
 def _holder(token: str) -> Actor:
     """Who acts by a link: the person of this browser, else nobody but the holder of the link. Sets no cookie."""
     actor = web.current_actor()
@@ -536,7 +528,7 @@ def edit(slug: str, proposal_id: int) -> ResponseReturnValue:
     web.do_not_cache()
     proposal, actor, token = _authored(slug, proposal_id)
     process = proposal.process
-    form = ProposalForm() if request.method == "POST" else ProposalForm(obj=proposal)
+    form = ProposalForm(data=_entered(proposal))
     form.offer(process)
     if proposal.state is not ContributionState.RETURNED:
         if form.is_submitted() and (form.title.data, form.body.data) != (proposal.title, proposal.body):
@@ -545,19 +537,23 @@ def edit(slug: str, proposal_id: int) -> ResponseReturnValue:
     if process.phase_opening(Action.EDIT_PROPOSAL, web.current_now()) is None:
         raise Conflict(" ".join([_("Überarbeiten ist zurzeit nicht möglich."),
                                  *_phase_dates(process, web.current_now())]))
-    if form.is_submitted():
-        if _resubmit(form, proposal, actor):
-            flash(_("Danke! Ihr überarbeiteter Vorschlag wird jetzt geprüft."), "success")
-            return _back(proposal, token)
-    else:
-        form.lon.data = "" if proposal.lon is None else str(proposal.lon).replace(".", ",")
-        form.lat.data = "" if proposal.lat is None else str(proposal.lat).replace(".", ",")
-        form.picture_alt.data = next((picture.alt for picture in proposal.pictures), "")
+    if form.is_submitted() and _resubmit(form, proposal, actor):
+        flash(_("Danke! Ihr überarbeiteter Vorschlag wird jetzt geprüft."), "success")
+        return _back(proposal, token)
     body = _form_page(
         "edit", form, process, proposal=proposal, token=token, pictures=_shown_pictures(proposal),
         decision=_hole("decision_of", contribution_id=proposal.id), own=_own_address(proposal, token),
     )
     return _private(body, 422 if form.is_submitted() else 200)
+
+
+def _entered(proposal: Proposal) -> dict[str, object]:
+    """A proposal as its form had it."""
+    lon, lat = ("" if number is None else str(number).replace(".", ",") for number in (proposal.lon, proposal.lat))
+    return {
+        "title": proposal.title, "body": proposal.body, "theme_id": proposal.theme_id, "place": proposal.place,
+        "lon": lon, "lat": lat, "picture_alt": next((picture.alt for picture in proposal.pictures), ""),
+    }
 
 
 def _resubmit(form: ProposalForm, proposal: Proposal, actor: Actor) -> bool:
@@ -570,7 +566,6 @@ def _resubmit(form: ProposalForm, proposal: Proposal, actor: Actor) -> bool:
     draft.drops_pictures = drops_kept and not form.picture_kept.data
     if not is_valid:
         _keep_pictures(form, draft)
-        form.picture_drop.data = draft.drops_pictures
         return False
     if not draft.pictures and not draft.drops_pictures:
         for picture in proposal.pictures:
@@ -581,9 +576,19 @@ def _resubmit(form: ProposalForm, proposal: Proposal, actor: Actor) -> bool:
         web.attach(form, error)
         _keep_pictures(form, draft)
         return False
-    for upload in dropped:
-        discard_files(web.current_settings().upload_dir, upload)
+    _remove_after_commit(dropped)
     return True
+
+
+def _remove_after_commit(uploads: list[Upload]) -> None:
+    """Files go when their rows are certainly gone."""
+    folder = web.current_settings().upload_dir
+
+    def remove(_session: Session) -> None:
+        for upload in uploads:
+            discard_files(folder, upload)
+
+    event.listen(web.current_session(), "after_commit", remove, once=True)
 
 
 @blueprint.post("/verfahren/<slug>/vorschlaege/<int:proposal_id>/zurueckziehen")

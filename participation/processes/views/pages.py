@@ -103,7 +103,8 @@ def card(process: Process, now: datetime) -> Card:
     until = ""
     figures: list[tuple[str, str]] = []
     if status is PhaseState.OPEN:
-        phases = sorted(process.open_phases(now), key=lambda phase: _rank(phase, now))
+        # Asked of the phases, not of the process: editors see their draft as it will look.
+        phases = sorted((one for one in process.phases if one.is_open(now)), key=lambda one: _rank(one, now))
         until = phase_until(phases[0])
         figures += [(phase.format.icon, f"{phase.title}, {phase_until(phase)}") for phase in phases[:CARD_PHASES]]
     elif status is PhaseState.UPCOMING:

@@ -234,9 +234,7 @@ def _phase_form(phase: Phase | None) -> tuple[PhaseForm, str]:
         }
         if key == phase.format_key:
             data |= settings_data(phase.settings)
-    form = phase_form_class(key)(data=data)
-    form.format_key.choices = [(entry.key, _(entry.label)) for entry in FORMATS.values()]
-    return form, key
+    return phase_form_class(key)(data=data), key
 
 
 def _phase_page(process: Process, phase: Phase | None) -> ResponseReturnValue:
@@ -250,7 +248,6 @@ def _phase_page(process: Process, phase: Phase | None) -> ResponseReturnValue:
             form = phase_form_class(key)(formdata=None, data={
                 "format_key": key, "title": form.title.data, "body": form.body.data,
             })
-            form.format_key.choices = [(entry.key, _(entry.label)) for entry in FORMATS.values()]
             for name in ("starts_at", "ends_at"):
                 form[name].raw_data = [request.form.get(name, "")]
             shown["form"] = form

@@ -1,0 +1,182 @@
+"""The pages that a municipality owes, its colour and logo, and where staff change them."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from PIL import Image
+from sqlalchemy import select
+
+from participation.municipalities.models import Municipality, text_color_on
+from participation.outbox import OutboxRow
+from participation.permissions import Role
+from tests import factories
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.orm import Session
+
+    from tests.browser_client import Browser
+
+# The first form of a page for somebody signed in is the one that signs out.
+MAIN = 1
+
+
+@pytest.fixture
+def town(session: Session) -> Municipality:
+    row = factories.municipality(session, name="Musterstadt", address="Rathaus\nMarkt 1\n12345 Musterstadt")
+    session.commit()
+    return row
+
+
+@pytest.fixture
+def admin(session: Session, town: Municipality, new_browser: Callable[[], Browser]) -> Browser:
+    account = factories.account(session, Role.ADMIN, town=town)
+    session.commit()
+    return new_browser().sign_in(account)
+
+
+def _version(session: Session, town: Municipality) -> int:
+    session.expire_all()
+    return session.get_one(Municipality, town.id).content_version
+
+
+@pytest.mark.parametrize(
+    "path", ["/impressum", "/datenschutz", "/barrierefreiheit", "/netiquette", "/hilfe", "/leichte-sprache"]
+)
+def test_owed_pages_are_filled_with_the_towns_data(
+    town: Municipality, browser: Browser, count_queries: Any, path: str
+) -> None:
+    with count_queries() as statements:
+        shown = browser.text(path)
+    assert not any(place in shown for place in ("{municipality}", "{email}", "{address}", "{date}"))
+    assert len([one for one in statements if "BEGIN" not in one]) <= 2
+
+
+def test_address_keeps_its_lines(town: Municipality, browser: Browser) -> None:
+    page = browser.get("/impressum").get_data(as_text=True)
+    assert "Rathaus<br>" in page.replace("<br />", "<br>")
+
+
+def test_every_page_leads_to_easy_language(town: Municipality, browser: Browser) -> None:
+    assert "/leichte-sprache" in browser.open("/hilfe").xpath("//footer//a/@href")
+
+
+@pytest.mark.parametrize("color", ["#ffffff", "#000000", "#777777", "#1b6a56", "#ffd800", "#e2001a", "#767676"])
+def test_text_on_the_colour_is_readable_whatever_the_colour(color: str) -> None:
+    def luminance(value: str) -> float:
+        channels = [int(value[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        red, green, blue = (one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in channels)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    darker, lighter = sorted((luminance(color), luminance(text_color_on(color))))
+    assert (lighter + 0.05) / (darker + 0.05) >= 4.5
+
+
+def test_accent_is_cached_for_good_by_its_colour_and_injects_nothing(town: Municipality, browser: Browser) -> None:
+    href = next(
+        one for one in browser.open("/hilfe").xpath("//link[@rel='stylesheet']/@href") if "akzent" in one
+    )
+    response = browser.get(href)
+    assert response.text == f":root{{--accent:{town.accent_color};--on-accent:#ffffff}}\n"
+    assert "immutable" in response.headers["Cache-Control"]
+    assert "}" not in browser.get("/stil/akzent.css?v=f00}body{").text.removeprefix(":root{").removesuffix("}\n")
+
+
+def test_admin_changes_what_every_page_shows(session: Session, town: Municipality, admin: Browser) -> None:
+    before = _version(session, town)
+    values = {"name": "Neustadt", "accent_color": "#FFD800", "intro": "Hallo!"}
+    assert admin.submit("/verwaltung/kommune", values, form=MAIN).status_code == 200
+    assert "Hallo!" in admin.text("/")
+    assert "Neustadt" in admin.text("/impressum")
+    assert _version(session, town) == before + 1
+    assert admin.get("/stil/akzent.css?v=ffd800").text.endswith("--on-accent:#000000}\n")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"accent_color": "rot"}, "#1b6a56"),
+        ({"email": "rathaus"}, "keine E-Mail-Adresse"),
+        ({"address": " "}, "Anschrift"),
+        ({"website": "javascript:alert(1)"}, "https://"),
+        ({"name": ""}, "Namen der Kommune"),
+    ],
+)
+def test_wrong_value_is_named_and_the_rest_kept(
+    session: Session, town: Municipality, admin: Browser, values: dict[str, str], message: str
+) -> None:
+    response = admin.submit("/verwaltung/kommune", {"intro": "Schon getippt", **values}, form=MAIN)
+    assert response.status_code == 422
+    assert message in response.get_data(as_text=True)
+    assert "Schon getippt" in response.get_data(as_text=True)
+    assert session.get_one(Municipality, town.id).name == "Musterstadt"
+
+
+def test_own_wording_is_previewed_saved_and_taken_back(
+    session: Session, town: Municipality, admin: Browser, browser: Browser
+) -> None:
+    address = "/verwaltung/kommune/seiten/impressum"
+    preview = admin.submit(address, {"body": "Verantwortlich: **{municipality}**", "preview": "1"}, form=MAIN)
+    assert "<strong>Musterstadt</strong>" in preview.get_data(as_text=True)
+    assert "Verantwortlich: Musterstadt" not in browser.text("/impressum")
+    before = _version(session, town)
+    admin.submit(address, {"body": "Verantwortlich: {municipality} <script>alert(1)</script>"}, form=MAIN)
+    assert _version(session, town) == before + 1
+    page = browser.get("/impressum").get_data(as_text=True)
+    assert "Verantwortlich: Musterstadt" in page
+    assert "<script>alert" not in page
+    admin.submit(address, form="zuruecksetzen")
+    assert "Verantwortlich: Musterstadt" not in browser.text("/impressum")
+    assert admin.submit(address, {"body": " "}, form=MAIN).status_code == 422
+    assert admin.get("/verwaltung/kommune/seiten/agb").status_code == 404
+
+
+def test_logo_is_shown_until_it_is_removed(session: Session, town: Municipality, admin: Browser) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGBA", (60, 60), (0, 0, 0, 0)).save(buffer, "PNG")
+    values = {"picture": (io.BytesIO(buffer.getvalue()), "logo.png")}
+    assert admin.post("/verwaltung/kommune/logo", values, content_type="multipart/form-data").status_code == 303
+    assert admin.open("/hilfe").xpath("//header//img/@src")
+    with admin.get("/stil/logo") as answer:
+        assert answer.mimetype == "image/webp"
+    assert admin.post("/verwaltung/kommune/logo").status_code == 422
+    admin.submit("/verwaltung/kommune", form="logo/entfernen")
+    assert admin.get("/stil/logo").status_code == 404
+
+
+def test_only_administration_changes_the_town(
+    session: Session, town: Municipality, new_browser: Callable[[], Browser]
+) -> None:
+    elsewhere = factories.municipality(session, host="anderswo.example")
+    editor = new_browser().sign_in(factories.account(session, Role.EDITOR, town=town))
+    neighbour = new_browser().sign_in(factories.account(session, Role.ADMIN, town=elsewhere))
+    session.commit()
+    for browser in (editor, neighbour):
+        assert browser.get("/verwaltung/kommune").status_code == 403
+        assert browser.post("/verwaltung/kommune", {"name": "X"}).status_code == 403
+        assert browser.post("/verwaltung/kommune/seiten/impressum", {"body": "X"}).status_code == 403
+
+
+def test_barrier_report_reaches_the_town_and_is_unreadable_in_the_database(
+    session: Session, town: Municipality, browser: Browser, run_jobs: Callable[[], int], mails: Callable[[], list[str]]
+) -> None:
+    values = {"message": "Die Karte <b>hakt</b> & ruckelt.", "email": "frau@beispiel.example", "page": "Karte"}
+    browser.submit("/barrierefreiheit/melden", values)
+    row = session.scalars(select(OutboxRow).where(OutboxRow.job == "mail_barrier")).one()
+    assert "ruckelt" not in str(row.args)
+    run_jobs()
+    mail = mails()[-1]
+    assert f"To: {town.email}" in mail
+    assert "Die Karte <b>hakt</b> & ruckelt." in mail
+    assert "frau@beispiel.example" in mail
+
+
+def test_empty_barrier_report_is_explained(town: Municipality, browser: Browser) -> None:
+    response = browser.submit("/barrierefreiheit/melden", {"message": " ", "page": "Karte"})
+    assert response.status_code == 422
+    assert "beschreiben Sie kurz" in response.get_data(as_text=True)
+    assert 'value="Karte"' in response.get_data(as_text=True)

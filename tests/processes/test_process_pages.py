@@ -1,0 +1,168 @@
+"""What residents read of processes: home page, list, a process's own page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from participation import clock
+from participation.permissions import Role
+from participation.processes.models import ProcessState
+from tests import factories
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy.orm import Session
+
+    from app import Beteiligung
+    from participation.municipalities.models import Municipality
+    from tests.browser_client import Browser
+
+
+@pytest.fixture
+def town(session: Session) -> Municipality:
+    row = factories.municipality(session, name="Musterstadt", intro="Reden Sie mit.")
+    session.commit()
+    return row
+
+
+@pytest.fixture
+def page_cache(app: Beteiligung) -> Iterator[None]:
+    """The page cache as in production."""
+    cache = app.extensions["platform"].page_cache
+    cache.clear()
+    cache.enabled = True
+    yield
+    cache.enabled = False
+    cache.clear()
+
+
+def _some(session: Session, town: Municipality, number: int) -> None:
+    for _ in range(number):
+        row = factories.process(session, town, phases=[factories.phase("collect"), factories.phase("inform")])
+        factories.proposal(session, row)
+        factories.process(session, town, state=ProcessState.ARCHIVED)
+        factories.process(session, town, phases=[factories.phase("collect", opens=5)])
+
+
+@pytest.mark.parametrize("path", ["/", "/verfahren"])
+def test_lists_cost_the_same_however_much_there_is(
+    session: Session, town: Municipality, browser: Browser, count_queries: Any, path: str
+) -> None:
+    _some(session, town, 1)
+    session.commit()
+    browser.open(path)
+    with count_queries() as few:
+        browser.open(path)
+    _some(session, town, 6)
+    session.commit()
+    with count_queries() as many:
+        browser.open(path)
+    assert len([one for one in few if "BEGIN" not in one]) == len([one for one in many if "BEGIN" not in one])
+    assert len([one for one in many if "BEGIN" not in one]) == 5
+
+
+def test_process_page_costs_the_same_however_much_it_holds(
+    session: Session, town: Municipality, browser: Browser, count_queries: Any
+) -> None:
+    rich = factories.process(session, town, phases=[factories.phase("collect") for _ in range(6)])
+    for _ in range(5):
+        factories.proposal(session, rich)
+    session.commit()
+    with count_queries() as statements:
+        browser.open(f"/verfahren/{rich.slug}")
+    assert len([one for one in statements if "BEGIN" not in one]) == 5
+
+
+def test_home_answers_what_is_on_where_to_take_part_and_what_became_of_it(
+    session: Session, town: Municipality, browser: Browser
+) -> None:
+    factories.process(session, town, title="Spielplatz", slug="spielplatz")
+    factories.process(session, town, title="Alter Bahnhof", state=ProcessState.ARCHIVED, slug="bahnhof")
+    factories.process(session, town, title="Neue Mitte", phases=[factories.phase("collect", opens=4)])
+    session.commit()
+    page = browser.open("/")
+    sections = {
+        heading: " ".join(page.xpath(f"//section[@aria-labelledby='{heading}']")[0].text_content().split())
+        for heading in ("laeuft", "mitmachen", "ergebnisse", "bald")
+    }
+    assert "Spielplatz" in sections["laeuft"]
+    assert "Alter Bahnhof" not in sections["laeuft"]
+    assert "Idee einreichen" in sections["mitmachen"]
+    assert "Alter Bahnhof" in sections["ergebnisse"]
+    assert "Neue Mitte" in sections["bald"]
+    assert page.xpath("//div[@class='bp-actions']/a/@href")[0] == "/verfahren/spielplatz/vorschlaege/neu"
+
+
+@pytest.mark.parametrize(
+    ("format_key", "button", "target"),
+    [("collect", "Idee einreichen", "/vorschlaege/neu"), ("discuss", "Mitreden", "/vorschlaege")],
+)
+def test_main_action_follows_the_open_phase(
+    session: Session, town: Municipality, browser: Browser, format_key: str, button: str, target: str
+) -> None:
+    row = factories.process(session, town, phases=[factories.phase("inform"), factories.phase(format_key)])
+    session.commit()
+    link = browser.open(f"/verfahren/{row.slug}").xpath("//div[@class='bp-actions']/a")[0]
+    assert link.text_content().strip() == button
+    assert link.get("href") == f"/verfahren/{row.slug}{target}"
+
+
+def test_last_day_is_the_day_before_a_midnight_end(session: Session, town: Municipality, browser: Browser) -> None:
+    from datetime import datetime
+
+    phase = factories.phase("collect")
+    phase.ends_at = clock.from_berlin(datetime(2099, 7, 1, 0, 0))  # noqa: DTZ001 - a wall clock
+    row = factories.process(session, town, phases=[phase])
+    session.commit()
+    assert "bis 30. Juni 2099" in browser.text(f"/verfahren/{row.slug}")
+
+
+def test_archive_has_pages(session: Session, town: Municipality, browser: Browser) -> None:
+    for number in range(14):
+        factories.process(session, town, title=f"Altes Vorhaben {number:02d}", state=ProcessState.ARCHIVED)
+    session.commit()
+    first = browser.open("/verfahren")
+    assert "Altes Vorhaben 13" in first.text_content()
+    assert "Altes Vorhaben 01" not in first.text_content()
+    assert "Altes Vorhaben 01" in browser.text(first.xpath("//a[@rel='next']/@href")[0])
+
+
+def test_draft_is_seen_by_its_editor_alone(
+    session: Session, town: Municipality, new_browser: Callable[[], Browser], page_cache: None
+) -> None:
+    draft = factories.process(session, town, title="Geheimer Plan", state=ProcessState.DRAFT, published_at=None)
+    other = factories.process(session, town)
+    resident = factories.account(session)
+    editor = factories.account(session, Role.EDITOR, on=draft)
+    stranger = factories.account(session, Role.EDITOR, on=other)
+    session.commit()
+    assert "Nur die Redaktion" not in new_browser().text("/")
+    shown = new_browser().sign_in(editor).text(f"/verfahren/{draft.slug}")
+    assert "Geheimer Plan" in shown
+    assert "nur die Redaktion" in shown
+    for browser in (new_browser(), new_browser().sign_in(resident), new_browser().sign_in(stranger)):
+        assert browser.get(f"/verfahren/{draft.slug}").status_code == 404
+        for path in ("/", "/verfahren"):
+            assert "Geheimer Plan" not in browser.text(path)
+
+
+def test_edit_link_is_in_nobody_elses_page(
+    session: Session, town: Municipality, new_browser: Callable[[], Browser], page_cache: None
+) -> None:
+    row = factories.process(session, town)
+    editor = factories.account(session, Role.EDITOR, on=row)
+    session.commit()
+    address = f"/verfahren/{row.slug}"
+    assert "Verfahren bearbeiten" in new_browser().sign_in(editor).text(address)
+    assert "Verfahren bearbeiten" not in new_browser().text(address)
+    assert "Verfahren bearbeiten" in new_browser().sign_in(editor).text(address)
+
+
+@pytest.mark.parametrize("address", ["/verfahren/gibt-es-nicht", "/verfahren?archiv=-1", "/verfahren?archiv=1e9"])
+def test_nonsense_in_an_address_is_no_error_of_ours(
+    session: Session, town: Municipality, browser: Browser, address: str
+) -> None:
+    assert browser.get(address).status_code in {200, 404}
