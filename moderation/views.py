@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, flash, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from markupsafe import Markup, escape
 from sqlalchemy import select
@@ -46,7 +46,7 @@ def marked(text: str, findings: Sequence[Finding], part: str) -> Markup:
                    if one.part == part and one.start is not None and one.end is not None)
     result, position = Markup(), 0
     for start, end in spans:
-        if start is None or end is None or end <= position:
+        if end <= position:
             continue
         begin = max(start, position)
         result += escape(text[position:begin]) + Markup('<mark class="bp-span">') + escape(text[begin:end])
@@ -202,7 +202,7 @@ def _contribution(contribution_id: int) -> Contribution:
 
 def _after(contribution: Contribution) -> ResponseReturnValue:
     proposal_id = contribution.proposal_id if isinstance(contribution, Comment) else contribution.id
-    return web.redirect(url_for("proposals.show", slug=contribution.process.slug, proposal_id=proposal_id), code=303)
+    return redirect(url_for("proposals.show", slug=contribution.process.slug, proposal_id=proposal_id), code=303)
 
 
 @blueprint.post("/moderation/beitraege/<int:contribution_id>/ausblenden")

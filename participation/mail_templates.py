@@ -21,14 +21,14 @@ def mail_context() -> Iterator[None]:
         yield
 
 
-def render_mail(name: str, *, key: str, recipient: str, **context: object) -> mail.Mail:
-    """Render templates/mail/<name>.txt and .html; the first line of the text is the subject."""
-    plain = render_template(f"mail/{name}.txt", **context)
+def render_mail(template: str, /, *, key: str, recipient: str, **context: object) -> mail.Mail:
+    """Render templates/mail/<template>.txt and .html; the first line of the text is the subject."""
+    plain = render_template(f"mail/{template}.txt", **context)
     subject, _, body = plain.partition("\n")
     municipality = current_municipality()
     return mail.Mail(
         key=key, recipient=recipient, subject=subject.removeprefix("Betreff:").strip(), plain=body.strip() + "\n",
-        html=render_template(f"mail/{name}.html", **context), sender_name=municipality.name if municipality else "",
+        html=render_template(f"mail/{template}.html", **context), sender_name=municipality.name if municipality else "",
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import snowballstemmer
 from sqlalchemy import ColumnElement, Integer, column, select, text
+from sqlalchemy.orm import InstrumentedAttribute
 
 from participation.db import is_sqlite
 
@@ -74,7 +75,7 @@ def remove_proposal(session: Session, proposal_id: int) -> None:
     session.execute(text(f"DELETE FROM proposal_search WHERE {key} = :id"), {"id": proposal_id})  # noqa: S608
 
 
-def matching(session: Session, process_id: int, query: str, proposal_id: ColumnElement[int]) -> ColumnElement[bool]:
+def matching(session: Session, process_id: int, query: str, proposal_id: ColumnElement[int] | InstrumentedAttribute[int]) -> ColumnElement[bool]:
     """The condition that a proposal of a process matches what somebody typed; all words must occur.
 
     The last word also matches as a beginning, so that results appear while somebody still types.

@@ -28,9 +28,10 @@ def hash_password(password: str) -> str:
 def password_matches(stored: str | None, password: str) -> bool:
     """Compare. Without a stored hash the same work is done, so that time tells nothing about who has an account."""
     try:
-        return _hasher.verify(stored or _hash_of_nobody(), password[: MAX_LENGTH * 4]) and stored is not None
+        _hasher.verify(stored or _hash_of_nobody(), password[: MAX_LENGTH * 4])
     except (VerificationError, InvalidHashError):
         return False
+    return stored is not None
 
 
 def needs_rehash(stored: str) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyotp
 import segno
-from flask import Blueprint, flash, get_flashed_messages, render_template, request, session as cookie, url_for
+from flask import Blueprint, flash, get_flashed_messages, redirect, render_template, request, session as cookie, url_for
 from flask_babel import gettext as _
 from flask_login import UserMixin, current_user
 from sqlalchemy import select
@@ -127,7 +127,7 @@ def sign_in() -> ResponseReturnValue:
             target = web.safe_next(url_for("municipalities.home"))
             if account.grants or account.totp_confirmed_at is not None:
                 return web.go("accounts.second_factor", next=web.safe_next(url_for("administration.index")))
-            return web.redirect(target, code=303)
+            return redirect(target, code=303)
     if form.is_submitted():
         status = 422
     return render_template("accounts/sign_in.html", form=form, next=web.safe_next("")), status
@@ -292,7 +292,7 @@ def second_factor() -> ResponseReturnValue:
             web.attach(form, error)
         else:
             operations.pass_second_factor(web.current_session(), str(cookie["_user_id"]), web.current_now())
-            return web.redirect(target, code=303)
+            return redirect(target, code=303)
     return render_template("accounts/second_factor.html", form=form, next=target, demo_code=_demo_code(account)), (
         422 if form.is_submitted() else 200
     )
@@ -328,7 +328,7 @@ def set_up_second_factor() -> ResponseReturnValue:
         else:
             operations.pass_second_factor(web.current_session(), str(cookie["_user_id"]), web.current_now())
             return render_template("accounts/recovery_codes.html", codes=codes, next=target)
-    uri = pyotp.TOTP(secret).provisioning_uri(account.email, issuer_name=_("Beteiligung %(town)s", town=_town()))
+    uri = pyotp.TOTP(secret).provisioning_uri(name=account.email, issuer_name=_("Beteiligung %(town)s", town=_town()))
     image = io.BytesIO()
     segno.make(uri).save(image, kind="png", scale=5, border=2)
     picture = f"data:image/png;base64,{base64.b64encode(image.getvalue()).decode()}"

@@ -6,7 +6,7 @@ import email
 from email import policy
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, flash, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import selectinload
@@ -144,4 +144,4 @@ def revoke_role(account_id: int) -> ResponseReturnValue:
     audit.record(session, at=web.current_now(), actor=web.current_actor().label, action="revoke_role",
                  subject_type="account", subject_id=account_id, role=grant.role.value)
     flash(_("Die Rolle ist entzogen."), "success")
-    return web.redirect(url_for("administration.accounts"), code=303)
+    return redirect(url_for("administration.accounts"), code=303)

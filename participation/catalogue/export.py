@@ -70,7 +70,7 @@ def plain(markdown: str) -> str:
 
 
 def _label(priority: object) -> str:
-    return _(PRIORITY_LABELS[priority]) if priority in PRIORITY_LABELS else ""  # type: ignore[index]
+    return _(PRIORITY_LABELS[priority]) if priority in PRIORITY_LABELS else ""
 
 
 def as_xlsx(catalogue: Catalogue) -> bytes:
@@ -208,7 +208,7 @@ def _set_up(document: Doc, catalogue: Catalogue) -> None:
     document.core_properties.author = _ILLEGAL.sub("", catalogue.municipality_name)
     document.core_properties.language = "de-DE"
     style = document.styles["Normal"]
-    style.font.size = Pt(10)  # type: ignore[attr-defined]
+    style.font.size = Pt(10)
     language = OxmlElement("w:lang")
     language.set(qn("w:val"), "de-DE")
     style.element.get_or_add_rPr().append(language)

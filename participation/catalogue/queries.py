@@ -59,7 +59,7 @@ def measure_by_id(session: Session, measure_id: int) -> Measure | None:
     )
 
 
-def sources_of(session: Session, measure_ids: Sequence[int]) -> Sequence[Row[tuple[int, Proposal]]]:
+def sources_of(session: Session, measure_ids: Sequence[int]) -> Sequence[Row[int, Proposal]]:
     """(measure id, proposal) of what was taken up and is published, most supported first."""
     return session.execute(
         select(MeasureSource.measure_id, Proposal)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, flash, render_template, request, url_for
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from sqlalchemy import or_, select
 from sqlalchemy.orm import joinedload, selectinload
@@ -268,7 +268,7 @@ def take_up(process_id: int) -> ResponseReturnValue:
         flash(_("In %(code)s übernommen: %(title)s", code=measure.code, title=proposal.title), "success")
     else:
         flash(_("Dieser Vorschlag steht schon in %(code)s.", code=measure.code), "info")
-    return web.redirect(url_for("catalogue.workbench", process_id=process.id) + "#vorschlaege", code=303)
+    return redirect(url_for("catalogue.workbench", process_id=process.id) + "#vorschlaege", code=303)
 
 
 @blueprint.post("/verwaltung/massnahmen/<int:measure_id>/vorschlag-entfernen")

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from lxml import html
 from PIL import Image
 from sqlalchemy import select
 
@@ -60,7 +61,6 @@ def _phases(session: Session, process: Process) -> list[Phase]:
 
 
 def _errors(response: Any) -> str:
-    from lxml import html
 
     tree = html.fromstring(response.get_data(as_text=True))
     return " ".join(" ".join(tree.xpath("//*[contains(@class, 'bp-error__texts')]//text()")).split())
