@@ -6,17 +6,14 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select, update
 
-from moderation.checks import AUTHOR, BODY, PLACE, TITLE, Found, check, distinctive_words, similar
-from moderation.models import Case, CaseState, Decision, Finding, Outcome, Severity
-from moderation.queries import similar_candidates
-from moderation.reasons import REASONS, public_reason
-from participation import audit, clock, outbox, text
+from moderation.checks import Found, check, similar
+from moderation.models import OUTCOME_LABELS, Case, CaseState, Decision, Finding, Outcome, Severity
+from moderation.reasons import REASONS
+from participation import audit, clock, outbox, search, text
 from participation.actions import Action
 from participation.contributions import operations as contributions
-from participation.contributions.comments.models import Comment
 from participation.contributions.models import Contribution, ContributionState
 from participation.contributions.proposals.models import Proposal
-from participation.contributions.queries import lock_contribution
 from participation.errors import Conflict, InvalidInput
 from participation.i18n import N_
 from participation.permissions import Actor, require
@@ -27,31 +24,12 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 STATEMENT_MAX = 2000
-DISTINCTIVE_WORDS = 5
-# What the desk offers for a case; hiding and showing again belong to what is published.
-DECIDABLE = frozenset({Outcome.APPROVE, Outcome.RETURN, Outcome.REJECT})
-NEEDS_REASONS = frozenset({Outcome.RETURN, Outcome.REJECT, Outcome.HIDE})
-
-ALREADY = {
-    Outcome.APPROVE: N_("Schon entschieden: %(who)s hat den Beitrag am %(day)s um %(hour)s Uhr freigegeben."),
-    Outcome.RETURN: N_("Schon entschieden: %(who)s hat den Beitrag am %(day)s um %(hour)s Uhr zurückgegeben."),
-    Outcome.REJECT: N_("Schon entschieden: %(who)s hat den Beitrag am %(day)s um %(hour)s Uhr abgelehnt."),
-    Outcome.HIDE: N_("Schon entschieden: %(who)s hat den Beitrag am %(day)s um %(hour)s Uhr ausgeblendet."),
-    Outcome.RESTORE: N_("Schon entschieden: %(who)s hat den Beitrag am %(day)s um %(hour)s Uhr wieder eingeblendet."),
-}
+CANDIDATES = 50
+DISTINCTIVE_WORDS = 4
 
 
 def open_case(session: Session, contribution_id: int, revision_number: int, process_id: int, now: datetime) -> Case:
-    """One case per revision, however often it is asked for; the first checks follow as a job.
-
-    Cases of earlier revisions that are still open have nothing left to decide.
-    """
-    known = session.scalar(
-        select(Case).where(Case.contribution_id == contribution_id, Case.revision_number == revision_number)
-    )
-    if known is not None:
-        return known
-    close_cases(session, contribution_id, now)
+    """One case per revision; the first checks follow as a job."""
     case = Case(contribution_id=contribution_id, revision_number=revision_number, process_id=process_id, opened_at=now,
                 state=CaseState.OPEN)
     session.add(case)
@@ -61,7 +39,7 @@ def open_case(session: Session, contribution_id: int, revision_number: int, proc
 
 
 def close_cases(session: Session, contribution_id: int, now: datetime) -> None:
-    """Nothing is left to decide: the author withdrew, or wrote a new revision."""
+    """The author withdrew: nothing is left to decide."""
     session.execute(
         update(Case).where(Case.contribution_id == contribution_id, Case.state == CaseState.OPEN)
         .values(state=CaseState.OBSOLETE, decided_at=now)
@@ -71,22 +49,35 @@ def close_cases(session: Session, contribution_id: int, now: datetime) -> None:
 def keep_findings(session: Session, case: Case, now: datetime) -> None:
     """Run the checks and keep what they say; a second run leaves the same."""
     contribution = case.contribution
-    found: list[Found] = check(contribution.participant.pseudonym, AUTHOR)
-    if isinstance(contribution, Proposal):
-        found += check(contribution.title, TITLE) + check(contribution.place, PLACE)
-    found += check(contribution.body, BODY)
-    if isinstance(contribution, Proposal):
-        words = distinctive_words(contribution.title, contribution.body, DISTINCTIVE_WORDS)
-        found += similar(contribution.title, contribution.body, similar_candidates(session, contribution, words))
+    title = contribution.title if isinstance(contribution, Proposal) else ""
     session.execute(delete(Finding).where(Finding.case_id == case.id))
+    found: list[tuple[str, Found]] = [("title", one) for one in check(title) if one.key != "short"] if title else []
+    found += [("body", one) for one in check(contribution.body)]
+    if isinstance(contribution, Proposal):
+        found += [("body", one) for one in similar(title, contribution.body, _candidates(session, contribution))]
     session.add_all(
-        Finding(case_id=case.id, check_key=one.key, severity=one.severity, message=one.message, part=one.part,
+        Finding(case_id=case.id, check_key=one.key, severity=one.severity, message=one.message, part=part,
                 start=one.start, end=one.end, related_contribution_id=one.related_id)
-        for one in found
+        for part, one in found
     )
-    case.warning_count = sum(one.severity is Severity.WARNING for one in found)
+    case.warning_count = sum(one.severity is Severity.WARNING for _part, one in found)
     case.checked_at = now
     session.flush()
+
+
+def _candidates(session: Session, proposal: Proposal) -> list[tuple[int, str, str]]:
+    """Published proposals that share a distinctive word: bounded, whatever the size of the town."""
+    words = sorted({word for word in proposal.title.split() if len(word) > 4}, key=len, reverse=True)  # noqa: PLR2004
+    found: dict[int, tuple[int, str, str]] = {}
+    for word in words[:DISTINCTIVE_WORDS]:
+        rows = session.execute(
+            select(Proposal.id, Proposal.title, Proposal.body)
+            .where(Contribution.process_id == proposal.process_id, Proposal.id != proposal.id,
+                   search.matching(session, proposal.process_id, word, Proposal.id))
+            .order_by(Proposal.id.desc()).limit(CANDIDATES)
+        )
+        found |= {row[0]: (row[0], row[1], row[2]) for row in rows}
+    return list(found.values())
 
 
 def decide(
@@ -95,14 +86,12 @@ def decide(
 ) -> Decision:
     """Decide an open case; of two at once the first wins.
 
-    What was published before it was checked is hidden instead of rejected.
     Raises NotAllowed, InvalidInput (no reason given), or Conflict naming who decided what and when.
     """
     require(actor, Action.MODERATE, case, now)
-    if outcome not in DECIDABLE:
-        raise InvalidInput(N_("Bitte wählen Sie eine Entscheidung."), field="rule_key")
-    contribution = case.contribution
-    _hold(session, contribution)
+    statement = _statement(outcome, rule_key, statement)
+    if revision_seen != case.revision_number:
+        raise Conflict(N_("Der Text wurde inzwischen überarbeitet. Bitte lesen Sie die neue Fassung."))
     won = session.execute(
         update(Case).where(Case.id == case.id, Case.state == CaseState.OPEN)
         .values(state=CaseState.DECIDED, decided_at=now)
@@ -110,26 +99,18 @@ def decide(
     )
     if not won.rowcount:  # type: ignore[attr-defined]
         raise _already_decided(session, case)
-    if revision_seen != case.revision_number or revision_seen != contribution.revision_number:
-        raise Conflict(N_("Der Text wurde inzwischen überarbeitet. Bitte lesen Sie die neue Fassung."))
-    is_public = contribution.state is ContributionState.PUBLISHED
-    if outcome is Outcome.REJECT and is_public:
-        outcome = Outcome.HIDE
-    if outcome is Outcome.RETURN and (is_public or isinstance(contribution, Comment)):
-        raise InvalidInput(
-            N_("Nur Vorschläge, die noch nicht veröffentlicht sind, können überarbeitet werden."), field="rule_key"
-        )
-    rule_key, statement = _reasons(outcome, rule_key, statement)
+    contribution = case.contribution
     reason = public_reason(rule_key, statement)
-    if outcome is Outcome.HIDE:
-        contributions.hide(session, contribution, reason, now)
+    if outcome is Outcome.APPROVE:
+        if contribution.state is ContributionState.SUBMITTED:
+            contributions.publish(session, contribution, now)
     elif outcome is Outcome.RETURN:
         contributions.return_to_author(session, contribution, now)
-    elif outcome is Outcome.REJECT:
+    elif contribution.state is ContributionState.PUBLISHED:
+        # It was published first and checked afterwards.
+        contributions.hide(session, contribution, reason, now)
+    else:
         contributions.reject(session, contribution, reason, now)
-    elif not is_public:
-        contributions.publish(session, contribution, now)
-    case.state, case.decided_at = CaseState.DECIDED, now
     return _record(session, actor, case, outcome, rule_key, statement, now)
 
 
@@ -138,52 +119,48 @@ def hide_contribution(
 ) -> Decision:
     """Take a published contribution off all pages. Raises NotAllowed, InvalidInput or Conflict."""
     require(actor, Action.MODERATE, contribution, now)
-    rule_key, statement = _reasons(Outcome.HIDE, rule_key, statement)
-    _hold(session, contribution)
+    statement = _statement(Outcome.HIDE, rule_key, statement)
     contributions.hide(session, contribution, public_reason(rule_key, statement), now)
     return _record(session, actor, _last_case(session, contribution, now), Outcome.HIDE, rule_key, statement, now)
 
 
 def restore_contribution(session: Session, actor: Actor, contribution: Contribution, *, now: datetime) -> Decision:
-    """Show a hidden contribution again. Raises NotAllowed or Conflict (it is not hidden)."""
+    """Show a hidden contribution again. Raises NotAllowed or Conflict."""
     require(actor, Action.MODERATE, contribution, now)
-    _hold(session, contribution)
-    if contribution.state is not ContributionState.HIDDEN:
-        raise Conflict(N_("Der Beitrag ist nicht ausgeblendet."))
     contributions.publish(session, contribution, now)
     return _record(session, actor, _last_case(session, contribution, now), Outcome.RESTORE, "", "", now)
 
 
-def _hold(session: Session, contribution: Contribution) -> None:
-    """Lock the contribution before its case, as its author's withdrawing does, and read where it really stands."""
-    lock_contribution(session, contribution.id)
-    session.refresh(contribution, ["state", "revision_number"])
+def public_reason(rule_key: str, statement: str) -> str:
+    """The rule and the moderator's own words, as the author reads them."""
+    return "\n\n".join(part for part in (REASONS.get(rule_key, "") if rule_key != "other" else "", statement) if part)
 
 
-def _reasons(outcome: Outcome, rule_key: str, statement: str) -> tuple[str, str]:
-    """The rule and the statement as they are kept; everything but a release needs both."""
-    if outcome not in NEEDS_REASONS:
-        return "", ""
+def _statement(outcome: Outcome, rule_key: str, statement: str) -> str:
+    """Everything but an approval needs a rule and a statement of reasons."""
+    clean = text.clean_text(statement)
+    if outcome in {Outcome.APPROVE, Outcome.RESTORE}:
+        return clean[:STATEMENT_MAX]
     if rule_key not in REASONS:
         raise InvalidInput(N_("Bitte wählen Sie einen Grund aus."), field="rule_key")
-    clean = text.clean_text(statement)
     if not clean:
         raise InvalidInput(N_("Bitte begründen Sie die Entscheidung. Die Verfasserin oder der Verfasser liest das."),
                            field="statement")
     if len(clean) > STATEMENT_MAX:
         raise InvalidInput(N_("Die Begründung ist zu lang. Höchstens %(number)s Zeichen sind möglich."),
                            field="statement", number=STATEMENT_MAX)
-    return rule_key, clean
+    return clean
 
 
 def _already_decided(session: Session, case: Case) -> Conflict:
     decision = session.scalar(select(Decision).where(Decision.case_id == case.id).order_by(Decision.id.desc()).limit(1))
     if decision is None:
-        return Conflict(N_("Hier ist nichts mehr zu entscheiden: Der Beitrag wurde zurückgezogen oder überarbeitet."))
-    when = clock.to_berlin(decision.decided_at)
+        return Conflict(N_("Dieser Beitrag wurde inzwischen zurückgezogen."))
     return Conflict(
-        ALREADY[decision.outcome], who=decision.account.display_name if decision.account else N_("jemand"),
-        day=when.strftime("%d.%m.%Y"), hour=when.strftime("%H:%M"),
+        N_("Schon entschieden: %(who)s hat am %(when)s so entschieden: %(what)s."),
+        who=decision.account.display_name if decision.account else N_("Jemand"),
+        when=clock.to_berlin(decision.decided_at).strftime("%d.%m.%Y um %H:%M Uhr"),
+        what=OUTCOME_LABELS[decision.outcome],
     )
 
 
@@ -191,12 +168,10 @@ def _last_case(session: Session, contribution: Contribution, now: datetime) -> C
     """The case to which a later decision belongs; imported contributions have none yet."""
     case = session.scalar(
         select(Case).where(Case.contribution_id == contribution.id).order_by(Case.revision_number.desc()).limit(1)
-        .execution_options(populate_existing=True)
     )
     if case is None:
         case = Case(contribution_id=contribution.id, revision_number=contribution.revision_number,
                     process_id=contribution.process_id, opened_at=now, decided_at=now, state=CaseState.DECIDED)
-        case.contribution = contribution
         session.add(case)
         session.flush()
     elif case.state is CaseState.OPEN:
@@ -212,8 +187,7 @@ def _record(
                         statement=statement, decided_at=now)
     session.add(decision)
     session.flush()
-    if case.contribution.participant.contact_sealed is not None:
-        outbox.enqueue(session, "mail_decision", f"mail-decision:{decision.id}", decision_id=decision.id)
+    outbox.enqueue(session, "mail_decision", f"mail-decision:{decision.id}", decision_id=decision.id)
     audit.record(session, at=now, actor=actor.label, action=f"decide_{outcome.value}", subject_type="case",
                  subject_id=case.id, rule=rule_key)
     return decision

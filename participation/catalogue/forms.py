@@ -23,18 +23,12 @@ class MeasureForm(FlaskForm):
     title = StringField(_l("Titel"), [InputRequired(_l("Bitte geben Sie einen Titel an."))])
     theme_id = SelectField(_l("Handlungsfeld"), coerce=lambda raw: int(raw) if str(raw).isdecimal() else 0,
                            validate_choice=False)
-    state = SelectField(_l("Stand"), choices=[(one.value, _l(label)) for one, label in MEASURE_STATE_LABELS.items()])
+    state = SelectField(_l("Stand"), validate_choice=False)
     points = TextAreaField(_l("Unterpunkte"), [TEXT])
     is_greyed = BooleanField(_l("Ausgegraut: läuft schon oder gehört in ein anderes Konzept"))
     remark = TextAreaField(_l("Anmerkung"), [TEXT])
-    priority = SelectField(
-        _l("Priorität aus der Beteiligung"),
-        choices=[("", _l("keine")), *((one.value, _l(label)) for one, label in PRIORITY_LABELS.items())],
-    )
-    deviating_priority = SelectField(
-        _l("Abweichende Priorität"),
-        choices=[("", _l("keine Abweichung")), *((one.value, _l(label)) for one, label in PRIORITY_LABELS.items())],
-    )
+    priority = SelectField(_l("Priorität aus der Beteiligung"), validate_choice=False)
+    deviating_priority = SelectField(_l("Abweichende Priorität"), validate_choice=False)
     deviation_reason = TextAreaField(_l("Grund der Abweichung"), [TEXT])
     field_of_action = StringField(_l("Themenfeld des Maßnahmenblatts"), [LINE])
     goal = TextAreaField(_l("Ziel"), [TEXT])
@@ -50,6 +44,10 @@ class MeasureForm(FlaskForm):
     timeframe = StringField(_l("Zeitraum"), [LINE])
 
     def offer(self, process: Process) -> None:
-        """Offer the themes of a process."""
+        """Offer the themes of a process, states and priorities. The operation judges what comes back."""
+        self.state.choices = [(one.value, _l(label)) for one, label in MEASURE_STATE_LABELS.items()]
+        ranks = [(one.value, _l(label)) for one, label in PRIORITY_LABELS.items()]
+        self.priority.choices = [("", _l("keine")), *ranks]
+        self.deviating_priority.choices = [("", _l("keine Abweichung")), *ranks]
         self.theme_id.label.text = process.theme_label
         self.theme_id.choices = [(0, _l("keines")), *((theme.id, theme.name) for theme in process.themes)]

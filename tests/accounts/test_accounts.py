@@ -1,0 +1,200 @@
+"""Signing in and out, by the letter of what could go wrong."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pyotp
+import pytest
+from sqlalchemy import delete, select
+
+from participation import clock
+from participation.accounts.models import Account, RoleGrant, TokenPurpose
+from participation.accounts.operations import (
+    begin_second_factor,
+    check_code,
+    confirm_second_factor,
+    invite_staff,
+    issue_token,
+)
+from participation.accounts.passwords import check_password, hash_password
+from participation.errors import InvalidInput
+from participation.permissions import Role
+from tests import factories
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.orm import Session
+
+    from participation.tokens import Keyring
+    from tests.browser_client import Browser
+
+PASSWORD = "drei lose Wörter im Wind"
+
+
+@pytest.fixture
+def town(session: Session):
+    process = factories.process(session)
+    session.commit()
+    return process.municipality
+
+
+def _link(mail: str) -> str:
+    return re.search(r"http://localhost(/\S+)", mail)[1]
+
+
+def test_register_confirm_and_sign_in(
+    session: Session, browser: Browser, town, run_jobs: Callable[[], int], mails: Callable[[], list[str]]
+) -> None:
+    page = browser.open("/konto/registrieren")
+    text = page.text_content()
+    assert text.index("Datenschutz") < text.index("E-Mail-Adresse")
+    assert not page.xpath("//input[@type='checkbox'][@checked]")
+    browser.submit("/konto/registrieren", {"email": "Neu@Beispiel.example", "display_name": "Neu", "password": PASSWORD})
+    assert run_jobs() == 1
+    link = _link(mails()[0])
+    assert browser.get(link).status_code == 200
+    assert session.scalar(select(Account.email_confirmed_at).where(Account.email == "neu@beispiel.example")) is None
+    browser.submit(link)
+    assert browser.get(link).status_code == 410
+    answer = browser.submit("/konto/anmelden", {"email": "NEU@beispiel.example", "password": PASSWORD})
+    assert "Neu" in answer.get_data(as_text=True)
+    assert browser.get("/konto").status_code == 200
+
+
+def test_a_known_address_gets_the_same_answer_and_a_mail_that_says_so(
+    session: Session, browser: Browser, town, run_jobs: Callable[[], int], mails: Callable[[], list[str]]
+) -> None:
+    known = factories.account(session)
+    session.commit()
+    answers = [browser.submit("/konto/registrieren", {"email": email, "display_name": "X", "password": PASSWORD})
+               for email in (known.email, "unbekannt@beispiel.example")]
+    assert answers[0].request.path == answers[1].request.path
+    run_jobs()
+    assert any("schon ein Konto" in mail for mail in mails())
+
+
+def test_signing_out_kills_a_copied_cookie_and_signing_in_changes_it(
+    session: Session, browser: Browser, new_browser: Callable[[], Browser], town
+) -> None:
+    account = factories.account(session, password_hash=hash_password(PASSWORD))
+    session.commit()
+    browser.get("/konto/anmelden")
+    before = browser.client.get_cookie("session")
+    browser.submit("/konto/anmelden", {"email": account.email, "password": PASSWORD})
+    cookie = browser.client.get_cookie("session")
+    assert cookie is not None
+    assert before is None or before.value != cookie.value
+    thief = new_browser()
+    thief.client.set_cookie("session", cookie.value)
+    assert thief.get("/konto").status_code == 200
+    browser.post("/konto/abmelden")
+    assert thief.get("/konto").status_code == 302
+
+
+@pytest.mark.parametrize("email", ["", "keine", "a@b", "x" * 300 + "@beispiel.example", "a@b.de\r\nBcc: c@d.de"])
+def test_bad_addresses_get_a_sentence(browser: Browser, town, email: str) -> None:
+    answer = browser.post("/konto/registrieren", {"email": email, "display_name": "Ich", "password": PASSWORD})
+    if answer.status_code == 303:
+        assert email.startswith("a@b.de"), "cleaned to one line or refused"
+        return
+    assert answer.status_code == 422
+    assert 'value="Ich"' in answer.get_data(as_text=True)
+
+
+@pytest.mark.parametrize("password", ["kurz", "passwort123", "1234567890", "qwertzuiop", "aaaaaaaaaaaa", "billerbeck2026",
+                                      "hallo123456", "x" * 201])
+def test_easy_passwords_are_refused(password: str) -> None:
+    with pytest.raises(InvalidInput):
+        check_password(password, "hanne", "Billerbeck")
+
+
+@pytest.mark.parametrize("password", [PASSWORD, "korrekt Pferd Batterie", "y" * 3 + "Regenschirm-Tasse-77", "Ä" + "bcdefghijkl ö ü ß" * 6])
+def test_long_passwords_of_any_kind_are_fine(password: str) -> None:
+    check_password(password, "hanne", "Billerbeck")
+
+
+def test_reset_links_work_once_and_end_all_sessions(
+    session: Session, browser: Browser, new_browser: Callable[[], Browser], town, run_jobs: Callable[[], int],
+    mails: Callable[[], list[str]],
+) -> None:
+    account = factories.account(session)
+    session.commit()
+    elsewhere = new_browser().sign_in(account)
+    browser.submit("/konto/passwort-vergessen", {"email": account.email})
+    run_jobs()
+    mail = mails()[0]
+    assert f"Guten Tag {account.display_name}" in mail
+    link = _link(mail)
+    browser.submit(link, {"password": PASSWORD})
+    assert browser.get(link).status_code == 410
+    assert elsewhere.get("/konto").status_code == 302
+
+
+def test_expired_links_stay_expired(session: Session, browser: Browser, town) -> None:
+    account = factories.account(session)
+    token = issue_token(session, account.id, TokenPurpose.RESET_PASSWORD, clock.now() - timedelta(minutes=61))
+    session.commit()
+    assert browser.get(f"/konto/passwort/{token}").status_code == 410
+
+
+def test_a_code_counts_once_and_so_does_a_recovery_code(session: Session, keyring: Keyring) -> None:
+    account = factories.account(session)
+    now = clock.now()
+    totp = pyotp.TOTP(begin_second_factor(session, keyring, account))
+    codes = confirm_second_factor(session, keyring, account, totp.at(now), now)
+    assert len(codes) == 10
+    with pytest.raises(InvalidInput):
+        check_code(session, keyring, account, totp.at(now), now)
+    later = now + timedelta(seconds=60)
+    check_code(session, keyring, account, totp.at(later), later)
+    check_code(session, keyring, account, codes[0].upper(), later)
+    with pytest.raises(InvalidInput):
+        check_code(session, keyring, account, codes[0], later)
+    with pytest.raises(InvalidInput):
+        check_code(session, keyring, account, "000000", later)
+
+
+def test_staff_without_second_factor_sees_no_staff_page(session: Session, browser: Browser, town) -> None:
+    staff = factories.account(session, Role.ADMIN, town=town)
+    session.commit()
+    browser.sign_in(staff, second_factor=False)
+    for path in ("/verwaltung", "/moderation", "/verwaltung/massnahmen", "/verwaltung/konten"):
+        answer = browser.get(path)
+        assert answer.status_code == 302
+        assert "/konto/zweiter-faktor" in answer.headers["Location"]
+
+
+def test_a_role_taken_away_counts_at_the_next_click(session: Session, browser: Browser, town) -> None:
+    staff = factories.account(session, Role.MODERATOR, town=town)
+    session.commit()
+    browser.sign_in(staff)
+    assert browser.get("/moderation").status_code == 200
+    session.execute(delete(RoleGrant).where(RoleGrant.account_id == staff.id))
+    session.commit()
+    assert browser.get("/moderation").status_code == 403
+
+
+@pytest.mark.parametrize("target", ["//evil.example", "/\\evil.example", "javascript:alert(1)", "https://evil.example", "/\tx"])
+def test_next_leads_nowhere_else(session: Session, browser: Browser, town, target: str) -> None:
+    account = factories.account(session, password_hash=hash_password(PASSWORD))
+    session.commit()
+    answer = browser.post("/konto/anmelden", {"email": account.email, "password": PASSWORD, "next": target})
+    assert answer.status_code == 303
+    assert answer.headers["Location"] == "/"
+
+
+def test_an_invitation_sets_the_first_password(session: Session, browser: Browser, town) -> None:
+    token = invite_staff(session, "chef@stadt.example", "Chefin", Role.ADMIN, town.id, None, clock.now())
+    session.commit()
+    browser.submit(f"/konto/einladung/{token}", {"password": PASSWORD})
+    answer = browser.submit("/konto/anmelden", {"email": "chef@stadt.example", "password": PASSWORD})
+    assert "Zweiten Faktor einrichten" in answer.get_data(as_text=True)
+    answer = browser.submit("/konto/zweiter-faktor/einrichten", form=-1)
+    secret = re.search(r"<code>([A-Z2-7]{32})</code>", answer.get_data(as_text=True))[1]
+    answer = browser.post("/konto/zweiter-faktor/einrichten", {"code": pyotp.TOTP(secret).now()})
+    assert answer.get_data(as_text=True).count("<li><code>") == 10
+    assert browser.get("/verwaltung").status_code == 200
