@@ -52,7 +52,7 @@ def test_a_proposal_becomes_part_of_a_measure_and_both_say_so(
     browser.sign_in(planner)
     work = f"/verwaltung/verfahren/{process.id}/massnahmen"
     assert "Brunnen" in browser.text(work)
-    browser.submit(f"{work}/neu?vorschlag={proposal.id}", {"code": "K7"}, form="neu")
+    browser.submit(f"{work}/neu?vorschlag={proposal.id}", {"code": "K7"}, form=-1)
     assert "Kein offener Vorschlag" in browser.text(work)
     visitor = new_browser()
     assert "Brunnen" in visitor.text(f"/verfahren/{process.slug}/massnahmen/K7")
