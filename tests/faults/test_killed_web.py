@@ -6,6 +6,7 @@ import http.client
 import os
 import signal
 import threading
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -60,12 +61,15 @@ def _vote(platform: LivePlatform, cookie: str, csrf: str, addresses: list[str], 
     body = urlencode({"csrf_token": csrf})
     for address in addresses:
         try:
-            connection = http.client.HTTPConnection("localhost", platform.port, timeout=10)
-            connection.request("POST", address, body, {
-                "Cookie": cookie, "Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json",
-            })
-            answer = connection.getresponse()
-            answer.read()
+            with closing(http.client.HTTPConnection("localhost", platform.port, timeout=10)) as connection:
+                connection.request(
+                    "POST",
+                    address,
+                    body,
+                    {"Cookie": cookie, "Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"},
+                )
+                answer = connection.getresponse()
+                answer.read()
         except (OSError, http.client.HTTPException):
             return
         if answer.status == 201:
