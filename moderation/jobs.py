@@ -11,6 +11,7 @@ from participation import clock, outbox
 from participation.accounts.queries import recipient_of
 from participation.contributions.comments.models import Comment
 from participation.contributions.proposals.models import Proposal
+from participation.contributions.proposals.operations import receipt_token
 from participation.mail_templates import mail_context, render_mail, send
 from participation.web import current_keyring
 
@@ -43,10 +44,14 @@ def mail_decision(context: outbox.JobContext) -> None:
         proposal_id = contribution.proposal_id if isinstance(contribution, Comment) else contribution.id
         outcome, rule, statement = decision.outcome, REASONS.get(decision.rule_key, ""), decision.statement
         visible = contribution.is_published
+        # A guest on another device is known by nothing but this link.
+        token = receipt_token(keyring, contribution) if title else None
     with mail_context():
         link = ""
         if visible or (title == "" and outcome is not Outcome.REJECT):
             link = url_for("proposals.show", slug=slug, proposal_id=proposal_id, _external=True)
+        elif token:
+            link = url_for("submissions.receipt", token=token, _external=True)
         elif title:
             link = url_for("submissions.mine", slug=slug, proposal_id=proposal_id, _external=True)
         send(render_mail(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import Engine, event, select
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 SECRET = "a secret of the tests, long enough to pass"
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+# One Chromium for maps and journeys: playwright can be started once per process.
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+             "--disable-component-update", "--disable-sync"]
 DATABASES = tuple(os.environ.get("TEST_DATABASES", "sqlite,postgresql").split(","))
 
 
@@ -226,3 +230,15 @@ def count_queries(database: Database) -> Callable[[], AbstractContextManager[lis
             event.remove(Engine, "before_cursor_execute", note)
 
     return counting
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """Chromium of the system, or the one that playwright brought."""
+    from playwright.sync_api import sync_playwright
+
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
