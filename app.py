@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import lru_cache
+from gettext import NullTranslations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from babel.support import Translations
 from flask import Flask, g, request
-from flask_babel import Babel, format_date, format_datetime
+from flask_babel import Babel, format_date, format_datetime, get_locale
 from flask_login import LoginManager
 from flask_wtf.csrf import CSRFProtect
 from jinja2 import StrictUndefined
@@ -15,14 +18,13 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from werkzeug.middleware.proxy_fix import ProxyFix
+from wtforms.i18n import messages_path
 
 from moderation import listening, views as moderation_views
-from moderation.commands import demo
 from participation import clock, error_pages, outbox, telemetry, text, web
 from participation.accounts import views as accounts_views
 from participation.administration import views as administration_views
 from participation.catalogue import views as catalogue_views
-from participation.commands import cli
 from participation.compression import compress
 from participation.contributions.comments import views as comments_views
 from participation.contributions.proposals import views as proposals_views
@@ -123,6 +125,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     _prepare_templates(app)
     Babel(app)
     CSRFProtect(app)
+    app.jinja_env.globals["csrf_token"] = web.csrf_token
     web.limiter.init_app(app)
     login = LoginManager(app)
     login.session_protection = None
@@ -131,8 +134,10 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     for views in VIEWS:
         app.register_blueprint(views.blueprint)
         platform.holes.update(getattr(views, "HOLES", {}))
+        platform.parts.update(getattr(views, "PARTS", {}))
     listening.connect()
     app.before_request(telemetry.start_timer)
+    app.before_request(_keep_form_translations)
     app.before_request(_refuse_impossible_paths)
     app.after_request(lambda response: _finish(response, settings))
     app.teardown_appcontext(_close_session)
@@ -167,6 +172,16 @@ def _finish(response: Response, settings: Settings) -> Response:
     return compress(response)
 
 
+def _keep_form_translations() -> None:
+    """Flask-WTF would read the messages of WTForms from disk in every request that has a form."""
+    request.wtforms_translations = _form_translations(str(get_locale()))  # type: ignore[attr-defined]
+
+
+@lru_cache(maxsize=8)
+def _form_translations(locale: str) -> NullTranslations:
+    return Translations.load(messages_path(), [locale], domain="wtforms")
+
+
 def _refuse_impossible_paths() -> None:
     """A NUL can't stand in any stored text; PostgreSQL would answer with an error instead of "not found"."""
     if "\x00" in request.path:
@@ -198,6 +213,7 @@ def _prepare_templates(app: Flask) -> None:
         csp_nonce=csp_nonce,
         static_url=static_url,
         can=web.can,
+        fresh_token=web.fresh_token,
         format_date=format_date,
         format_datetime=format_datetime,
     )
@@ -212,6 +228,9 @@ def _prepare_templates(app: Flask) -> None:
 
 
 def main() -> None:
-    """The command line `beteiligung`."""
+    """The command line `beteiligung`. The web server needs none of it, so it is loaded here."""
+    from moderation.commands import demo  # noqa: PLC0415
+    from participation.commands import cli  # noqa: PLC0415
+
     cli.add_command(demo)
     cli(obj=create_app)

@@ -55,6 +55,7 @@ def marked(text: str, findings: Sequence[Finding], part: str) -> Markup:
     return result + escape(text[position:])
 
 
+@web.for_staff
 def moderation_links(contribution_id: int) -> str:
     """On a contribution's page, for whoever may moderate it; a hole of cached pages."""
     if not web.can(Action.MODERATE):
@@ -62,7 +63,7 @@ def moderation_links(contribution_id: int) -> str:
     contribution = web.current_session().get(Contribution, contribution_id)
     if contribution is None or not web.can(Action.MODERATE, contribution):
         return ""
-    return render_template("moderation/_links.html", contribution=contribution, form=_form())
+    return web.render_part("moderation/_links.html", contribution=contribution, form=_form())
 
 
 def decision_of(contribution_id: int) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from werkzeug.wrappers import Response
 
 SMALLEST = 800
-PAGE_LEVEL = 4
+PAGE_LEVEL = 1
 _COMPRESSIBLE = frozenset(
     {
         "text/html",

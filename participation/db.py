@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import enum
+import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 from sqlalchemy import DateTime, Enum, Integer, MetaData, String, create_engine, event, func, select, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 from participation import clock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from sqlalchemy import Connection, Dialect, Engine
+    from sqlalchemy import Connection, Dialect, Engine, Row, Select
 
 SQLITE_BUSY_TIMEOUT_MS = 15_000
 NAMING_CONVENTION = {
@@ -92,8 +94,10 @@ class Database:
         if self.is_sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
+        self._single_read: dict[str, Any] = {"no_begin": True} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
         self._write_engine = self.engine.execution_options(immediate=True)
         self._connection: Connection | None = None
+        self._glances = threading.local()
 
     @classmethod
     def joined_to(cls, connection: Connection, url: str) -> Database:
@@ -134,8 +138,39 @@ class Database:
             session.rollback()
             session.close()
 
+    def glance(self, statement: Select[*tuple[Any, ...]], values: dict[str, Any]) -> Sequence[Row[Any]]:
+        """The rows of one small read that runs in nearly every request, such as who is signed in.
+
+        On a connection that each thread keeps, outside any transaction: opening a session would cost more than the
+        read. A connection that the database has closed meanwhile is replaced once. Raises SQLAlchemyError.
+        """
+        if self._connection is not None:
+            return self._connection.execute(statement, values).all()
+        kept: Connection | None = getattr(self._glances, "connection", None)
+        if kept is not None:
+            try:
+                return self._read(kept, statement, values)
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+        kept = self._glances.connection = self.engine.connect().execution_options(**self._single_read)
+        return self._read(kept, statement, values)
+
+    def _read(
+        self, connection: Connection, statement: Select[*tuple[Any, ...]], values: dict[str, Any]
+    ) -> Sequence[Row[Any]]:
+        try:
+            rows = connection.execute(statement, values).all()
+            connection.rollback()
+        except BaseException:
+            self._glances.connection = None
+            connection.close()
+            raise
+        return rows
+
     def dispose(self) -> None:
         """Close all pooled connections (before a fork, at the end of a test)."""
+        self._glances = threading.local()
         self.engine.dispose()
 
 
@@ -154,7 +189,10 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 -
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    immediate = connection.get_execution_options().get("immediate", False)
+    options = connection.get_execution_options()
+    if options.get("no_begin", False):
+        return
+    immediate = options.get("immediate", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
 

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from flask import current_app, g, redirect, request, session as cookie, url_for
-from flask_babel import gettext
+from flask_babel import get_locale, gettext
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
+from flask_wtf.csrf import generate_csrf
+from markupsafe import Markup
 from sqlalchemy.orm import Session
 
 from participation import clock
@@ -23,6 +25,7 @@ from participation.actions import Action
 from participation.db import Database
 from participation.errors import DomainError
 from participation.permissions import ANONYMOUS, Actor, can as actor_can, require as actor_require
+from participation.tokens import new_token
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -40,6 +43,11 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 PUBLIC = "public"
 GUEST_TOKEN = "guest"  # noqa: S105 - the name of a cookie field
 
+KEPT_PIECES = 1000
+_kept: dict[tuple[Any, ...], str] = {}
+# Random marks of this process: nothing that a resident writes can look like them.
+_CSRF_PLACE, _FRESH_PLACE = new_token(), new_token()
+
 limiter = Limiter(key_func=get_remote_address, in_memory_fallback_enabled=True, swallow_errors=True)
 
 
@@ -54,7 +62,9 @@ class Platform:
     load_municipality: Callable[[Session, str], Municipality | None]
     load_actor: Callable[[], Actor]
     page_cache: PageCache
+    # What a page asks of features it knows nothing of: per reader (holes), or the same for everybody (parts).
     holes: dict[str, Callable[..., str]] = field(default_factory=dict)
+    parts: dict[str, Callable[..., str]] = field(default_factory=dict)
 
 
 def platform() -> Platform:
@@ -127,8 +137,6 @@ def ensure_guest() -> Actor:
     """The actor, with a guest's token in the browser's session if nobody is signed in. Sets a cookie."""
     actor = current_actor()
     if actor.identity is None:
-        from participation.tokens import new_token  # noqa: PLC0415 - used on this one path only
-
         cookie[GUEST_TOKEN] = new_token()
         cookie.permanent = True
         g.actor = actor = Actor(guest_token=cookie[GUEST_TOKEN])
@@ -200,6 +208,59 @@ def safe_next(default: str) -> str:
 def go(endpoint: str, **values: Any) -> Response:  # noqa: ANN401 - as url_for
     """Redirect after a change, so that reloading does not send it again."""
     return redirect(url_for(endpoint, **values), code=303)
+
+
+def render_part(template: str, **values: Any) -> Markup:  # noqa: ANN401 - as render_template
+    """Render a piece of a page, for holes and parts.
+
+    Without the context that whole pages get: a page of ten pieces would load it ten times.
+    """
+    return Markup(current_app.jinja_env.get_template(template).render(values))  # noqa: S704 - a template of ours
+
+
+def render_kept(template: str, **values: Any) -> Markup:  # noqa: ANN401 - hashable values only
+    """As `render_part`, for a piece that is the same for many readers but for its form tokens.
+
+    The piece is made once per language and values; `csrf_token()` and `fresh_token()` are put in per request.
+    """
+    key = (template, str(get_locale()), *sorted(values.items()))
+    text = _kept.get(key)
+    if text is None:
+        g.tokens_later = True
+        try:
+            text = str(render_part(template, **values))
+        finally:
+            g.tokens_later = False
+        if len(_kept) >= KEPT_PIECES:
+            _kept.clear()
+        _kept[key] = text
+    if _CSRF_PLACE in text:
+        text = text.replace(_CSRF_PLACE, generate_csrf())
+    if _FRESH_PLACE in text:
+        text = text.replace(_FRESH_PLACE, new_token())
+    return Markup(text)  # noqa: S704 - a template of ours
+
+
+def csrf_token() -> str:
+    """In templates: the token against forged requests, or its place in a piece that is kept."""
+    return _CSRF_PLACE if g.get("tokens_later") else str(generate_csrf())
+
+
+def fresh_token() -> str:
+    """In templates: a random value that marks one form, so that sending it twice counts once."""
+    return _FRESH_PLACE if g.get("tokens_later") else new_token()
+
+
+def for_staff(hole: View) -> View:
+    """Mark a hole that is empty for everybody else: a page with fifty comments asks once, not fifty times."""
+    hole.for_staff = True  # type: ignore[attr-defined]
+    return hole
+
+
+def part(name: str, **values: Any) -> Markup:  # noqa: ANN401 - parameters of any part
+    """What another feature adds to a page, the same for every reader; nothing when the feature is not there."""
+    maker = platform().parts.get(name)
+    return Markup(maker(**values)) if maker else Markup()  # noqa: S704 - rendered by a template of ours
 
 
 def do_not_cache() -> None:

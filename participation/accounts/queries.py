@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, bindparam, select
 
 from participation.accounts.models import Account, Participant, RoleGrant, SignInSession
 from participation.permissions import Actor, Grant
@@ -14,7 +14,31 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+    from participation.db import Database
     from participation.tokens import Keyring
+
+
+# Built once: it runs in every request of whoever is signed in, and building it would cost more than running it.
+_SIGNED_IN = (
+    select(
+        Account.id,
+        Account.display_name,
+        Account.email,
+        Account.email_confirmed_at,
+        SignInSession.second_factor_at,
+        RoleGrant.role,
+        RoleGrant.municipality_id,
+        RoleGrant.process_id,
+    )
+    .join(SignInSession, SignInSession.account_id == Account.id)
+    .outerjoin(RoleGrant, RoleGrant.account_id == Account.id)
+    .where(
+        SignInSession.token_hash == bindparam("token_hash"),
+        SignInSession.revoked_at.is_(None),
+        SignInSession.expires_at > bindparam("now"),
+        Account.is_disabled.is_(False),
+    )
+)
 
 
 def account_by_email(email: str) -> Select[Account]:
@@ -22,31 +46,12 @@ def account_by_email(email: str) -> Select[Account]:
     return select(Account).where(Account.email == email.strip().lower())
 
 
-def signed_in_actor(session: Session, token_hash: str, now: datetime) -> Actor | None:
+def signed_in_actor(database: Database, token_hash: str, now: datetime) -> Actor | None:
     """Who a session token stands for: one query, and none of it trusted longer than this request.
 
     So a role taken away, a revoked session or a disabled account counts at the very next click.
     """
-    rows = session.execute(
-        select(
-            Account.id,
-            Account.display_name,
-            Account.email,
-            Account.email_confirmed_at,
-            SignInSession.second_factor_at,
-            RoleGrant.role,
-            RoleGrant.municipality_id,
-            RoleGrant.process_id,
-        )
-        .join(SignInSession, SignInSession.account_id == Account.id)
-        .outerjoin(RoleGrant, RoleGrant.account_id == Account.id)
-        .where(
-            SignInSession.token_hash == token_hash,
-            SignInSession.revoked_at.is_(None),
-            SignInSession.expires_at > now,
-            Account.is_disabled.is_(False),
-        )
-    ).all()
+    rows = database.glance(_SIGNED_IN, {"token_hash": token_hash, "now": now})
     if not rows:
         return None
     first = rows[0]

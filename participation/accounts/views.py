@@ -46,9 +46,8 @@ class SignedIn(UserMixin):
 
 
 def load_user(token: str) -> SignedIn | None:
-    """Flask-Login asks who a cookie stands for. Read on a short connection of its own."""
-    with web.current_database().reading() as session:
-        actor = signed_in_actor(session, tokens.hash_token(token), clock.now())
+    """Flask-Login asks who a cookie stands for."""
+    actor = signed_in_actor(web.current_database(), tokens.hash_token(token), clock.now())
     return SignedIn(token, actor) if actor else None
 
 
@@ -63,12 +62,15 @@ def load_actor() -> Actor:
 
 def account_menu() -> str:
     """The header's right side; a hole of cached pages."""
-    return render_template("accounts/_menu.html", actor=web.current_actor())
+    actor = web.current_actor()
+    return web.render_kept("accounts/_menu.html", name=actor.display_name, is_signed_in=actor.is_signed_in,
+                           is_staff=actor.is_staff)
 
 
 def messages() -> str:
     """What the last step has to say; a hole of cached pages."""
-    return render_template("accounts/_messages.html", items=get_flashed_messages(with_categories=True))
+    items = get_flashed_messages(with_categories=True)
+    return web.render_part("accounts/_messages.html", items=items) if items else ""
 
 
 HOLES = {"account_menu": account_menu, "messages": messages}

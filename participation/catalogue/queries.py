@@ -59,15 +59,20 @@ def measure_by_id(session: Session, measure_id: int) -> Measure | None:
     )
 
 
-def sources_of(session: Session, measure_ids: Sequence[int]) -> Sequence[Row[int, Proposal]]:
-    """(measure id, proposal) of what was taken up and is published, most supported first."""
+def sources_of(
+    session: Session, measure_ids: Sequence[int], limit: int | None = LISTED * 4
+) -> Sequence[Row[int, Proposal]]:
+    """(measure id, proposal) of what was taken up and is published, most supported first.
+
+    Pages show so many at most; an export is complete.
+    """
     return session.execute(
         select(MeasureSource.measure_id, Proposal)
         .join(Proposal, Proposal.id == MeasureSource.proposal_id)
         .where(MeasureSource.measure_id.in_(measure_ids), Contribution.state == ContributionState.PUBLISHED)
         .options(joinedload(Proposal.participant))
         .order_by(Contribution.support_count.desc(), Contribution.id)
-        .limit(LISTED * 4)
+        .limit(limit)
     ).all()
 
 

@@ -13,7 +13,6 @@ from sqlalchemy.orm import joinedload, selectinload
 from participation import clock, web
 from participation.actions import Action
 from participation.catalogue import operations
-from participation.catalogue.export import Catalogue, as_docx, as_xlsx
 from participation.catalogue.forms import MeasureForm
 from participation.catalogue.models import MEASURE_STATE_LABELS, PRIORITY_LABELS, Measure
 from participation.catalogue.queries import (
@@ -38,25 +37,36 @@ from participation.processes.models import Process
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
+    from participation.contributions.proposals.models import Proposal
+
 blueprint = Blueprint("catalogue", __name__)
 LARGEST_ID = 2**31 - 1
 LISTED = 200
 
 
-def proposal_measures(proposal_id: int, slug: str) -> str:
-    """On a proposal's page: the measures that took it up. A hole, since contributions know nothing of the catalogue."""
+def proposal_measures(proposal: Proposal) -> str:
+    """On a proposal's page: the measures that took it up, as far as the catalogue is public.
+
+    A part, since contributions know nothing of the catalogue.
+    """
+    if not proposal.process.catalogue_is_public:
+        return ""
+    measures = measures_of_proposal(web.current_session(), proposal.id)
+    return web.render_part("catalogue/_of_proposal.html", measures=measures, process=proposal.process)
+
+
+@web.for_staff
+def planning_links(proposal_id: int, slug: str) -> str:
+    """On a proposal's page, for planners: the way into the catalogue, and what took it up before it is public."""
     process = load_process(slug)
-    if not process.catalogue_is_public and not web.can(Action.MANAGE_CATALOGUE, process):
+    if not web.can(Action.MANAGE_CATALOGUE, process):
         return ""
-    measures = measures_of_proposal(web.current_session(), proposal_id)
-    may_take_up = web.can(Action.MANAGE_CATALOGUE, process)
-    if not measures and not may_take_up:
-        return ""
-    return render_template("catalogue/_of_proposal.html", measures=measures, process=process, proposal_id=proposal_id,
-                           may_take_up=may_take_up, state_labels=MEASURE_STATE_LABELS)
+    drafts = [] if process.catalogue_is_public else measures_of_proposal(web.current_session(), proposal_id)
+    return web.render_part("catalogue/_planning_links.html", measures=drafts, process=process, proposal_id=proposal_id)
 
 
-HOLES = {"proposal_measures": proposal_measures}
+HOLES = {"planning_links": planning_links}
+PARTS = {"proposal_measures": proposal_measures}
 
 
 def _readable(slug: str) -> Process:
@@ -106,11 +116,14 @@ def show(slug: str, code: str) -> ResponseReturnValue:
 @web.limiter.limit("60 per hour")
 def export(slug: str, kind: str) -> ResponseReturnValue:
     """The catalogue to take along: a spreadsheet, or a document for the council."""
+    # Heavy libraries, rarely needed: a web process that never exports does without.
+    from participation.catalogue.export import Catalogue, as_docx, as_xlsx  # noqa: PLC0415
+
     process = _readable(slug)
     session = web.current_session()
     measures = measures_of(session, process.id)
     sources: dict[int, list[Proposal]] = defaultdict(list)
-    for measure_id, proposal in sources_of(session, [measure.id for measure in measures]):
+    for measure_id, proposal in sources_of(session, [measure.id for measure in measures], limit=None):
         sources[measure_id].append(proposal)
     catalogue = Catalogue(process, process.municipality.name, measures, sources, web.current_now(),
                           web.current_settings().base_url)

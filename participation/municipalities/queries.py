@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Select, case, or_, select
+from sqlalchemy import Select, bindparam, case, or_, select
 
 from participation.municipalities.models import Municipality, MunicipalityKind, MunicipalityPage, PageKind
 
@@ -27,21 +27,25 @@ class PageText:
     is_own: bool
 
 
+# Built once: it runs in nearly every request.
+_FOR_HOST = (
+    select(Municipality)
+    .where(or_(Municipality.host == bindparam("host"), Municipality.host.is_(None)))
+    .order_by(
+        case((Municipality.host == bindparam("host"), 0), else_=1),
+        case((Municipality.kind == MunicipalityKind.TOWN, 0), else_=1),
+        Municipality.id,
+    )
+    .limit(1)
+)
+
+
 def municipality_for_host(session: Session, host: str) -> Municipality | None:
     """The municipality that answers to a host name, else the installation's default: the first without a host.
 
     Towns come before their Kreis.
     """
-    return session.scalar(
-        select(Municipality)
-        .where(or_(Municipality.host == host, Municipality.host.is_(None)))
-        .order_by(
-            case((Municipality.host == host, 0), else_=1),
-            case((Municipality.kind == MunicipalityKind.TOWN, 0), else_=1),
-            Municipality.id,
-        )
-        .limit(1)
-    )
+    return session.scalar(_FOR_HOST, {"host": host})
 
 
 def municipality_by_ags(ags: str) -> Select[Municipality]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, bindparam, func, or_, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from participation.db import Base
@@ -21,13 +21,17 @@ ARCHIVE_PAGE = 12
 LARGEST_ID = 2**31 - 1
 
 
+# Built once: it runs on nearly every page.
+_BY_SLUG = (
+    select(Process)
+    .where(Process.municipality_id == bindparam("municipality_id"), Process.slug == bindparam("slug"))
+    .options(selectinload(Process.phases), selectinload(Process.themes))
+)
+
+
 def process_by_slug(session: Session, municipality_id: int, slug: str) -> Process | None:
     """A process with its phases and themes: three queries, whatever it holds."""
-    return session.scalar(
-        select(Process)
-        .where(Process.municipality_id == municipality_id, Process.slug == slug)
-        .options(selectinload(Process.phases), selectinload(Process.themes))
-    )
+    return session.scalar(_BY_SLUG, {"municipality_id": municipality_id, "slug": slug})
 
 
 def published_processes(session: Session, municipality_id: int) -> Sequence[Process]:

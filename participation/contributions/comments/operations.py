@@ -47,7 +47,9 @@ def post_comment(
     A reply to a reply of the last level joins that level. Raises InvalidInput, Conflict, SignInNeeded, NotAllowed.
     """
     require(actor, Action.COMMENT, proposal, now)
-    repeated = _find_submission(session, submission_key)
+    # Bound to the sender: a value that somebody else has used must not swallow this comment.
+    key = keyring.person_hash(proposal.process_id, f"comment:{proposal.id}:{actor.identity}:{submission_key}")
+    repeated = _find_submission(session, key)
     if repeated is not None:
         return repeated
     clean = text.clean_text(body)
@@ -66,7 +68,7 @@ def post_comment(
     comment = Comment(
         process_id=proposal.process_id, phase_id=phase.id if phase else None, participant_id=author.id,
         state=ContributionState.SUBMITTED, body=clean, created_at=now, submitted_at=now,
-        submission_key=submission_key, proposal_id=proposal.id, parent_id=parent.id if parent else None,
+        submission_key=key, proposal_id=proposal.id, parent_id=parent.id if parent else None,
         thread_id=parent.thread_id if parent else None, depth=parent.depth + 1 if parent else 0,
     )
     comment.process = proposal.process
@@ -76,7 +78,7 @@ def post_comment(
             session.add(comment)
             session.flush()
     except IntegrityError:
-        repeated = _find_submission(session, submission_key)
+        repeated = _find_submission(session, key)
         if repeated is None:
             raise
         return repeated

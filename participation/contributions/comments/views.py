@@ -12,7 +12,7 @@ from flask_limiter.util import get_remote_address
 
 from participation import web
 from participation.actions import Action
-from participation.contributions.comments.forms import KEY_MAX, CommentForm
+from participation.contributions.comments.forms import CommentForm
 from participation.contributions.comments.models import Comment
 from participation.contributions.comments.operations import BODY_MAX, post_comment
 from participation.contributions.comments.queries import THREADS_PER_PAGE
@@ -41,9 +41,9 @@ def comment_form(slug: str, proposal_id: int) -> str:
     if proposal.process.phase_opening(Action.COMMENT, now) is not None:
         may_write = "write" if web.can(Action.COMMENT, proposal) else "unconfirmed"
         mode = may_write if actor.is_signed_in else "sign_in"
-    return render_template(
+    return web.render_kept(
         "contributions/comments/_form.html", slug=slug, proposal_id=proposal_id, mode=mode, body_max=BODY_MAX,
-        form=CommentForm(formdata=None) if mode == "write" else None,
+        make_form=CommentForm,
         opens_at=_next_opening(proposal.process, now) if mode == "closed" else None,
     )
 
@@ -96,11 +96,10 @@ def post(slug: str, proposal_id: int) -> ResponseReturnValue:
         form.body.errors = [_("Diesen Kommentar gibt es nicht mehr. Senden Sie Ihren Text als neuen Kommentar.")]
         form.parent_id.data = ""
         return _form_page(proposal, None, form), 422
-    key = (form.submission_key.data or "")[:KEY_MAX] or new_token()
     try:
         comment = post_comment(
             web.current_session(), web.current_keyring(), web.current_actor(), proposal, form.body.data or "",
-            submission_key=f"{proposal.id}:{key}"[:KEY_MAX], now=web.current_now(), parent=parent,
+            submission_key=form.submission_key.data or new_token(), now=web.current_now(), parent=parent,
         )
     except InvalidInput as error:
         web.attach(form, error)

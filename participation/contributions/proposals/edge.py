@@ -75,8 +75,12 @@ def require_storable(slug: str, *ids: int) -> None:
 def municipality_id() -> int:
     """The id of this request's municipality, without asking the database for the rest of it again.
 
-    The end of a read expires what was read, and the personal parts of a page are filled after it.
+    The end of a read expires what was read, and the personal parts of a page are filled after it; a page from the
+    cache knows whose it is.
     """
+    page = g.get("shared_page")
+    if page is not None:
+        return int(page.municipality_id)
     identity = inspect(web.the_municipality()).identity
     if identity is None:
         raise NotFound

@@ -70,8 +70,6 @@ GROUND_SECONDS = 3600.0
 EVERYWHERE = BBox(5.87, 47.27, 15.04, 55.06)
 TONES = 8
 FAR_AWAY = 11
-# The class of the line that names a measure (templates/catalogue/_of_proposal.html).
-MEASURE_MARK = "bp-measure-link"
 # Of each database its own: ids say nothing about whose they are.
 _documents: WeakKeyDictionary[Database, export.Documents] = WeakKeyDictionary()
 _ID = re.compile(r"\d{1,10}")
@@ -166,26 +164,17 @@ def show(slug: str, proposal_id: int) -> ResponseReturnValue:
     threads = thread_page(session, proposal.id, after)
     process, now = proposal.process, web.current_now()
     parts = _detail_map(proposal) if proposal.lon is not None else None
+    measures = web.part("proposal_measures", proposal=proposal)
     return render_template(
         "contributions/proposals/show.html", process=process, proposal=proposal,
         pictures=session.scalars(pictures_of(proposal.id)).all(), threads=threads, after=after, map=parts,
-        state_label=STATE_LABELS[proposal.state],
+        state_label=STATE_LABELS[proposal.state], measures=measures, steps=_steps(proposal, bool(measures)),
         comments_open=process.phase_opening(Action.COMMENT, now) is not None,
         share_url=url_for("proposals.show", slug=slug, proposal_id=proposal.id, _external=True),
     )
 
 
 # ------------------------------------------------------------------------------------------------------------ holes
-
-
-def proposal_way(slug: str, proposal_id: int) -> str:
-    """The way of a proposal up to the measures it became part of."""
-    proposal = load_standing(slug, proposal_id)
-    measures = web.platform().holes.get("proposal_measures")
-    found = str(measures(slug=slug, proposal_id=proposal_id)).strip() if measures else ""
-    # Planners also get a button there; only a measure itself is a step of the way.
-    steps = _steps(proposal, MEASURE_MARK in found)
-    return render_template("contributions/proposals/_way.html", measures=found, steps=steps)
 
 
 def own_actions(slug: str, proposal_id: int) -> str:
@@ -197,22 +186,23 @@ def own_actions(slug: str, proposal_id: int) -> str:
     if not mark_own(web.current_session(), web.current_keyring(), actor, proposal):
         return ""
     state = proposal.state
-    return render_template(
+    return web.render_part(
         "contributions/proposals/_own.html", proposal=proposal, slug=slug, state=state,
         may_edit=state is ContributionState.RETURNED and web.can(Action.EDIT_PROPOSAL, proposal),
         may_withdraw=state in {ContributionState.SUBMITTED, ContributionState.RETURNED, ContributionState.PUBLISHED},
     )
 
 
+@web.for_staff
 def hide_comment(slug: str, proposal_id: int, comment_id: int) -> str:
     """For moderators: the way to take one comment off the page. Asks the rights of the proposal, without a query."""
-    if not web.current_actor().is_staff or not web.can(Action.MODERATE, load_standing(slug, proposal_id)):
+    if not web.can(Action.MODERATE, load_standing(slug, proposal_id)):
         return ""
-    return render_template("contributions/comments/_moderate.html", comment_id=comment_id)
+    return web.render_part("contributions/comments/_moderate.html", comment_id=comment_id)
 
 
 HOLES: dict[str, Callable[..., str]] = {
-    "proposal_way": proposal_way, "own_actions": own_actions, "hide_comment": hide_comment,
+    "own_actions": own_actions, "hide_comment": hide_comment,
 }
 
 

@@ -402,8 +402,7 @@ def _receipt_page(proposal: Proposal, actor: Actor, token: str) -> ResponseRetur
         and actor_can(actor, Action.EDIT_PROPOSAL, proposal, web.current_now()),
         may_withdraw=state in WITHDRAWABLE,
         decision=_hole("decision_of", contribution_id=proposal.id) if state is ContributionState.RETURNED else "",
-        measures=_hole("proposal_measures", slug=proposal.process.slug, proposal_id=proposal.id)
-        if proposal.is_published else "",
+        measures=web.part("proposal_measures", proposal=proposal) if proposal.is_published else "",
     )
     return _private(body)
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, flash, jsonify, make_response, render_template, request, url_for
+from flask import Blueprint, flash, jsonify, make_response, request, url_for
 from flask_babel import gettext as _
 
 from participation import web
 from participation.actions import Action
 from participation.contributions.proposals.edge import load_standing
 from participation.contributions.votes import operations as votes
-from participation.contributions.votes.queries import own_vote
+from participation.contributions.votes.queries import supports_already
 from participation.errors import DomainError, SignInNeeded
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ def support_box(slug: str, proposal_id: int) -> str:
             mode = "unconfirmed"
         else:
             person_hash = web.current_keyring().person_hash(process.id, actor.identity or "")
-            given = web.current_session().scalar(own_vote(contribution.id, process.id, person_hash))
-            mode = "support" if given is None else "withdraw"
-    return render_template(
+            given = supports_already(web.current_session(), contribution.id, process.id, person_hash)
+            mode = "withdraw" if given else "support"
+    return web.render_kept(
         "contributions/votes/_box.html", slug=slug, proposal_id=contribution.id, mode=mode,
         count=contribution.support_count, opens_at=_next_opening(process, now) if mode == "closed" else None,
     )

@@ -323,14 +323,13 @@ def _number(raw: str) -> int | None:
     return int(raw) if raw.isascii() and raw.isdecimal() and len(raw) < 12 and int(raw) > 0 else None  # noqa: PLR2004 - longer than any id
 
 
+@web.for_staff
 def process_staff_links(slug: str) -> str:
     """The personal part of a process page: the way to edit it, for those who may."""
-    if not web.current_actor().is_staff:
-        return ""
     process = process_by_slug(web.current_session(), web.the_municipality().id, slug)
     if process is None or not web.can(Action.EDIT_PROCESS, process):
         return ""
-    return render_template("processes/_staff_links.html", process=process)
+    return web.render_part("processes/_staff_links.html", process=process)
 
 
 HOLES: dict[str, Callable[..., str]] = {"process_staff_links": process_staff_links}
