@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -89,3 +89,39 @@ def test_second_anonymous_view_never_enters_flask_and_has_all_headers(live: Bete
     assert second.headers["Content-Encoding"] == "gzip"
     assert second.headers["Content-Security-Policy"] != first.headers["Content-Security-Policy"]
     assert "Set-Cookie" not in second.headers
+
+
+def test_forms_on_kept_pages_carry_the_tokens_of_their_reader(live: Beteiligung) -> None:
+    database = live.extensions["platform"].database
+    live.config["WTF_CSRF_ENABLED"] = True
+    with database.unit_of_work() as session:
+        process = factories.process(session)
+        proposal = factories.proposal(session, process)
+        people = [factories.account(session), factories.account(session)]
+        address = f"/verfahren/{process.slug}/vorschlaege/{proposal.id}"
+    tokens, keys = set(), set()
+    for person in people:
+        browser = Browser(live).sign_in(person)
+        for _ in range(2):
+            page = browser.open(address)
+            tokens.add(page.xpath("//input[@name='csrf_token']/@value")[0])
+            keys.add(page.xpath("//input[@name='submission_key']/@value")[0])
+        # What the page carries is accepted.
+        assert "Unterstützung ist gezählt" in browser.submit(address, {}, form="unterstuetzen").get_data(as_text=True)
+    assert len(tokens) >= len(people)
+    assert len(keys) == 2 * len(people)
+
+
+def test_detail_page_of_somebody_signed_in_costs_at_most_eight_queries(
+    live: Beteiligung, count_queries: Any
+) -> None:
+    with live.extensions["platform"].database.unit_of_work() as session:
+        process = factories.process(session)
+        proposal = factories.proposal(session, process)
+        account = factories.account(session)
+        address = f"/verfahren/{process.slug}/vorschlaege/{proposal.id}"
+    browser = Browser(live).sign_in(account)
+    for most in (8, 4):
+        with count_queries() as statements:
+            browser.open(address)
+        assert len([one for one in statements if "BEGIN" not in one]) <= most

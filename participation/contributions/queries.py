@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Row, Select, bindparam, select
 from sqlalchemy.orm import contains_eager, defer, joinedload
 
+from participation.accounts.models import Participant
 from participation.contributions.models import Contribution, ContributionPicture, ContributionState
 from participation.processes.models import Process
 from participation.uploads import Upload
@@ -27,7 +28,7 @@ STANDING = (
         Process.municipality_id == bindparam("municipality_id"), Process.slug == bindparam("slug"),
     )
     .options(
-        defer(Contribution.body),
+        defer(Contribution.body), joinedload(Contribution.participant).load_only(Participant.person_hash),
         contains_eager(Contribution.process).options(
             defer(Process.body), contains_eager(Process.municipality), joinedload(Process.phases)
         ),

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+    from participation.db import Database
+
 
 @dataclass(frozen=True, slots=True)
 class PageText:
@@ -38,6 +40,7 @@ _FOR_HOST = (
     )
     .limit(1)
 )
+_ID_FOR_HOST = _FOR_HOST.with_only_columns(Municipality.id)
 
 
 def municipality_for_host(session: Session, host: str) -> Municipality | None:
@@ -46,6 +49,12 @@ def municipality_for_host(session: Session, host: str) -> Municipality | None:
     Towns come before their Kreis.
     """
     return session.scalar(_FOR_HOST, {"host": host})
+
+
+def municipality_id_for_host(database: Database, host: str) -> int | None:
+    """Only the id of it, for what needs no more, such as a vote."""
+    rows = database.glance(_ID_FOR_HOST, {"host": host})
+    return int(rows[0][0]) if rows else None
 
 
 def municipality_by_ags(ags: str) -> Select[Municipality]:

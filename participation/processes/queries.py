@@ -25,13 +25,14 @@ LARGEST_ID = 2**31 - 1
 _BY_SLUG = (
     select(Process)
     .where(Process.municipality_id == bindparam("municipality_id"), Process.slug == bindparam("slug"))
-    .options(selectinload(Process.phases), selectinload(Process.themes))
+    .options(joinedload(Process.phases), selectinload(Process.themes))
 )
 
 
 def process_by_slug(session: Session, municipality_id: int, slug: str) -> Process | None:
-    """A process with its phases and themes: three queries, whatever it holds."""
-    return session.scalar(_BY_SLUG, {"municipality_id": municipality_id, "slug": slug})
+    """A process with its phases and themes: two queries, whatever it holds."""
+    found = session.execute(_BY_SLUG, {"municipality_id": municipality_id, "slug": slug})
+    return found.unique().scalar_one_or_none()
 
 
 def published_processes(session: Session, municipality_id: int) -> Sequence[Process]:

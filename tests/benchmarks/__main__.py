@@ -14,8 +14,9 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
+import urllib.parse
 import urllib.request
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).parents[2]
+# What `make` writes beside the interpreter.
+STARTER = Path(sys.executable).with_name("beteiligung")
 SECRET = "a secret of the benchmark, not of any town"
 
 
@@ -79,9 +82,10 @@ def _measure(kind: str, size: int, folder: Path, seconds: float) -> None:
     print(f"{'':34}{'req/s':>8}{'of bare':>9}{'p50 ms':>8}{'p95 ms':>8}{'queries':>9}{'bytes':>9}{'errors':>8}")
     bare_port, port = _free_port(), _free_port()
     with (
-        _server("tests.benchmarks.bare:app", bare_port, environment, factory=False),
-        _server("app:create_app", port, environment, factory=True) as process,
+        _running(_granian(bare_port), bare_port, environment),
+        _running([str(STARTER), "serve"], port, {**environment, "PORT": str(port), "HOST": "127.0.0.1"}) as process,
     ):
+        _print_memory("after the start", process.pid)
         bare = load.run(bare_port, _repeat(_get("/", "")), seconds=seconds, ok=(b"200",))
         _print("bare Flask page", bare, bare, "")
         base = f"/verfahren/{slug}"
@@ -115,7 +119,7 @@ def _measure(kind: str, size: int, folder: Path, seconds: float) -> None:
             {"title": "Ein Vorschlag der Messung", "body": "Mit einem Text.", "theme_id": theme},
         )
         _print("proposal", load.run(port, proposals, seconds=seconds, ok=(b"302", b"303")), bare, "")
-        print(f"memory of the web processes: {_memory(process.pid):.0f} MB")
+        _print_memory("after all this", process.pid)
     _first_visit(app)
     platform.database.dispose()
     if server is not None:
@@ -235,67 +239,58 @@ def _first_visit(app: Any) -> None:
     print(f"first visit: {total / 1000:.0f} kB with fonts, later pages: {len(page.data) / 1000:.0f} kB")
 
 
-class _server:  # noqa: N801 - used as a context manager
-    """granian on a port, as in production."""
+def _granian(port: int) -> list[str]:
+    """The bare page on the same server, with the same numbers of workers and threads."""
+    return [
+        sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port),
+        "--workers", "2", "--blocking-threads", "4", "--no-access-log", "--log-level", "warning",
+        "tests.benchmarks.bare:app",
+    ]  # fmt: skip
 
-    def __init__(self, target: str, port: int, environment: dict[str, str], *, factory: bool) -> None:
-        self._command = [
-            sys.executable,
-            "-m",
-            "granian",
-            "--interface",
-            "wsgi",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(port),
-            "--workers",
-            "2",
-            "--blocking-threads",
-            "4",
-            "--no-access-log",
-            "--log-level",
-            "warning",
-            *(["--factory"] if factory else []),
-            target,
-        ]
-        self._port, self._environment = port, environment
 
-    def __enter__(self) -> subprocess.Popen[bytes]:
-        self._process = subprocess.Popen(self._command, cwd=ROOT, env=self._environment, start_new_session=True)
-        for _ in range(150):
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/healthz", timeout=2):
-                    break
-            except urllib.error.HTTPError:
+@contextmanager
+def _running(command: list[str], port: int, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A server and whatever it starts, until the end of the block."""
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        for _ in range(300):
+            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2):
                 break
-            except OSError:
-                time.sleep(0.1)
-        return self._process
-
-    def __exit__(self, *_error: object) -> None:
-        os.killpg(self._process.pid, signal.SIGTERM)
+            time.sleep(0.1)
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
         try:
-            self._process.wait(10)
+            process.wait(20)
         except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            os.killpg(process.pid, signal.SIGKILL)
 
 
-def _memory(pid: int) -> float:
-    """Proportional memory of a process and its children, in MB."""
-    total = 0.0
+def _print_memory(when: str, pid: int) -> None:
+    """Proportional memory (PSS: what several share is counted once) of a process and all below it, by kind."""
+    parents: dict[int, int] = {}
     for folder in Path("/proc").iterdir():
-        if not folder.name.isdigit():
+        if folder.name.isdigit():
+            with suppress(OSError):
+                parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+    kinds: dict[str, float] = {}
+    for child in parents:
+        above = child
+        while above not in {pid, 0, 1}:
+            above = parents.get(above, 0)
+        if above != pid:
             continue
-        try:
-            if os.getpgid(int(folder.name)) != pid:
-                continue
-            for line in (folder / "smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
-                    total += int(line.split()[1]) / 1024
-        except (OSError, ProcessLookupError):
-            continue
-    return total
+        with suppress(OSError, StopIteration):
+            words = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+            kind = next((name for name in ("valkey", "worker", "cron", "granian", "multiprocessing") if name in words), "serve")
+            lines = Path(f"/proc/{child}/smaps_rollup").read_text().splitlines()
+            size = next(int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:"))
+            kinds[kind] = kinds.get(kind, 0) + size
+    parts = ", ".join(f"{kind} {size:.0f}" for kind, size in sorted(kinds.items()))
+    print(f"memory {when}: {sum(kinds.values()):.0f} MB ({parts})", flush=True)
 
 
 def _free_port() -> int:

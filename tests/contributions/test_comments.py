@@ -17,6 +17,8 @@ from participation.contributions.models import ContributionState
 from tests import factories
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy.orm import Session
 
     from participation.contributions.proposals.models import Proposal
@@ -90,6 +92,16 @@ def test_the_same_form_sent_twice_stays_one_comment(session: Session, resident: 
     for _ in range(2):
         assert resident.post(f"{page}/kommentare", data).status_code == 303
     assert len(session.scalars(select(Comment)).all()) == 1
+
+
+def test_nobody_can_make_another_persons_comment_vanish_by_its_form_key(
+    session: Session, resident: Browser, new_browser: Callable[[], Browser], page: str
+) -> None:
+    other = factories.account(session, display_name="Der Nachbar")
+    session.commit()
+    resident.post(f"{page}/kommentare", {"body": "Von der Nachbarin", "submission_key": "k" * 43})
+    new_browser().sign_in(other).post(f"{page}/kommentare", {"body": "Vom Nachbarn", "submission_key": "k" * 43})
+    assert {one.body for one in session.scalars(select(Comment))} == {"Von der Nachbarin", "Vom Nachbarn"}
 
 
 @pytest.mark.parametrize(("body", "message"), [

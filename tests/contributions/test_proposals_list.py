@@ -175,8 +175,8 @@ def test_the_list_needs_a_fixed_number_of_queries(session: Session, browser: Bro
         with count_queries() as statements:
             page = browser.open(f"/verfahren/{process.slug}/vorschlaege{query}")
         assert len(page.find_class("bp-contribution__thumb")) == PAGE_SIZE
-        # municipality, process, phases, themes; ids, cards, pictures
-        assert len(statements) == 7, "\n".join(statements)
+        # municipality, process with phases, themes; ids, cards, pictures
+        assert len(statements) == 6, "\n".join(statements)
 
 
 def test_a_draft_process_shows_its_list_to_nobody_outside(session: Session, browser: Browser) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import g
+from flask import g, request
 from sqlalchemy import inspect, select
 from sqlalchemy.orm import joinedload
 from sqlalchemy.orm.attributes import set_committed_value
@@ -14,6 +14,7 @@ from participation.contributions.operations import mark_own
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.queries import standing_of
 from participation.errors import NotFound
+from participation.municipalities.queries import municipality_id_for_host
 from participation.processes.edge import load_process
 
 # Larger numbers do not fit into the column; PostgreSQL would refuse the query instead of finding nothing.
@@ -73,18 +74,14 @@ def require_storable(slug: str, *ids: int) -> None:
 
 
 def municipality_id() -> int:
-    """The id of this request's municipality, without asking the database for the rest of it again.
-
-    The end of a read expires what was read, and the personal parts of a page are filled after it; a page from the
-    cache knows whose it is.
-    """
+    """The id of this request's municipality, without loading the rest of it. A page from the cache knows it."""
     page = g.get("shared_page")
     if page is not None:
         return int(page.municipality_id)
-    identity = inspect(web.the_municipality()).identity
-    if identity is None:
+    found = municipality_id_for_host(web.current_database(), request.host.split(":")[0].lower())
+    if found is None:
         raise NotFound
-    return int(identity[0])
+    return found
 
 
 def _require_visible(contribution: Contribution) -> None:
@@ -92,6 +89,6 @@ def _require_visible(contribution: Contribution) -> None:
         return
     actor = web.current_actor()
     if actor.identity is not None:
-        mark_own(web.current_session(), web.current_keyring(), actor, contribution)
+        mark_own(web.current_keyring(), actor, contribution)
     if not web.can(Action.SEE_CONTRIBUTION, contribution):
         raise NotFound

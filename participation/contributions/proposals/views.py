@@ -183,7 +183,7 @@ def own_actions(slug: str, proposal_id: int) -> str:
     if actor.identity is None:
         return ""
     proposal = load_standing(slug, proposal_id)
-    if not mark_own(web.current_session(), web.current_keyring(), actor, proposal):
+    if not mark_own(web.current_keyring(), actor, proposal):
         return ""
     state = proposal.state
     return web.render_part(

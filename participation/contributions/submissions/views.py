@@ -492,7 +492,7 @@ def _own_proposal(slug: str, proposal_id: int) -> Proposal:
     actor = web.current_actor()
     try:
         proposal = load_proposal(slug, proposal_id)
-        is_own = contributions.mark_own(web.current_session(), web.current_keyring(), actor, proposal)
+        is_own = contributions.mark_own(web.current_keyring(), actor, proposal)
     except NotFound:
         is_own = False
     if not is_own:
