@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import url_for
 
 from moderation.models import OUTCOME_LABELS, Case, CaseState, Decision, Outcome
-from moderation.operations import keep_findings
+from moderation.operations import examine, keep_findings
 from moderation.reasons import REASONS
 from participation import clock, outbox
 from participation.accounts.queries import recipient_of
@@ -18,13 +18,16 @@ from participation.web import current_keyring
 
 @outbox.job("check_case")
 def check_case(context: outbox.JobContext) -> None:
-    """First checks of one revision."""
+    """First checks of one revision: looked at without holding anything, kept in one short transaction."""
+    with context.database.reading() as session:
+        case = session.get(Case, context.args["case_id"])
+        found = examine(session, case) if case is not None and case.state is CaseState.OPEN else []
     with context.database.unit_of_work() as session:
         if not context.finish(session):
             return
         case = session.get(Case, context.args["case_id"])
         if case is not None and case.state is CaseState.OPEN:
-            keep_findings(session, case, clock.now())
+            keep_findings(session, case, found, clock.now())
 
 
 @outbox.job("mail_decision")

@@ -46,15 +46,20 @@ def close_cases(session: Session, contribution_id: int, now: datetime) -> None:
     )
 
 
-def keep_findings(session: Session, case: Case, now: datetime) -> None:
-    """Run the checks and keep what they say; a second run leaves the same."""
+def examine(session: Session, case: Case) -> list[tuple[str, Found]]:
+    """Run the checks: (part of the contribution, what was found). Reads only, so that nobody waits meanwhile."""
     contribution = case.contribution
     title = contribution.title if isinstance(contribution, Proposal) else ""
-    session.execute(delete(Finding).where(Finding.case_id == case.id))
     found: list[tuple[str, Found]] = [("title", one) for one in check(title) if one.key != "short"] if title else []
     found += [("body", one) for one in check(contribution.body)]
     if isinstance(contribution, Proposal):
         found += [("body", one) for one in similar(title, contribution.body, _candidates(session, contribution))]
+    return found
+
+
+def keep_findings(session: Session, case: Case, found: list[tuple[str, Found]], now: datetime) -> None:
+    """Keep what the checks say, in place of what they said before; a second run leaves the same."""
+    session.execute(delete(Finding).where(Finding.case_id == case.id))
     session.add_all(
         Finding(case_id=case.id, check_key=one.key, severity=one.severity, message=one.message, part=part,
                 start=one.start, end=one.end, related_contribution_id=one.related_id)
@@ -68,16 +73,12 @@ def keep_findings(session: Session, case: Case, now: datetime) -> None:
 def _candidates(session: Session, proposal: Proposal) -> list[tuple[int, str, str]]:
     """Published proposals that share a distinctive word: bounded, whatever the size of the town."""
     words = sorted({word for word in proposal.title.split() if len(word) > 4}, key=len, reverse=True)  # noqa: PLR2004
-    found: dict[int, tuple[int, str, str]] = {}
+    found: dict[int, None] = {}
     for word in words[:DISTINCTIVE_WORDS]:
-        rows = session.execute(
-            select(Proposal.id, Proposal.title, Proposal.body)
-            .where(Contribution.process_id == proposal.process_id, Proposal.id != proposal.id,
-                   search.matching(session, proposal.process_id, word, Proposal.id))
-            .order_by(Proposal.id.desc()).limit(CANDIDATES)
-        )
-        found |= {row[0]: (row[0], row[1], row[2]) for row in rows}
-    return list(found.values())
+        found |= dict.fromkeys(search.newest_matching(session, proposal.process_id, word, CANDIDATES))
+    found.pop(proposal.id, None)
+    rows = session.execute(select(Proposal.id, Proposal.title, Proposal.body).where(Proposal.id.in_(found)))
+    return [(row[0], row[1], row[2]) for row in rows]
 
 
 def decide(

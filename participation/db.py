@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
+import sqlite3
 import threading
+import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Dialect, Engine, Row, Select
 
 SQLITE_BUSY_TIMEOUT_MS = 15_000
+SQLITE_RETRY_SECONDS = 0.001
 NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -192,8 +195,25 @@ def _begin_sqlite(connection: Connection) -> None:
     options = connection.get_execution_options()
     if options.get("no_begin", False):
         return
-    immediate = options.get("immediate", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+    if not options.get("immediate", False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    # SQLite itself waits in steps that grow to 100 ms: under a rush of votes half the time would pass in sleeping.
+    cursor = connection.connection.cursor()
+    deadline = time.monotonic() + SQLITE_BUSY_TIMEOUT_MS / 1000
+    try:
+        cursor.execute("PRAGMA busy_timeout=0")
+        while True:
+            try:
+                cursor.execute("BEGIN IMMEDIATE")
+                break
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+            time.sleep(SQLITE_RETRY_SECONDS)
+    finally:
+        cursor.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_TIMEOUT_MS}")
+        cursor.close()
 
 
 def is_sqlite(session: Session) -> bool:

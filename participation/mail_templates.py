@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 
 @contextmanager
 def mail_context() -> Iterator[None]:
-    """A request's context on the public address, so that links in mails never follow somebody's Host header."""
-    with current_app.test_request_context(base_url=current_settings().base_url):
+    """A request's context on the public address, so that links in mails never follow somebody's Host header.
+
+    With an application context of its own: what a job has loaded before must not be taken for this request's.
+    """
+    app = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - the way Flask documents
+    with app.app_context(), app.test_request_context(base_url=current_settings().base_url):
         yield
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Callable
 from datetime import timedelta
 
 from redis import Redis
@@ -20,6 +21,15 @@ RECONNECT_SECONDS = 2
 KEEP_DONE = timedelta(days=14)
 
 
+_chores: list[Callable[[], None]] = []
+
+
+def hourly(chore: Callable[[], None]) -> Callable[[], None]:
+    """Register what a feature does every hour, inside the worker's application context. It must bear being run twice."""
+    _chores.append(chore)
+    return chore
+
+
 def run_sweep() -> None:
     """Job: hand over what was never sent, or sent and not finished."""
     from participation import outbox  # noqa: PLC0415 - the worker has it loaded, this process must not
@@ -29,7 +39,10 @@ def run_sweep() -> None:
 
 
 def run_cleanup() -> None:
-    """Job: forget finished jobs after two weeks. Twice is the same as once."""
+    """Job: forget finished jobs after two weeks, and let every feature forget what is old.
+
+    Twice is the same as once. One that fails does not keep the others from their work; it fails the job at the end.
+    """
     from sqlalchemy import delete  # noqa: PLC0415 - as above
 
     from participation import clock, outbox  # noqa: PLC0415
@@ -37,6 +50,15 @@ def run_cleanup() -> None:
 
     with current_database().unit_of_work() as session:
         session.execute(delete(outbox.OutboxRow).where(outbox.OutboxRow.done_at < clock.now() - KEEP_DONE))
+    failures = []
+    for chore in _chores:
+        try:
+            chore()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other chores must go on
+            log.error("cleanup_failed", extra={"chore": chore.__qualname__, "error": type(error).__name__})  # noqa: TRY400 - the text may hold personal data
+            failures.append(error)
+    if failures:
+        raise failures[0]
 
 
 def run(redis_url: str) -> None:

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from flask import url_for
 
-from participation import clock, outbox
+from participation import clock, outbox, schedule
 from participation.accounts.models import Account, TokenPurpose
-from participation.accounts.operations import issue_token
+from participation.accounts.operations import forget_expired, issue_token
 from participation.mail_templates import mail_context, render_mail, send
+from participation.web import current_database
+
+
+@schedule.hourly
+def forget_expired_accounts() -> None:
+    """Unconfirmed accounts after a week, sign-ins and links that ended."""
+    with current_database().unit_of_work() as session:
+        forget_expired(session, clock.now())
 
 
 def _send_link(context: outbox.JobContext, purpose: TokenPurpose, template: str, endpoint: str) -> None:

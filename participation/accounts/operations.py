@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyotp
 from email_validator import EmailNotValidError, validate_email
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, exists, or_, select, update
 
 from participation import audit, outbox, text, tokens
 from participation.accounts.models import Account, OneTimeToken, RecoveryCode, RoleGrant, SignInSession, TokenPurpose
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from participation.tokens import Keyring
 
 NAME_MAX = 60
+KEEP_UNCONFIRMED = timedelta(days=7)
 RESIDENT_SESSION = timedelta(days=30)
 STAFF_SESSION = timedelta(hours=12)
 LIFETIMES = {
@@ -112,6 +113,29 @@ def use_token(session: Session, token: str, purpose: TokenPurpose, now: datetime
     if not used.rowcount:  # type: ignore[attr-defined]
         raise Gone(N_("Dieser Link wurde schon benutzt oder ist abgelaufen."))
     return account
+
+
+def forget_expired(session: Session, now: datetime) -> int:
+    """Remove what has no purpose any more; returns how many accounts went.
+
+    Accounts whose address nobody confirmed within a week (staff keep theirs: they were invited), sign-ins and links
+    that ended. DSGVO Art. 5 (1) e. Twice is the same as once.
+    """
+    old = now - KEEP_UNCONFIRMED
+    session.execute(
+        delete(SignInSession).where(or_(SignInSession.expires_at < old, SignInSession.revoked_at < old))
+    )
+    session.execute(delete(OneTimeToken).where(or_(OneTimeToken.expires_at < old, OneTimeToken.used_at < old)))
+    gone = session.scalars(
+        delete(Account)
+        .where(
+            Account.email_confirmed_at.is_(None), Account.created_at < old,
+            ~exists().where(RoleGrant.account_id == Account.id),
+        )
+        .returning(Account.id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    return len(gone)
 
 
 def confirm_email(session: Session, token: str, now: datetime) -> Account:

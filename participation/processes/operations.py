@@ -6,9 +6,10 @@ from dataclasses import fields
 from datetime import datetime, time, timedelta
 from typing import IO, TYPE_CHECKING
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from participation import audit, clock, text
+from participation.accounts.models import Participant, ParticipantKind
 from participation.actions import Action
 from participation.errors import Conflict, InvalidInput
 from participation.formats import FORMATS, PhaseSettings, store_settings
@@ -444,3 +445,21 @@ def _changed(
     audit.record(
         session, at=now, actor=actor.label, action=action, subject_type="process", subject_id=process.id, **details
     )
+
+
+def forget_guest_addresses(session: Session) -> int:
+    """Remove the e-mail addresses of guests from archived processes; returns how many.
+
+    The privacy notice promises it: they serve for news about a contribution, and there is none any more.
+    """
+    gone = session.scalars(
+        update(Participant)
+        .where(
+            Participant.kind == ParticipantKind.GUEST, Participant.contact_sealed.is_not(None),
+            Participant.process_id.in_(select(Process.id).where(Process.state == ProcessState.ARCHIVED)),
+        )
+        .values(contact_sealed=None)
+        .returning(Participant.id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    return len(gone)

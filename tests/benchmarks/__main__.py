@@ -285,7 +285,8 @@ def _print_memory(when: str, pid: int) -> None:
             continue
         with suppress(OSError, StopIteration):
             words = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-            kind = next((name for name in ("valkey", "worker", "cron", "granian", "multiprocessing") if name in words), "serve")
+            # The server's own options name workers too, so it is looked for first.
+            kind = next((name for name in ("valkey", "granian", "worker", "cron") if name in words), "serve")
             lines = Path(f"/proc/{child}/smaps_rollup").read_text().splitlines()
             size = next(int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:"))
             kinds[kind] = kinds.get(kind, 0) + size

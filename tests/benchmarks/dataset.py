@@ -126,7 +126,9 @@ def fill(database: Database, keyring: Keyring, proposals: int) -> tuple[str, int
         for number, theme in enumerate(process.themes):
             theme.proposal_count = len(range(number, proposals, len(themes)))
     with database.engine.connect() as connection:
-        connection.execute(text("ANALYZE"))
+        # PostgreSQL does this by itself; SQLite runs without statistics, as in a town.
+        if not database.is_sqlite:
+            connection.execute(text("ANALYZE"))
         connection.commit()
     return "messung", first, session_tokens
 

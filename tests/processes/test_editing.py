@@ -234,9 +234,9 @@ def test_archived_process_is_read_but_takes_nothing(session: Session, process: P
     process.body = "Text"
     session.commit()
     editor.submit(f"/verwaltung/verfahren/{process.id}", form="archivieren")
-    assert "Idee einreichen" not in editor.text(f"/verfahren/{process.slug}")
+    assert "Vorschlag einreichen" not in editor.text(f"/verfahren/{process.slug}")
     assert editor.submit(f"/verwaltung/verfahren/{process.id}", form="veroeffentlichen").status_code == 200
-    assert "Idee einreichen" in editor.text(f"/verfahren/{process.slug}")
+    assert "Vorschlag einreichen" in editor.text(f"/verfahren/{process.slug}")
 
 
 def test_address_stays_once_published(session: Session, process: Process, editor: Browser) -> None:

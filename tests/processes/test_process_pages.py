@@ -91,7 +91,7 @@ def test_home_answers_what_is_on_where_to_take_part_and_what_became_of_it(
     }
     assert "Spielplatz" in sections["laeuft"]
     assert "Alter Bahnhof" not in sections["laeuft"]
-    assert "Idee einreichen" in sections["mitmachen"]
+    assert "Vorschlag einreichen" in sections["mitmachen"]
     assert "Alter Bahnhof" in sections["ergebnisse"]
     assert "Neue Mitte" in sections["bald"]
     assert page.xpath("//div[@class='bp-actions']/a/@href")[0] == "/verfahren/spielplatz/vorschlaege/neu"
@@ -99,7 +99,7 @@ def test_home_answers_what_is_on_where_to_take_part_and_what_became_of_it(
 
 @pytest.mark.parametrize(
     ("format_key", "button", "target"),
-    [("collect", "Idee einreichen", "/vorschlaege/neu"), ("discuss", "Mitreden", "/vorschlaege")],
+    [("collect", "Vorschlag einreichen", "/vorschlaege/neu"), ("discuss", "Mitreden", "/vorschlaege")],
 )
 def test_main_action_follows_the_open_phase(
     session: Session, town: Municipality, browser: Browser, format_key: str, button: str, target: str

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from flask import url_for
 
-from participation import outbox
+from participation import clock, outbox, schedule
 from participation.accounts.models import ParticipantKind
 from participation.accounts.queries import recipient_of
 from participation.contributions.models import Contribution
 from participation.contributions.proposals.operations import receipt_token
+from participation.contributions.submissions.operations import forget_pictures
 from participation.mail_templates import mail_context, render_mail, send
-from participation.web import current_keyring
+from participation.web import current_keyring, current_settings
+
+
+@schedule.hourly
+def forget_kept_pictures() -> None:
+    """Pictures of forms that nobody sent."""
+    forget_pictures(current_settings().upload_dir, clock.now())
 
 
 @outbox.job("mail_receipt")

@@ -134,7 +134,7 @@ def _step(process: Process, phase: Phase) -> Step:
             if isinstance(settings, CollectSettings) and settings.guests_may_submit
             else _("Das dauert fünf Minuten. Sie brauchen ein Konto.")
         )
-        label, href, icon = _("Idee einreichen"), url_for("submissions.new", slug=slug), "plus"
+        label, href, icon = _("Vorschlag einreichen"), url_for("submissions.new", slug=slug), "plus"
         title = _("Haben Sie eine Idee?")
     elif phase.opens(Action.COMMENT) or phase.opens(Action.SUPPORT):
         label, href, icon = _("Mitreden"), url_for("proposals.index", slug=slug), "comment"
