@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 MAX_WORDS = 8
 MAX_WORD_LENGTH = 40
 MIN_PREFIX_LENGTH = 3
+# How many matches a search looks at, where it is narrowed further (by a theme, a place).
+NEWEST = 20_000
 _WORD = re.compile(r"\w+", re.UNICODE)
 
 
@@ -75,10 +77,17 @@ def remove_proposal(session: Session, proposal_id: int) -> None:
     session.execute(text(f"DELETE FROM proposal_search WHERE {key} = :id"), {"id": proposal_id})  # noqa: S608
 
 
-def matching(session: Session, process_id: int, query: str, proposal_id: ColumnElement[int] | InstrumentedAttribute[int]) -> ColumnElement[bool]:
+def matching(
+    session: Session,
+    process_id: int,
+    query: str,
+    proposal_id: ColumnElement[int] | InstrumentedAttribute[int],
+    newest: int = NEWEST,
+) -> ColumnElement[bool]:
     """The condition that a proposal of a process matches what somebody typed; all words must occur.
 
-    The last word also matches as a beginning, so that results appear while somebody still types.
+    The last word also matches as a beginning, so that results appear while somebody still types. Only the `newest`
+    matches are looked at, so that a word which everybody uses costs no more in a large town than in a small one.
     """
     words = [word[:MAX_WORD_LENGTH] for word in _WORD.findall(_fold(query))][:MAX_WORDS]
     if is_sqlite(session):
@@ -86,8 +95,10 @@ def matching(session: Session, process_id: int, query: str, proposal_id: ColumnE
         if words and len(words[-1]) >= MIN_PREFIX_LENGTH:
             terms[-1] = f'({terms[-1]} OR "{words[-1]}"*)'
         expression = " AND ".join([f'scope:"p{process_id}x"', *terms]) if terms else '"nothing"'
-        matches = text("SELECT rowid FROM proposal_search WHERE proposal_search MATCH :fts_query")
-        subquery = matches.bindparams(fts_query=expression).columns(column("rowid", Integer)).subquery()
+        matches = text(
+            "SELECT rowid FROM proposal_search WHERE proposal_search MATCH :fts_query ORDER BY rowid DESC LIMIT :newest"
+        )
+        subquery = matches.bindparams(fts_query=expression, newest=newest).columns(column("rowid", Integer)).subquery()
         return proposal_id.in_(select(subquery.c.rowid))
     parts = [f"plainto_tsquery('german', :w{number})" for number in range(len(words))]
     values: dict[str, object] = {f"w{number}": word for number, word in enumerate(words)}
@@ -96,9 +107,10 @@ def matching(session: Session, process_id: int, query: str, proposal_id: ColumnE
         values["prefix"] = f"{words[-1]}:*"
     condition = " && ".join(parts) or "to_tsquery('simple', '')"
     matches = text(
-        f"SELECT proposal_id FROM proposal_search WHERE process_id = :search_process AND document @@ ({condition})"  # noqa: S608
+        f"SELECT proposal_id FROM proposal_search WHERE process_id = :search_process AND document @@ ({condition}) "  # noqa: S608
+        "ORDER BY proposal_id DESC LIMIT :newest"
     )
-    bound = matches.bindparams(search_process=process_id, **values)
+    bound = matches.bindparams(search_process=process_id, newest=newest, **values)
     subquery = bound.columns(column("proposal_id", Integer)).subquery()
     return proposal_id.in_(select(subquery.c.proposal_id))
 
