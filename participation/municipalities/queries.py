@@ -62,6 +62,15 @@ def municipality_by_ags(ags: str) -> Select[Municipality]:
     return select(Municipality).where(Municipality.ags == ags)
 
 
+def towns_of(kreis_id: int) -> Select[Municipality]:
+    """The towns of a Kreis that answer to a host name of their own, by name."""
+    return (
+        select(Municipality)
+        .where(Municipality.parent_id == kreis_id, Municipality.host.is_not(None))
+        .order_by(Municipality.name)
+    )
+
+
 def own_pages(municipality_id: int) -> Select[MunicipalityPage]:
     """The pages that a municipality has worded itself."""
     return select(MunicipalityPage).where(MunicipalityPage.municipality_id == municipality_id)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from participation import clock
+from participation.municipalities.models import Municipality, MunicipalityKind
 from participation.permissions import Role
 from participation.processes.models import ProcessState
 from tests import factories
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from app import Beteiligung
-    from participation.municipalities.models import Municipality
     from tests.browser_client import Browser
 
 
@@ -95,6 +95,20 @@ def test_home_answers_what_is_on_where_to_take_part_and_what_became_of_it(
     assert "Alter Bahnhof" in sections["ergebnisse"]
     assert "Neue Mitte" in sections["bald"]
     assert page.xpath("//div[@class='bp-actions']/a/@href")[0] == "/verfahren/spielplatz/vorschlaege/neu"
+
+
+def test_home_of_a_kreis_leads_to_its_towns(session: Session, browser: Browser) -> None:
+    kreis = factories.municipality(session, name="Kreis Musterland", kind=MunicipalityKind.KREIS, ags="05599")
+    for name, host in (("Oberdorf", "oberdorf.example"), ("Ohne Adresse", None)):
+        factories.municipality(session, name=name, host=host, parent_id=kreis.id)
+    kreis.host = "localhost"
+    session.commit()
+    page = browser.open("/")
+    assert "Reden Sie mit im Kreis Musterland" in page.text_content()
+    towns = page.xpath("//section[@aria-labelledby='kommunen']//a")
+    assert [(link.text_content().strip(), link.get("href")) for link in towns] == [
+        ("Oberdorf", "http://oberdorf.example/")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from participation import clock, web
 from participation.actions import Action
 from participation.errors import NotFound
 from participation.formats import CollectSettings
+from participation.municipalities.models import Municipality, MunicipalityKind
+from participation.municipalities.queries import towns_of
 from participation.municipalities.views import blueprint as town_blueprint
 from participation.page_cache import cached
 from participation.processes.edge import load_process
@@ -28,7 +30,7 @@ from participation.processes.queries import (
 from participation.uploads import SIZES, Upload, document_path, picture_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from flask.typing import ResponseReturnValue
@@ -195,7 +197,7 @@ def _has_results(process: Process, now: datetime) -> bool:
 @web.public
 @cached
 def home() -> ResponseReturnValue:
-    """What is going on, where can I take part now, what became of it. Five queries, however much there is."""
+    """What is going on, where can I take part now, what became of it. Five queries (six for a Kreis), however much there is."""
     municipality = web.the_municipality()
     now = web.current_now()
     session = web.current_session()
@@ -210,8 +212,12 @@ def home() -> ResponseReturnValue:
     steps.sort(key=lambda step: _rank(step.phase, now) if step.phase else (9, now))
     everything: Iterable[Process] = [*published, *archived]
     results = [card(process, now) for process in everything if _has_results(process, now)]
+    towns: Sequence[Municipality] = ()
+    if municipality.kind is MunicipalityKind.KREIS:
+        towns = session.scalars(towns_of(municipality.id)).all()
     return render_template(
         "processes/home.html",
+        towns=[(town.name, f"{request.scheme}://{town.host}/") for town in towns],
         running=running[:HOME_CARDS],
         running_count=len(running),
         steps=steps[:HOME_CARDS],
