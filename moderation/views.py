@@ -18,8 +18,9 @@ from moderation.reasons import REASONS
 from participation import web
 from participation.actions import Action
 from participation.contributions.comments.models import Comment
-from participation.contributions.models import Contribution, ContributionState
+from participation.contributions.models import Contribution, ContributionPicture, ContributionState
 from participation.contributions.proposals.models import Proposal
+from participation.contributions.queries import pictures_of
 from participation.db import bounded_count
 from participation.errors import InvalidInput, NotFound
 from participation.processes.models import Process
@@ -117,15 +118,18 @@ def _desk(chosen: Case | None, form: DecisionForm) -> ResponseReturnValue:
         kind=filters["art"] if filters["art"] in {"proposal", "comment"} else "", after_id=_number("nach"),
     )
     cases = session.scalars(statement.limit(PAGE + 1)).all()
+    is_chosen = chosen is not None
     if chosen is None and cases:
         chosen = full_case(session, cases[0].id)
     related: dict[int, Proposal] = {}
     target = earlier = None
+    pictures: Sequence[ContributionPicture] = ()
     if chosen is not None:
         ids = [one.related_contribution_id for one in chosen.findings if one.related_contribution_id]
         related = {row.id: row for row in session.scalars(select(Proposal).where(Proposal.id.in_(ids)))} if ids else {}
         contribution = chosen.contribution
         target = session.get(Proposal, contribution.proposal_id) if isinstance(contribution, Comment) else None
+        pictures = session.scalars(pictures_of(contribution.id)).all() if target is None else ()
         earlier = [one for one in earlier_decisions(session, contribution.participant_id) if one.case_id != chosen.id]
         form.revision_seen.data = form.revision_seen.data or str(chosen.revision_number)
     processes = session.scalars(
@@ -134,7 +138,8 @@ def _desk(chosen: Case | None, form: DecisionForm) -> ResponseReturnValue:
     ).all()
     return render_template(
         "moderation/desk.html", cases=cases[:PAGE], more=cases[PAGE - 1].id if len(cases) > PAGE else None,
-        chosen=chosen, form=form, filters=filters, processes=processes, related=related, target=target,
+        chosen=chosen, form=form, filters=filters, related=related, target=target, is_chosen=is_chosen,
+        choices=[(str(process.id), process.title) for process in processes], pictures=pictures,
         earlier=earlier or [], marked=marked, is_open=chosen is not None and chosen.state is CaseState.OPEN,
         waiting=bounded_count(session, select(Case.id).where(Case.state == CaseState.OPEN, moderated_by(actor)), COUNTED),
         counted=COUNTED, outcome_labels=OUTCOME_LABELS,

@@ -4,6 +4,7 @@ if (pane) {
   const hint = document.querySelector("[data-desk-keys]");
   if (hint) hint.hidden = false;
   pane.tabIndex = -1;
+  if (pane.dataset.desk === "chosen") pane.focus({ preventScroll: true });
   pane.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey || /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName)) return;
     if (event.key === "a") pane.querySelector('button[value="approve"]')?.click();
