@@ -12,11 +12,12 @@ from participation.accounts.queries import recipient_of
 from participation.contributions.comments.models import Comment
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.proposals.operations import receipt_token
+from participation.i18n import N_
 from participation.mail_templates import mail_context, render_mail, send
 from participation.web import current_keyring
 
 
-@outbox.job("check_case")
+@outbox.job("check_case", N_("Erste Prüfung eines Beitrags"))
 def check_case(context: outbox.JobContext) -> None:
     """First checks of one revision: looked at without holding anything, kept in one short transaction."""
     with context.database.reading() as session:
@@ -30,7 +31,7 @@ def check_case(context: outbox.JobContext) -> None:
             keep_findings(session, case, found, clock.now())
 
 
-@outbox.job("mail_decision")
+@outbox.job("mail_decision", N_("E-Mail: Entscheidung der Moderation"))
 def mail_decision(context: outbox.JobContext) -> None:
     """Tell the author what was decided, by whom kind of, why, and what can be done about it (Art. 17 DSA)."""
     keyring = current_keyring()

@@ -36,6 +36,7 @@ SWEEP_BATCH = 500
 
 Handler = Callable[["JobContext"], None]
 _handlers: dict[str, Handler] = {}
+job_labels: dict[str, str] = {}
 
 
 class OutboxRow(Base):
@@ -81,11 +82,12 @@ class JobContext:
         return bool(done.rowcount)  # type: ignore[attr-defined]
 
 
-def job(name: str) -> Callable[[Handler], Handler]:
-    """Register the handler of a job name."""
+def job(name: str, label: str = "") -> Callable[[Handler], Handler]:
+    """Register the handler of a job name; `label` is how staff read it (marked by N_)."""
 
     def register(handler: Handler) -> Handler:
         _handlers[name] = handler
+        job_labels[name] = label or name
         return handler
 
     return register

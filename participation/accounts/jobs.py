@@ -7,6 +7,7 @@ from flask import url_for
 from participation import clock, outbox, schedule
 from participation.accounts.models import Account, TokenPurpose
 from participation.accounts.operations import forget_expired, issue_token
+from participation.i18n import N_
 from participation.mail_templates import mail_context, render_mail, send
 from participation.web import current_database
 
@@ -31,25 +32,25 @@ def _send_link(context: outbox.JobContext, purpose: TokenPurpose, template: str,
         send(render_mail(template, key=context.key, recipient=email, name=name, link=link))
 
 
-@outbox.job("mail_confirm_email")
+@outbox.job("mail_confirm_email", N_("E-Mail: Adresse bestätigen"))
 def mail_confirm_email(context: outbox.JobContext) -> None:
     """The link that confirms an address."""
     _send_link(context, TokenPurpose.CONFIRM_EMAIL, "confirm_email", "accounts.confirm")
 
 
-@outbox.job("mail_reset")
+@outbox.job("mail_reset", N_("E-Mail: neues Kennwort"))
 def mail_reset(context: outbox.JobContext) -> None:
     """The link to a new password."""
     _send_link(context, TokenPurpose.RESET_PASSWORD, "reset", "accounts.reset")
 
 
-@outbox.job("mail_invitation")
+@outbox.job("mail_invitation", N_("E-Mail: Einladung"))
 def mail_invitation(context: outbox.JobContext) -> None:
     """The link for new staff."""
     _send_link(context, TokenPurpose.STAFF_INVITATION, "invitation", "accounts.invitation")
 
 
-@outbox.job("mail_known_address")
+@outbox.job("mail_known_address", N_("E-Mail: Adresse schon bekannt"))
 def mail_known_address(context: outbox.JobContext) -> None:
     """Somebody registered with an address that has an account."""
     with context.database.reading() as session:

@@ -53,7 +53,8 @@ def jobs() -> ResponseReturnValue:
     waiting = session.scalars(select(row).where(row.done_at.is_(None), row.failed_at.is_(None))
                               .order_by(row.id).limit(LISTED)).all()
     done = session.scalars(select(row).where(row.done_at.is_not(None)).order_by(row.id.desc()).limit(20)).all()
-    return render_template("administration/jobs.html", parked=parked, waiting=waiting, done=done)
+    return render_template("administration/jobs.html", parked=parked, waiting=waiting, done=done,
+                           labels=outbox.job_labels)
 
 
 @blueprint.post("/verwaltung/auftraege/<int:row_id>/wiederholen")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 
 from participation import outbox
+from participation.i18n import N_
 from participation.mail_templates import mail_context, render_mail, send
 from participation.municipalities.models import Municipality
 from participation.web import current_keyring
 
 
-@outbox.job("mail_barrier")
+@outbox.job("mail_barrier", N_("E-Mail: gemeldete Barriere"))
 def mail_barrier(context: outbox.JobContext) -> None:
     """What somebody could not use, to the municipality's own address."""
     with context.database.reading() as session:

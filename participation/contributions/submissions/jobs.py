@@ -10,6 +10,7 @@ from participation.accounts.queries import recipient_of
 from participation.contributions.models import Contribution
 from participation.contributions.proposals.operations import receipt_token
 from participation.contributions.submissions.operations import forget_pictures
+from participation.i18n import N_
 from participation.mail_templates import mail_context, render_mail, send
 from participation.web import current_keyring, current_settings
 
@@ -20,7 +21,7 @@ def forget_kept_pictures() -> None:
     forget_pictures(current_settings().upload_dir, clock.now())
 
 
-@outbox.job("mail_receipt")
+@outbox.job("mail_receipt", N_("E-Mail: Beleg"))
 def mail_receipt(context: outbox.JobContext) -> None:
     """Number and link, to whoever gave an address.
 
