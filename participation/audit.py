@@ -22,7 +22,7 @@ class AuditEntry(Base):
 
     id: Mapped[Key]
     at: Mapped[datetime]
-    actor: Mapped[str] = mapped_column(String(60))
+    actor: Mapped[str] = mapped_column(String(60), index=True)
     action: Mapped[str] = mapped_column(String(60), index=True)
     subject_type: Mapped[str] = mapped_column(String(40))
     subject_id: Mapped[int | None]

@@ -51,3 +51,9 @@ class NameForm(FlaskForm):
 
 class EmptyForm(FlaskForm):
     """A button."""
+
+
+class ProofForm(FlaskForm):
+    """The password once more."""
+
+    password = PasswordField(_l("Ihr Kennwort"), [REQUIRED])

@@ -6,10 +6,11 @@ from flask import url_for
 
 from participation import clock, outbox, schedule
 from participation.accounts.models import Account, TokenPurpose
-from participation.accounts.operations import forget_expired, issue_token
+from participation.accounts.operations import forget_expired, issue_token, may_get_sign_in_link
+from participation.accounts.queries import account_by_email
 from participation.i18n import N_
 from participation.mail_templates import mail_context, render_mail, send
-from participation.web import current_database
+from participation.web import current_database, current_keyring
 
 
 @schedule.hourly
@@ -27,9 +28,16 @@ def _send_link(context: outbox.JobContext, purpose: TokenPurpose, template: str,
             return
         token = issue_token(session, account.id, purpose, clock.now())
         email, name = account.email, account.display_name
+    _mail_link(context, template, endpoint, token, email, name)
+
+
+def _mail_link(
+    context: outbox.JobContext, template: str, endpoint: str, token: str, recipient: str, name: str
+) -> None:
+    target = current_keyring().unseal(context.args["target"]) if context.args.get("target") else None
     with mail_context():
-        link = url_for(endpoint, token=token, _external=True)
-        send(render_mail(template, key=context.key, recipient=email, name=name, link=link))
+        link = url_for(endpoint, token=token, next=target or None, _external=True)
+        send(render_mail(template, key=context.key, recipient=recipient, name=name, link=link))
 
 
 @outbox.job("mail_confirm_email", N_("E-Mail: Adresse bestätigen"))
@@ -53,11 +61,67 @@ def mail_invitation(context: outbox.JobContext) -> None:
 @outbox.job("mail_known_address", N_("E-Mail: Adresse schon bekannt"))
 def mail_known_address(context: outbox.JobContext) -> None:
     """Somebody registered with an address that has an account."""
+    _notify(context, "known_address")
+
+
+@outbox.job("mail_sign_in", N_("E-Mail: Anmelden per Link"))
+def mail_sign_in(context: outbox.JobContext) -> None:
+    """The link that signs in, if there is such an account and it did not get too many already."""
+    email = current_keyring().unseal(context.args["email"])
+    with context.database.unit_of_work() as session:
+        now = clock.now()
+        account = session.scalar(account_by_email(email or ""))
+        if account is None or account.is_disabled or not may_get_sign_in_link(session, account.id, now):
+            return
+        token = issue_token(session, account.id, TokenPurpose.SIGN_IN, now)
+        recipient, name = account.email, account.display_name
+    _mail_link(context, "sign_in", "accounts.sign_in_by_link", token, recipient, name)
+
+
+@outbox.job("mail_change_email", N_("E-Mail: neue Adresse bestätigen"))
+def mail_change_email(context: outbox.JobContext) -> None:
+    """The link that confirms a new address; where that address has an account of its own, a mail that says so."""
+    email = current_keyring().unseal(context.args["email"])
+    with context.database.unit_of_work() as session:
+        account = session.get(Account, context.args["account_id"])
+        if account is None or account.is_disabled or email is None:
+            return
+        other = session.scalar(account_by_email(email))
+        if other is None:
+            token = issue_token(session, account.id, TokenPurpose.CHANGE_EMAIL, clock.now(), context.args["email"])
+            name = account.display_name
+        elif other.is_disabled:
+            return
+        else:
+            token, name = "", other.display_name
+    if token:
+        _mail_link(context, "change_email", "accounts.confirm_new_email", token, email, name)
+    else:
+        _mail_plain(context, "known_address", email, name, "accounts.request_reset")
+
+
+@outbox.job("mail_email_changed", N_("E-Mail: Adresse geändert"))
+def mail_email_changed(context: outbox.JobContext) -> None:
+    """To the old address, so that nobody loses an account unnoticed."""
+    _notify(context, "email_changed", current_keyring().unseal(context.args["email"]))
+
+
+@outbox.job("mail_password_changed", N_("E-Mail: Kennwort geändert"))
+def mail_password_changed(context: outbox.JobContext) -> None:
+    """So that the owner notices when it was somebody else."""
+    _notify(context, "password_changed")
+
+
+def _notify(context: outbox.JobContext, template: str, recipient: str | None = None) -> None:
     with context.database.reading() as session:
         account = session.get(Account, context.args["account_id"])
         if account is None or account.is_disabled:
             return
-        email, name = account.email, account.display_name
+        recipient, name = recipient or account.email, account.display_name
+    _mail_plain(context, template, recipient, name, "accounts.request_reset")
+
+
+def _mail_plain(context: outbox.JobContext, template: str, recipient: str, name: str, endpoint: str) -> None:
     with mail_context():
-        link = url_for("accounts.request_reset", _external=True)
-        send(render_mail("known_address", key=context.key, recipient=email, name=name, link=link))
+        link = url_for(endpoint, _external=True)
+        send(render_mail(template, key=context.key, recipient=recipient, name=name, link=link))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from participation.db import Base, Created, Key, Line, enum_type
@@ -18,6 +18,8 @@ class TokenPurpose(enum.Enum):
     CONFIRM_EMAIL = "confirm_email"
     RESET_PASSWORD = "reset_password"  # noqa: S105 - a purpose, not a password
     STAFF_INVITATION = "staff_invitation"
+    SIGN_IN = "sign_in"
+    CHANGE_EMAIL = "change_email"
 
 
 class Account(Base):
@@ -39,6 +41,8 @@ class Account(Base):
     locale: Mapped[str] = mapped_column(String(10), default="de")
     is_disabled: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[Created]
+    # A deleted account keeps its number and nothing else: the number must never mean another person.
+    deleted_at: Mapped[datetime | None]
 
     grants: Mapped[list[RoleGrant]] = relationship(back_populates="account", cascade="all, delete-orphan")
 
@@ -69,6 +73,8 @@ class SignInSession(Base):
     created_at: Mapped[Created]
     expires_at: Mapped[datetime]
     second_factor_at: Mapped[datetime | None]
+    # When the person last showed who they are, after signing in; asked before what can't be undone.
+    proven_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
     # "Firefox auf Android": enough to recognise one's own device, no full user agent.
     device: Mapped[str] = mapped_column(String(60), default="")
@@ -89,6 +95,8 @@ class OneTimeToken(Base):
     created_at: Mapped[Created]
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
+    # What the link is about, sealed: the new address of a change of e-mail.
+    payload_sealed: Mapped[str | None] = mapped_column(String(600))
 
 
 class RecoveryCode(Base):
@@ -100,6 +108,26 @@ class RecoveryCode(Base):
     account_id: Mapped[int] = mapped_column(ForeignKey("account.id", ondelete="CASCADE"), index=True)
     code_hash: Mapped[str] = mapped_column(String(64))
     used_at: Mapped[datetime | None]
+
+
+class Passkey(Base):
+    """A key that a device of the account holds (WebAuthn); here lies its public half only."""
+
+    __tablename__ = "passkey"
+
+    id: Mapped[Key]
+    account_id: Mapped[int] = mapped_column(ForeignKey("account.id", ondelete="CASCADE"), index=True)
+    # SHA-256 of the credential's own id, which may be 1,023 bytes long.
+    credential_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    # base64url, as the browser wants to hear it again.
+    credential_id: Mapped[str] = mapped_column(Text)
+    public_key: Mapped[str] = mapped_column(Text)
+    sign_count: Mapped[int] = mapped_column(BigInteger, default=0)
+    # The last question this key answered: the same answer is not taken twice.
+    last_challenge_hash: Mapped[str | None] = mapped_column(String(64))
+    name: Mapped[Line]
+    created_at: Mapped[Created]
+    last_used_at: Mapped[datetime | None]
 
 
 class ParticipantKind(enum.Enum):

@@ -8,10 +8,19 @@ from typing import TYPE_CHECKING
 
 import pyotp
 from email_validator import EmailNotValidError, validate_email
-from sqlalchemy import delete, exists, or_, select, update
+from sqlalchemy import delete, exists, func, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
 from participation import audit, outbox, text, tokens
-from participation.accounts.models import Account, OneTimeToken, RecoveryCode, RoleGrant, SignInSession, TokenPurpose
+from participation.accounts.models import (
+    Account,
+    OneTimeToken,
+    Passkey,
+    RecoveryCode,
+    RoleGrant,
+    SignInSession,
+    TokenPurpose,
+)
 from participation.accounts.passwords import check_password, hash_password, needs_rehash, password_matches
 from participation.accounts.queries import account_by_email
 from participation.errors import Conflict, Gone, InvalidInput
@@ -24,6 +33,9 @@ if TYPE_CHECKING:
     from participation.tokens import Keyring
 
 NAME_MAX = 60
+GONE_NAME = N_("Gelöschtes Konto")
+# Never delivered to (RFC 6761), so the address of a deleted account can be nobody's.
+GONE_DOMAIN = "geloescht.invalid"
 KEEP_UNCONFIRMED = timedelta(days=7)
 RESIDENT_SESSION = timedelta(days=30)
 STAFF_SESSION = timedelta(hours=12)
@@ -31,7 +43,11 @@ LIFETIMES = {
     TokenPurpose.CONFIRM_EMAIL: timedelta(hours=24),
     TokenPurpose.RESET_PASSWORD: timedelta(hours=1),
     TokenPurpose.STAFF_INVITATION: timedelta(days=7),
+    TokenPurpose.SIGN_IN: timedelta(minutes=30),
+    TokenPurpose.CHANGE_EMAIL: timedelta(hours=24),
 }
+# More links than this in an hour go to nobody's postbox; the answer on the page stays the same.
+SIGN_IN_LINKS_PER_HOUR = 5
 TOTP_STEP_SECONDS = 30
 RECOVERY_CODES = 10
 
@@ -58,8 +74,14 @@ def clean_name(raw: str) -> str:
     return name
 
 
-def register(session: Session, *, email: str, display_name: str, password: str, town: str, now: datetime) -> None:
-    """Make an unconfirmed account and send the link. A known address gets a mail that says so; the answer is the same."""
+def register(
+    session: Session, keyring: Keyring, *, email: str, display_name: str, password: str, town: str, now: datetime,
+    target: str = "",
+) -> None:
+    """Make an unconfirmed account and send the link. A known address gets a mail that says so; the answer is the same.
+
+    `target` is the path to go on to after the confirmation. It may be a receipt's secret address, so it is sealed.
+    """
     email, display_name = clean_email(email), clean_name(display_name)
     check_password(password, email.partition("@")[0], display_name, town)
     # Hashed for a known address too: the time must not tell.
@@ -71,22 +93,29 @@ def register(session: Session, *, email: str, display_name: str, password: str, 
     account = Account(email=email, display_name=display_name, password_hash=password_hash, created_at=now)
     session.add(account)
     session.flush()
-    outbox.enqueue(session, "mail_confirm_email", f"mail-confirm:{account.id}:{now:%Y%m%d%H%M%S}", account_id=account.id)
+    outbox.enqueue(session, "mail_confirm_email", f"mail-confirm:{account.id}:{now:%Y%m%d%H%M%S}", account_id=account.id,
+                   target=keyring.seal(target) if target else "")
     audit.record(session, at=now, actor=f"account:{account.id}", action="register", subject_type="account",
                  subject_id=account.id)
 
 
-def issue_token(session: Session, account_id: int, purpose: TokenPurpose, now: datetime) -> str:
-    """A new link; earlier ones of the same purpose die."""
-    session.execute(
-        update(OneTimeToken)
-        .where(OneTimeToken.account_id == account_id, OneTimeToken.purpose == purpose, OneTimeToken.used_at.is_(None))
-        .values(used_at=now)
-    )
+def issue_token(
+    session: Session, account_id: int, purpose: TokenPurpose, now: datetime, payload_sealed: str | None = None
+) -> str:
+    """A new link; earlier ones of the same purpose die. `payload_sealed` is what the link is about."""
+    kill_links(session, account_id, now, purpose)
     token = tokens.new_token()
     session.add(OneTimeToken(account_id=account_id, purpose=purpose, token_hash=tokens.hash_token(token),
-                             created_at=now, expires_at=now + LIFETIMES[purpose]))
+                             created_at=now, expires_at=now + LIFETIMES[purpose], payload_sealed=payload_sealed))
     return token
+
+
+def kill_links(session: Session, account_id: int, now: datetime, purpose: TokenPurpose | None = None) -> None:
+    """No link that was mailed so far works any more: of one purpose, or of all."""
+    statement = update(OneTimeToken).where(OneTimeToken.account_id == account_id, OneTimeToken.used_at.is_(None))
+    if purpose is not None:
+        statement = statement.where(OneTimeToken.purpose == purpose)
+    session.execute(statement.values(used_at=now))
 
 
 def account_of_token(session: Session, token: str, purpose: TokenPurpose, now: datetime) -> Account:
@@ -126,16 +155,32 @@ def forget_expired(session: Session, now: datetime) -> int:
         delete(SignInSession).where(or_(SignInSession.expires_at < old, SignInSession.revoked_at < old))
     )
     session.execute(delete(OneTimeToken).where(or_(OneTimeToken.expires_at < old, OneTimeToken.used_at < old)))
+    unconfirmed = (
+        Account.email_confirmed_at.is_(None), Account.created_at < old, Account.deleted_at.is_(None),
+        ~exists().where(RoleGrant.account_id == Account.id),
+    )
+    # SQLite gives the highest number to the next account once it is free, and with it what its owner wrote.
+    newest = session.scalar(select(func.max(Account.id)))
+    emptied = session.scalars(select(Account).where(Account.id == newest, *unconfirmed)).all()
+    for account in emptied:
+        empty_account(session, account, now)
     gone = session.scalars(
-        delete(Account)
-        .where(
-            Account.email_confirmed_at.is_(None), Account.created_at < old,
-            ~exists().where(RoleGrant.account_id == Account.id),
-        )
-        .returning(Account.id)
+        delete(Account).where(Account.id != newest, *unconfirmed).returning(Account.id)
         .execution_options(synchronize_session=False)
     ).all()
-    return len(gone)
+    return len(gone) + len(emptied)
+
+
+def empty_account(session: Session, account: Account, now: datetime) -> None:
+    """Take everything out of an account that says who it was. Its number stays and never means anybody again."""
+    for model in (SignInSession, OneTimeToken, RecoveryCode, Passkey, RoleGrant):
+        session.execute(delete(model).where(model.account_id == account.id))
+    session.expire(account, ["grants"])
+    account.email, account.display_name = f"{account.id}@{GONE_DOMAIN}", GONE_NAME
+    account.password_hash = account.totp_secret_sealed = account.email_confirmed_at = None
+    account.totp_confirmed_at = account.totp_last_step = None
+    account.is_disabled, account.deleted_at = True, now
+    session.flush()
 
 
 def confirm_email(session: Session, token: str, now: datetime) -> Account:
@@ -152,6 +197,110 @@ def request_reset(session: Session, email: str, now: datetime) -> None:
         outbox.enqueue(session, "mail_reset", f"mail-reset:{account.id}:{now:%Y%m%d%H%M}", account_id=account.id)
 
 
+def request_sign_in_link(session: Session, keyring: Keyring, email: str, target: str, now: datetime) -> None:
+    """Have a link mailed that signs in, if the address is known: whether it is finds out the job.
+
+    So known and unknown addresses cost the same time. `target` is the path to go on to. At most one mail a minute.
+    Raises InvalidInput.
+    """
+    email = clean_email(email)
+    who = keyring.person_hash(0, f"mail:{email}")[:32]
+    outbox.enqueue(session, "mail_sign_in", f"mail-sign-in:{who}:{now:%Y%m%d%H%M}", email=keyring.seal(email),
+                   target=keyring.seal(target) if target else "")
+
+
+def may_get_sign_in_link(session: Session, account_id: int, now: datetime) -> bool:
+    """Whether the account got fewer links than allowed within the last hour."""
+    sent = session.scalar(select(func.count()).select_from(OneTimeToken).where(
+        OneTimeToken.account_id == account_id, OneTimeToken.purpose == TokenPurpose.SIGN_IN,
+        OneTimeToken.created_at > now - timedelta(hours=1),
+    ))
+    return (sent or 0) < SIGN_IN_LINKS_PER_HOUR
+
+
+def sign_in_by_link(session: Session, token: str, now: datetime) -> Account:
+    """Take the link; whoever reads the postbox is the owner. Raises Gone.
+
+    Was the address not confirmed before, then somebody else may have chosen the password: it goes, with every session.
+    """
+    account = use_token(session, token, TokenPurpose.SIGN_IN, now)
+    if account.email_confirmed_at is None:
+        account.email_confirmed_at, account.password_hash = now, None
+        revoke_sessions(session, account.id, now)
+    return account
+
+
+def request_email_change(session: Session, keyring: Keyring, account: Account, email: str, now: datetime) -> None:
+    """Mail a link to the new address; until it is opened the old one stays. Raises InvalidInput.
+
+    Whether the new address has an account already is found out by the job, and told in that postbox only.
+    """
+    email = clean_email(email)
+    if email == account.email:
+        raise InvalidInput(N_("Das ist schon Ihre Adresse. Geben Sie die neue an."), field="email")
+    to = keyring.person_hash(0, f"mail:{email}")[:16]
+    outbox.enqueue(session, "mail_change_email", f"mail-change:{account.id}:{to}:{now:%Y%m%d%H%M}",
+                   account_id=account.id, email=keyring.seal(email))
+
+
+def new_email_of(session: Session, keyring: Keyring, token: str, now: datetime) -> tuple[Account, str]:
+    """Whose address a link changes, and to what. Raises Gone."""
+    account = account_of_token(session, token, TokenPurpose.CHANGE_EMAIL, now)
+    sealed = session.scalar(select(OneTimeToken.payload_sealed).where(
+        OneTimeToken.token_hash == tokens.hash_token(token)))
+    email = keyring.unseal(sealed) if sealed else None
+    if email is None:
+        raise Gone(N_("Dieser Link wurde schon benutzt oder ist abgelaufen."))
+    return account, email
+
+
+def change_email(session: Session, keyring: Keyring, token: str, now: datetime) -> Account:
+    """The new address is confirmed. Every link to the old one dies, and the old one is told. Raises Gone, Conflict."""
+    account, email = new_email_of(session, keyring, token, now)
+    use_token(session, token, TokenPurpose.CHANGE_EMAIL, now)
+    old = account.email
+    account.email, account.email_confirmed_at = email, now
+    try:
+        with session.begin_nested():
+            session.flush()
+    except IntegrityError as error:
+        raise Conflict(N_("Zu dieser Adresse gibt es inzwischen ein anderes Konto. Ihre Adresse ist nicht geändert.")
+                       ) from error
+    kill_links(session, account.id, now)
+    outbox.enqueue(session, "mail_email_changed", f"mail-email-changed:{account.id}:{now:%Y%m%d%H%M%S}",
+                   account_id=account.id, email=keyring.seal(old))
+    audit.record(session, at=now, actor=f"account:{account.id}", action="change_email", subject_type="account",
+                 subject_id=account.id)
+    return account
+
+
+def change_password(session: Session, account: Account, password: str, town: str, token: str, now: datetime) -> None:
+    """By whoever is signed in with `token`; every other session ends, every mailed link dies. Raises InvalidInput."""
+    check_password(password, account.email.partition("@")[0], account.display_name, town)
+    account.password_hash = hash_password(password)
+    session.execute(
+        update(SignInSession)
+        .where(SignInSession.account_id == account.id, SignInSession.revoked_at.is_(None),
+               SignInSession.token_hash != tokens.hash_token(token))
+        .values(revoked_at=now)
+    )
+    kill_links(session, account.id, now)
+    outbox.enqueue(session, "mail_password_changed", f"mail-password:{account.id}:{now:%Y%m%d%H%M%S}",
+                   account_id=account.id)
+    audit.record(session, at=now, actor=f"account:{account.id}", action="change_password", subject_type="account",
+                 subject_id=account.id)
+
+
+def prove(session: Session, account: Account, password: str, token: str, now: datetime) -> bool:
+    """Whoever is signed in with `token` enters the password again. Returns whether it was right."""
+    if not password_matches(account.password_hash, password):
+        return False
+    session.execute(
+        update(SignInSession).where(SignInSession.token_hash == tokens.hash_token(token)).values(proven_at=now)
+    )
+    return True
+
+
 def set_password(session: Session, token: str, purpose: TokenPurpose, password: str, town: str, now: datetime) -> Account:
     """By a reset link or an invitation. Every open session ends. Raises Gone or InvalidInput."""
     account = account_of_token(session, token, purpose, now)
@@ -160,6 +309,7 @@ def set_password(session: Session, token: str, purpose: TokenPurpose, password: 
     account.password_hash = hash_password(password)
     account.email_confirmed_at = account.email_confirmed_at or now
     revoke_sessions(session, account.id, now)
+    kill_links(session, account.id, now)
     audit.record(session, at=now, actor=f"account:{account.id}", action=f"password_{purpose.value}",
                  subject_type="account", subject_id=account.id)
     return account

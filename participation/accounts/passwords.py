@@ -14,9 +14,18 @@ from participation.i18n import N_
 MIN_LENGTH, MAX_LENGTH = 10, 200
 _hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 _COMMON = frozenset(
-    ["passwort", "password", "kennwort", "hallo", "schatz", "liebe", "sommer", "winter", "herbst", "fruehling", "frühling", "deutschland", "fussball", "fußball", "borussia", "schalke", "bayern", "muenster", "münster", "willkommen", "geheim", "ficken", "arschloch", "engel", "sonne", "sonnenschein", "mausi", "schatzi", "michael", "thomas", "andreas", "daniel", "alexander", "christian", "sebastian", "stefan", "martin", "frank", "peter", "qwertz", "qwerty", "asdfgh", "yxcvbn", "iloveyou", "princess", "dragon", "monkey", "football", "baseball", "master", "superman", "batman", "shadow", "letmein", "welcome", "login", "admin", "administrator", "access", "starwars", "freedom", "whatever", "trustno", "killer", "pokemon", "computer", "internet", "samsung", "iphone", "google", "facebook", "beteiligung", "stadt", "gemeinde", "rathaus", "buerger", "bürger", "test", "testtest", "abcdef"]
+    ["passwort", "password", "kennwort", "hallo", "schatz", "liebe", "sommer", "winter", "herbst", "fruehling", "frühling", "deutschland", "fussball", "fußball", "borussia", "schalke", "bayern", "muenster", "münster", "willkommen", "geheim", "ficken", "arschloch", "engel", "sonne", "sonnenschein", "mausi", "schatzi", "michael", "thomas", "andreas", "daniel", "alexander", "christian", "sebastian", "stefan", "martin", "frank", "peter", "qwertz", "qwerty", "asdfgh", "yxcvbn", "iloveyou", "princess", "dragon", "monkey", "football", "baseball", "master", "superman", "batman", "shadow", "letmein", "welcome", "login", "admin", "administrator", "access", "starwars", "freedom", "whatever", "trustno", "killer", "pokemon", "computer", "internet", "samsung", "iphone", "google", "facebook", "beteiligung", "stadt", "gemeinde", "rathaus", "buerger", "bürger", "test", "testtest", "abcdef",
+     # Words of ten letters and more that lead the lists of leaked passwords.
+     "basketball", "volleyball", "california", "sunshine", "butterfly", "liverpool", "leverkusen", "dortmund",
+     "christopher", "elizabeth", "motorcycle", "manchester", "newcastle", "chocolate", "metallica", "slipknot",
+     "portugal", "barcelona", "juventus", "arsenal", "chelsea", "lovely", "forever", "jordan", "harley", "hunter",
+     "ranger", "buster", "soccer", "hockey", "george", "charlie", "andrew", "michelle", "jessica", "pepper", "ashley",
+     "nicole", "maverick", "phoenix", "mercedes", "porsche", "yamaha", "ferrari", "nintendo", "minecraft", "fortnite",
+     "blink", "linkin", "angel", "babygirl", "loveme", "friends", "family", "jesus", "hannover", "hamburg", "berlin",
+     "schmetterling", "weihnachten", "familie", "schokolade", "feuerwehr", "werder", "bremen", "stuttgart"]
 )
-_RUNS = ("0123456789", "9876543210", "qwertzuiop", "qwertyuiop", "asdfghjkl", "yxcvbnm", "zxcvbnm",
+_RUNS = ("1q2w3e4r5t6z7u8i9o0p", "1q2w3e4r5t6y7u8i9o0p", "1qay2wsx3edc4rfv5tgb", "1qaz2wsx3edc4rfv5tgb",
+         "0123456789", "01234567890", "9876543210", "qwertzuiop", "qwertyuiop", "asdfghjkl", "yxcvbnm", "zxcvbnm",
          "abcdefghijklmnopqrstuvwxyz")
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import Select, bindparam, func, select
 
-from participation.accounts.models import Account, Participant, RoleGrant, SignInSession
+from participation.accounts.models import Account, Participant, Passkey, RoleGrant, SignInSession
 from participation.permissions import Actor, Grant
 
 if TYPE_CHECKING:
@@ -77,3 +77,25 @@ def recipient_of(session: Session, keyring: Keyring, participant: Participant) -
     if account is None or account.is_disabled or account.email_confirmed_at is None:
         return None
     return account.email
+
+
+def last_proof(token_hash: str) -> Select[datetime]:
+    """When the person of a session last showed who they are: at signing in, or since."""
+    return select(func.coalesce(SignInSession.proven_at, SignInSession.created_at)).where(
+        SignInSession.token_hash == token_hash
+    )
+
+
+def live_sessions(account_id: int, now: datetime) -> Select[SignInSession]:
+    """The signed-in devices of an account, the newest first."""
+    return (
+        select(SignInSession)
+        .where(SignInSession.account_id == account_id, SignInSession.revoked_at.is_(None),
+               SignInSession.expires_at > now)
+        .order_by(SignInSession.id.desc())
+    )
+
+
+def passkeys_of(account_id: int) -> Select[Passkey]:
+    """The passkeys of an account, the oldest first."""
+    return select(Passkey).where(Passkey.account_id == account_id).order_by(Passkey.id)

@@ -1,0 +1,289 @@
+"""Signing in and out, registering, and the links that are mailed for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, flash, get_flashed_messages, redirect, render_template, request, session as cookie, url_for
+from flask_babel import gettext as _
+from flask_login import UserMixin, current_user
+
+from participation import clock, tokens, web
+from participation.accounts import operations
+from participation.accounts.forms import EmailForm, EmptyForm, PasswordForm, RegisterForm, SignInForm
+from participation.accounts.models import Account, TokenPurpose
+from participation.accounts.queries import signed_in_actor
+from participation.errors import InvalidInput
+from participation.permissions import ANONYMOUS, Actor
+
+if TYPE_CHECKING:
+    from flask import Response
+    from flask.typing import ResponseReturnValue
+
+blueprint = Blueprint("accounts", __name__)
+
+
+class SignedIn(UserMixin):
+    """What Flask-Login holds: the actor of a live sign-in session."""
+
+    def __init__(self, token: str, actor: Actor) -> None:
+        """Keep the token as Flask-Login's id: the cookie names a session that can be revoked, not an account."""
+        self.id = token
+        self.actor = actor
+
+
+def load_user(token: str) -> SignedIn | None:
+    """Flask-Login asks who a cookie stands for."""
+    actor = signed_in_actor(web.current_database(), tokens.hash_token(token), clock.now())
+    return SignedIn(token, actor) if actor else None
+
+
+def load_actor() -> Actor:
+    """Who acts in this request."""
+    if "_user_id" in cookie and current_user.is_authenticated:
+        actor: Actor = current_user.actor
+        return actor
+    guest = cookie.get(web.GUEST_TOKEN)
+    return Actor(guest_token=guest) if isinstance(guest, str) else ANONYMOUS
+
+
+def account_menu() -> str:
+    """The header's right side; a hole of cached pages."""
+    actor = web.current_actor()
+    return web.render_kept("accounts/_menu.html", name=actor.display_name, is_signed_in=actor.is_signed_in,
+                           is_staff=actor.is_staff)
+
+
+def messages() -> str:
+    """What the last step has to say; a hole of cached pages."""
+    items = get_flashed_messages(with_categories=True)
+    return web.render_part("accounts/_messages.html", items=items) if items else ""
+
+
+HOLES = {"account_menu": account_menu, "messages": messages}
+
+
+def town_name() -> str:
+    """The municipality's name: no good password, and the name that an app shows."""
+    municipality = web.current_municipality()
+    return municipality.name if municipality else ""
+
+
+def own_account() -> Account:
+    """The account of whoever is signed in."""
+    return web.current_session().get_one(Account, web.current_actor().account_id)
+
+
+def device_name() -> str:
+    """A line like "Firefox, Android": enough to recognise one's own device."""
+    agent = request.headers.get("User-Agent", "")
+    names = (("Firefox", "Firefox"), ("Edg/", "Edge"), ("Chrome", "Chrome"), ("Safari", "Safari"))
+    systems = (("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Windows", "Windows"), ("Mac", "Mac"),
+               ("Linux", "Linux"))
+    browser = next((name for mark, name in names if mark in agent), _("Browser"))
+    system = next((name for mark, name in systems if mark in agent), "")
+    return f"{browser}, {system}" if system else browser
+
+
+def start_session(account: Account) -> str:
+    """A new session under a new id; nothing of the visit before goes along (session fixation)."""
+    token = operations.open_session(web.current_session(), account, device_name(), web.current_now())
+    cookie.clear()
+    cookie["_user_id"] = token
+    cookie["_fresh"] = True
+    cookie.permanent = True
+    return token
+
+
+def after_sign_in(account: Account, *, both_factors: bool = False) -> str:
+    """Start the session; returns where to go: on to where the person was, or to the second factor first."""
+    token = start_session(account)
+    target = web.safe_next(url_for("municipalities.home"))
+    if both_factors:
+        operations.pass_second_factor(web.current_session(), token, web.current_now())
+    elif account.grants or account.totp_confirmed_at is not None:
+        return url_for("accounts.second_factor", next=web.safe_next(url_for("administration.index")))
+    return target
+
+
+def _entered_address() -> str:
+    """Throttles guessing of one account's password from many machines."""
+    return request.form.get("email", "")[:254].strip().lower()
+
+
+def was_wrong(response: Response) -> bool:
+    """Only what was wrong counts against the limit: whoever mistypes twice and gets it right is no attacker."""
+    return response.status_code == 422  # noqa: PLR2004 - the form again
+
+
+@blueprint.route("/konto/anmelden", methods=["GET", "POST"])
+@web.public
+@web.limiter.limit("40 per 5 minutes", methods=["POST"], deduct_when=was_wrong)
+@web.limiter.limit("10 per 5 minutes;60 per day", methods=["POST"], key_func=_entered_address, deduct_when=was_wrong)
+def sign_in() -> ResponseReturnValue:
+    """Sign in with address and password; a link by mail and a passkey stand beside it."""
+    form = SignInForm()
+    if form.validate_on_submit():
+        account = operations.check_credentials(web.current_session(), form.email.data or "", form.password.data or "")
+        if account is not None:
+            return redirect(after_sign_in(account), code=303)
+        web.attach(form, InvalidInput(_("E-Mail-Adresse oder Kennwort stimmt nicht. Prüfen Sie beides, oder lassen "
+                                        "Sie sich einen Link zum Anmelden schicken."), field="email"))
+    return render_template("accounts/sign_in.html", form=form, next=web.safe_next("")), (
+        422 if form.is_submitted() else 200
+    )
+
+
+@blueprint.route("/konto/anmelden-per-link", methods=["GET", "POST"])
+@web.public
+@web.limiter.limit("20 per hour", methods=["POST"])
+@web.limiter.limit("10 per hour", methods=["POST"], key_func=_entered_address)
+def request_sign_in_link() -> ResponseReturnValue:
+    """Ask for a link that signs in; nobody learns here whether an address has an account."""
+    form = EmailForm()
+    if form.validate_on_submit():
+        try:
+            operations.request_sign_in_link(web.current_session(), web.current_keyring(), form.email.data or "",
+                                            web.safe_next(""), web.current_now())
+        except InvalidInput as error:
+            web.attach(form, error)
+        else:
+            return web.go("accounts.check_mail")
+    return render_template("accounts/request_sign_in_link.html", form=form, next=web.safe_next("")), (
+        422 if form.is_submitted() else 200
+    )
+
+
+@blueprint.route("/konto/anmelden/<token>", methods=["GET", "POST"])
+@web.public
+@web.limiter.limit("30 per hour")
+def sign_in_by_link(token: str) -> ResponseReturnValue:
+    """A button, then the sign-in: mail scanners that open links must not use them up."""
+    web.do_not_cache()
+    form = EmptyForm()
+    if form.validate_on_submit():
+        account = operations.sign_in_by_link(web.current_session(), token, web.current_now())
+        return redirect(after_sign_in(account), code=303)
+    account = operations.account_of_token(web.current_session(), token, TokenPurpose.SIGN_IN, web.current_now())
+    return render_template("accounts/sign_in_by_link.html", form=form, name=account.display_name,
+                           next=web.safe_next(""))
+
+
+@blueprint.post("/konto/abmelden")
+@web.public
+def sign_out() -> ResponseReturnValue:
+    """Sign out here and for every copy of the cookie."""
+    token = cookie.get("_user_id")
+    if isinstance(token, str):
+        operations.close_session(web.current_session(), token, web.current_now())
+    cookie.clear()
+    flash(_("Sie sind abgemeldet."), "success")
+    return web.go("municipalities.home")
+
+
+@blueprint.route("/konto/registrieren", methods=["GET", "POST"])
+@web.public
+@web.limiter.limit("20 per hour", methods=["POST"])
+def register() -> ResponseReturnValue:
+    """Make an account; the answer is the same for a known address."""
+    form = RegisterForm()
+    if form.validate_on_submit():
+        try:
+            operations.register(
+                web.current_session(), web.current_keyring(), email=form.email.data or "",
+                display_name=form.display_name.data or "", password=form.password.data or "", town=town_name(),
+                now=web.current_now(), target=web.safe_next(""),
+            )
+        except InvalidInput as error:
+            web.attach(form, error)
+        else:
+            return web.go("accounts.check_mail")
+    return render_template("accounts/register.html", form=form, next=web.safe_next("")), (
+        422 if form.is_submitted() else 200
+    )
+
+
+@blueprint.get("/konto/post-pruefen")
+@web.public
+def check_mail() -> ResponseReturnValue:
+    """What to do next, after registering or asking for a link."""
+    return render_template("accounts/check_mail.html")
+
+
+@blueprint.route("/konto/bestaetigen/<token>", methods=["GET", "POST"])
+@web.public
+def confirm(token: str) -> ResponseReturnValue:
+    """A button, then the confirmation: mail scanners that open links must not use them up."""
+    form = EmptyForm()
+    if form.validate_on_submit():
+        operations.confirm_email(web.current_session(), token, web.current_now())
+        flash(_("Ihre E-Mail-Adresse ist bestätigt. Sie können sich jetzt anmelden."), "success")
+        return web.go("accounts.sign_in", next=web.safe_next("") or None)
+    operations.account_of_token(web.current_session(), token, TokenPurpose.CONFIRM_EMAIL, web.current_now())
+    return render_template("accounts/confirm.html", form=form, next=web.safe_next(""))
+
+
+@blueprint.route("/konto/neue-adresse/<token>", methods=["GET", "POST"])
+@web.public
+@web.limiter.limit("30 per hour")
+def confirm_new_email(token: str) -> ResponseReturnValue:
+    """The new address is confirmed by a button, whatever browser opens the link."""
+    web.do_not_cache()
+    form = EmptyForm()
+    if form.validate_on_submit():
+        operations.change_email(web.current_session(), web.current_keyring(), token, web.current_now())
+        flash(_("Ihre neue E-Mail-Adresse gilt ab jetzt."), "success")
+        return web.go("accounts.security" if web.current_actor().is_signed_in else "accounts.sign_in")
+    _account, email = operations.new_email_of(web.current_session(), web.current_keyring(), token, web.current_now())
+    return render_template("accounts/confirm_new_email.html", form=form, email=email)
+
+
+@blueprint.route("/konto/passwort-vergessen", methods=["GET", "POST"])
+@web.public
+@web.limiter.limit("10 per hour", methods=["POST"])
+def request_reset() -> ResponseReturnValue:
+    """Ask for a link to a new password."""
+    form = EmailForm()
+    if form.validate_on_submit():
+        try:
+            operations.request_reset(web.current_session(), form.email.data or "", web.current_now())
+        except InvalidInput as error:
+            web.attach(form, error)
+        else:
+            return web.go("accounts.check_mail")
+    return render_template("accounts/request_reset.html", form=form), 422 if form.is_submitted() else 200
+
+
+def _choose_password(token: str, purpose: TokenPurpose, title: str) -> ResponseReturnValue:
+    form = PasswordForm()
+    account = operations.account_of_token(web.current_session(), token, purpose, web.current_now())
+    if form.validate_on_submit():
+        try:
+            account = operations.set_password(web.current_session(), token, purpose, form.password.data or "",
+                                              town_name(), web.current_now())
+        except InvalidInput as error:
+            web.attach(form, error)
+        else:
+            # Signed in at once: whoever guesses passwords meanwhile can't keep the owner out.
+            target = after_sign_in(account)
+            flash(_("Ihr neues Kennwort gilt. Sie sind angemeldet."), "success")
+            return redirect(target, code=303)
+    return render_template("accounts/choose_password.html", form=form, title=title, email=account.email), (
+        422 if form.is_submitted() else 200
+    )
+
+
+@blueprint.route("/konto/passwort/<token>", methods=["GET", "POST"])
+@web.public
+@web.limiter.limit("30 per hour")
+def reset(token: str) -> ResponseReturnValue:
+    """Choose a new password by a mailed link."""
+    return _choose_password(token, TokenPurpose.RESET_PASSWORD, _("Neues Kennwort wählen"))
+
+
+@blueprint.route("/konto/einladung/<token>", methods=["GET", "POST"])
+@web.public
+@web.limiter.limit("30 per hour")
+def invitation(token: str) -> ResponseReturnValue:
+    """New staff chooses a password."""
+    return _choose_password(token, TokenPurpose.STAFF_INVITATION, _("Willkommen: Kennwort wählen"))

@@ -1,0 +1,250 @@
+"""Signing in by a mailed link, and changing what one signs in with."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import select, update
+
+from app import create_app
+from participation import clock, web
+from participation.accounts.models import Account, OneTimeToken, SignInSession, TokenPurpose
+from participation.accounts.operations import SIGN_IN_LINKS_PER_HOUR, issue_token, sign_in_by_link
+from participation.accounts.passwords import check_password, hash_password
+from participation.errors import Gone, InvalidInput
+from participation.permissions import Role
+from tests import factories
+from tests.browser_client import Browser
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy.orm import Session
+
+    from app import Beteiligung
+    from participation.db import Database
+
+PASSWORD = "drei lose Wörter im Wind"
+OTHER = "vier ganz andere Dinge dort"
+
+
+@pytest.fixture
+def town(session: Session):
+    process = factories.process(session)
+    session.commit()
+    return process.municipality
+
+
+@pytest.fixture
+def throttled(app: Beteiligung, database: Database) -> Iterator[Beteiligung]:
+    """The platform with throttling as in production."""
+    strict = create_app(replace(app.extensions["platform"].settings, rate_limits=True))
+    strict.config["WTF_CSRF_ENABLED"] = False
+    strict.extensions["platform"].database.dispose()
+    strict.extensions["platform"].database = database
+    yield strict
+    web.limiter.enabled = False
+
+
+def link_in(mail: str) -> str:
+    return re.search(r"http://localhost(/\S+)", mail)[1]
+
+
+def test_a_mailed_link_signs_in_once_and_not_by_looking_at_it(
+    session: Session, browser: Browser, new_browser: Callable[[], Browser], town,
+    run_jobs: Callable[[], int], mails: Callable[[], list[str]],
+) -> None:
+    account = factories.account(session)
+    session.commit()
+    known = browser.submit("/konto/anmelden-per-link?next=/verfahren", {"email": account.email.upper()})
+    unknown = new_browser().submit("/konto/anmelden-per-link", {"email": "niemand@beispiel.example"})
+    assert known.get_data() == unknown.get_data()
+    run_jobs()
+    assert len(mails()) == 1
+    assert f"To: {account.email}" in mails()[0]
+    link = link_in(mails()[0])
+    for _scanner in range(3):
+        assert "Jetzt anmelden" in browser.text(link)
+    assert browser.get("/konto").status_code == 302
+    answer = browser.submit(link)
+    assert answer.request.path == "/verfahren"
+    assert browser.get("/konto").status_code == 200
+    assert new_browser().get(link).status_code == 410
+
+
+def test_links_end_after_half_an_hour_and_the_newer_kills_the_older(session: Session) -> None:
+    account = factories.account(session)
+    now = clock.now()
+    first = issue_token(session, account.id, TokenPurpose.SIGN_IN, now)
+    second = issue_token(session, account.id, TokenPurpose.SIGN_IN, now)
+    with pytest.raises(Gone):
+        sign_in_by_link(session, first, now)
+    with pytest.raises(Gone):
+        sign_in_by_link(session, second, now + timedelta(minutes=30))
+    assert sign_in_by_link(session, second, now + timedelta(minutes=29)) is account
+
+
+def test_nobody_floods_a_postbox(
+    session: Session, browser: Browser, town, run_jobs: Callable[[], int], mails: Callable[[], list[str]]
+) -> None:
+    account = factories.account(session)
+    session.commit()
+    now = clock.now()
+    for _number in range(SIGN_IN_LINKS_PER_HOUR):
+        issue_token(session, account.id, TokenPurpose.SIGN_IN, now)
+    session.commit()
+    answer = browser.submit("/konto/anmelden-per-link", {"email": account.email})
+    assert answer.request.path == "/konto/post-pruefen"
+    run_jobs()
+    assert mails() == []
+
+
+def test_a_link_takes_away_the_password_that_a_stranger_chose(session: Session) -> None:
+    planted = factories.account(session, email_confirmed_at=None, password_hash=hash_password(PASSWORD))
+    now = clock.now()
+    stranger = SignInSession(account_id=planted.id, token_hash="f" * 64, created_at=now,
+                             expires_at=now + timedelta(days=1))
+    session.add(stranger)
+    session.flush()
+    sign_in_by_link(session, issue_token(session, planted.id, TokenPurpose.SIGN_IN, now), now)
+    session.refresh(stranger)
+    assert planted.password_hash is None
+    assert planted.email_confirmed_at == now
+    assert stranger.revoked_at is not None
+
+
+def test_staff_still_need_the_second_factor_after_a_link(session: Session, browser: Browser, town) -> None:
+    staff = factories.account(session, Role.ADMIN, town=town, totp_confirmed_at=clock.now(), totp_secret_sealed="x")
+    token = issue_token(session, staff.id, TokenPurpose.SIGN_IN, clock.now())
+    session.commit()
+    answer = browser.post(f"/konto/anmelden/{token}")
+    assert "/konto/zweiter-faktor" in answer.headers["Location"]
+    assert browser.get("/verwaltung").status_code == 302
+
+
+def test_ten_wrong_passwords_make_waiting_and_the_owner_gets_in_by_mail(
+    session: Session, throttled: Beteiligung, town,
+    run_jobs: Callable[[], int], mails: Callable[[], list[str]],
+) -> None:
+    account = factories.account(session, password_hash=hash_password(PASSWORD))
+    session.commit()
+    attacker, browser = Browser(throttled), Browser(throttled)
+    answers = [attacker.post("/konto/anmelden", {"email": account.email, "password": f"falsch {number}"}).status_code
+               for number in range(11)]
+    assert answers == [422] * 10 + [429]
+    assert attacker.post("/konto/anmelden", {"email": account.email.upper(), "password": PASSWORD}).status_code == 429
+    browser.submit("/konto/passwort-vergessen", {"email": account.email})
+    run_jobs()
+    browser.submit(link_in(mails()[0]), {"password": OTHER})
+    assert account.display_name in browser.text("/konto")
+
+
+def _make_old(session: Session, account: Account) -> None:
+    session.execute(update(SignInSession).where(SignInSession.account_id == account.id)
+                    .values(created_at=clock.now() - timedelta(hours=2)))
+    session.commit()
+
+
+def test_a_new_address_counts_when_it_is_confirmed_and_kills_links_to_the_old(
+    session: Session, browser: Browser, new_browser: Callable[[], Browser], town,
+    run_jobs: Callable[[], int], mails: Callable[[], list[str]],
+) -> None:
+    account = factories.account(session)
+    old = account.email
+    session.commit()
+    reset = issue_token(session, account.id, TokenPurpose.RESET_PASSWORD, clock.now())
+    session.commit()
+    browser.sign_in(account)
+    browser.submit("/konto/e-mail", {"email": "Neue@beispiel.example"}, form=-1)
+    run_jobs()
+    assert "To: neue@beispiel.example" in mails()[0]
+    link = link_in(mails()[0])
+    assert "neue@beispiel.example" in new_browser().text(link)
+    session.expire_all()
+    assert account.email == old
+    new_browser().submit(link)
+    session.expire_all()
+    assert account.email == "neue@beispiel.example"
+    run_jobs()
+    assert f"To: {old}" in mails()[1]
+    assert browser.get(f"/konto/passwort/{reset}").status_code == 410
+    assert browser.get(link).status_code == 410
+    assert browser.get("/konto").status_code == 200
+
+
+def test_a_taken_address_is_told_in_its_postbox_only(
+    session: Session, browser: Browser, town, run_jobs: Callable[[], int], mails: Callable[[], list[str]]
+) -> None:
+    account, other = factories.account(session), factories.account(session)
+    session.commit()
+    browser.sign_in(account)
+    free = browser.submit("/konto/e-mail", {"email": "frei@beispiel.example"}, form=-1)
+    taken = browser.submit("/konto/e-mail", {"email": other.email}, form=-1)
+    assert [one.status_code for one in (free, taken)] == [200, 200]
+    run_jobs()
+    assert any(f"To: {other.email}" in mail and "schon ein Konto" in mail for mail in mails())
+    purposes = session.scalars(select(OneTimeToken.purpose).where(OneTimeToken.account_id == account.id)).all()
+    assert purposes == [TokenPurpose.CHANGE_EMAIL]
+
+
+def test_what_changes_the_account_asks_again_after_a_while(session: Session, browser: Browser, town) -> None:
+    account = factories.account(session, password_hash=hash_password(PASSWORD))
+    session.commit()
+    browser.sign_in(account)
+    assert browser.get("/konto/kennwort").status_code == 200
+    _make_old(session, account)
+    for path in ("/konto/kennwort", "/konto/e-mail"):
+        assert browser.get(path).headers["Location"].startswith("/konto/nochmal-anmelden?next=")
+        assert browser.post(path, {"password": OTHER, "email": "x@y.example"}).status_code == 303
+    wrong = browser.submit("/konto/nochmal-anmelden?next=/konto/kennwort", {"password": "falsch"}, form=1)
+    assert wrong.status_code == 422
+    answer = browser.submit("/konto/nochmal-anmelden?next=/konto/kennwort", {"password": PASSWORD}, form=1)
+    assert answer.request.path == "/konto/kennwort"
+
+
+def test_a_new_password_ends_all_other_sessions(
+    session: Session, browser: Browser, new_browser: Callable[[], Browser], town,
+    run_jobs: Callable[[], int], mails: Callable[[], list[str]],
+) -> None:
+    account = factories.account(session, password_hash=hash_password(PASSWORD))
+    session.commit()
+    elsewhere = new_browser().sign_in(account)
+    browser.sign_in(account)
+    assert browser.submit("/konto/kennwort", {"password": "passwort1234"}, form=-1).status_code == 422
+    browser.submit("/konto/kennwort", {"password": OTHER}, form=-1)
+    assert browser.get("/konto").status_code == 200
+    assert elsewhere.get("/konto").status_code == 302
+    run_jobs()
+    assert "Kennwort ist geändert" in mails()[0]
+    assert "/konto" in new_browser().submit("/konto/anmelden?next=/konto", {"email": account.email, "password": OTHER}
+                                            ).request.path
+
+
+def test_an_empty_name_gets_a_sentence_and_nothing_changes(session: Session, browser: Browser, town) -> None:
+    account = factories.account(session, display_name="Vorher")
+    session.commit()
+    browser.sign_in(account)
+    assert browser.submit("/konto", {"display_name": "  "}, form="name").status_code == 422
+    session.expire_all()
+    assert account.display_name == "Vorher"
+    browser.submit("/konto", {"display_name": "Nachher"}, form="name")
+    session.expire_all()
+    assert account.display_name == "Nachher"
+
+
+@pytest.mark.parametrize("password", ["1q2w3e4r5t6z", "basketball12", "Billerbeck!2027", "schmetterling1", "qwertz12345",
+                                      "passwort!!!!!", "1qay2wsx3edc", "iloveyou2026"])
+def test_what_stands_on_top_of_leaked_lists_is_refused(password: str) -> None:
+    with pytest.raises(InvalidInput):
+        check_password(password, "Billerbeck")
+
+
+def test_long_passwords_are_welcome_and_may_be_pasted(browser: Browser, town) -> None:
+    check_password("ein ganzer Satz, den nur ich kenne und der länger ist als vierundsechzig Zeichen", "Billerbeck")
+    field = browser.open("/konto/registrieren").xpath("//input[@name='password']")[0]
+    assert "maxlength" not in field.attrib
+    assert not [name for name in field.attrib if name.startswith("on")]
