@@ -203,6 +203,7 @@ def _prepare_templates(app: Flask) -> None:
         paragraphs=text.paragraphs,
         markdown=text.render_markdown,
         shorten=text.shorten,
+        folded=text.folded,
         date=lambda value, style="long": format_date(clock.to_berlin(value), style),
         datetime=lambda value, style="short": format_datetime(
             clock.to_berlin(value), "d. MMMM y, HH:mm 'Uhr'" if style == "short" else style, rebase=False
@@ -213,6 +214,7 @@ def _prepare_templates(app: Flask) -> None:
         csp_nonce=csp_nonce,
         static_url=static_url,
         can=web.can,
+        part=web.part,
         fresh_token=web.fresh_token,
         format_date=format_date,
         format_datetime=format_datetime,

@@ -14,6 +14,7 @@ class Action(enum.Enum):
     EDIT_PROPOSAL = "Eigenen Vorschlag überarbeiten"
     WITHDRAW_CONTRIBUTION = "Eigenen Beitrag zurückziehen"
     COMMENT = "Kommentieren"
+    EDIT_COMMENT = "Eigenen Kommentar ändern"
     SUPPORT = "Unterstützen"
     MANAGE_OWN_ACCOUNT = "Eigenes Konto verwalten"
     ENTER_STAFF_ROOM = "Interne Seiten betreten"

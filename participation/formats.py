@@ -28,12 +28,21 @@ class PlaceRule(enum.Enum):
     REQUIRED = "required"
 
 
+class CommentStyle(enum.Enum):
+    """Whether comments say where they stand."""
+
+    NEUTRAL = "neutral"
+    PRO_CONTRA = "pro_contra"
+
+
 CHOICE_LABELS: dict[enum.Enum, str] = {
     Moderation.BEFORE: N_("Vor der Veröffentlichung prüfen"),
     Moderation.AFTER: N_("Sofort veröffentlichen, danach prüfen"),
     PlaceRule.NONE: N_("Kein Ort"),
     PlaceRule.OPTIONAL: N_("Ort ist freiwillig"),
     PlaceRule.REQUIRED: N_("Ort ist Pflicht"),
+    CommentStyle.NEUTRAL: N_("Ohne Haltung"),
+    CommentStyle.PRO_CONTRA: N_("Mit Haltung: dafür, dagegen oder Anmerkung"),
 }
 
 
@@ -55,6 +64,7 @@ class CollectSettings(PhaseSettings):
     place: PlaceRule = _setting(PlaceRule.OPTIONAL, N_("Ort"))
     pictures_allowed: bool = _setting(True, N_("Bild ist möglich"))  # noqa: FBT003
     comments_open: bool = _setting(True, N_("Kommentare sind möglich"))  # noqa: FBT003
+    comment_style: CommentStyle = _setting(CommentStyle.NEUTRAL, N_("Art der Kommentare"))
     supports_open: bool = _setting(True, N_("Unterstützen ist möglich"))  # noqa: FBT003
 
 
@@ -63,6 +73,7 @@ class DiscussSettings(PhaseSettings):
     """Discussing what is there."""
 
     moderation: Moderation = _setting(Moderation.BEFORE, N_("Prüfung"))
+    comment_style: CommentStyle = _setting(CommentStyle.NEUTRAL, N_("Art der Kommentare"))
     supports_open: bool = _setting(False, N_("Unterstützen ist möglich"))  # noqa: FBT003
 
 

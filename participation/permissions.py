@@ -229,6 +229,7 @@ RULES: dict[Action, tuple[Rule, ...]] = {
     Action.EDIT_PROPOSAL: (all_of(author, phase_opens(Action.EDIT_PROPOSAL)),),
     Action.WITHDRAW_CONTRIBUTION: (author,),
     Action.COMMENT: (all_of(contribution_is_published, phase_opens(Action.COMMENT), signed_in), system),
+    Action.EDIT_COMMENT: (all_of(author, phase_opens(Action.COMMENT)),),
     Action.SUPPORT: (all_of(contribution_is_published, phase_opens(Action.SUPPORT), signed_in), system),
     Action.MANAGE_OWN_ACCOUNT: (lambda actor, _target, _now: actor.is_signed_in,),
     Action.ENTER_STAFF_ROOM: (any_staff,),

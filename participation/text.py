@@ -84,6 +84,15 @@ def paragraphs(value: str) -> Markup:
     return Markup(html)  # noqa: S704 - every block was escaped above
 
 
+def folded(value: str, length: int) -> tuple[str, str]:
+    """A long text in two parts, cut between words: what is shown, and what is opened on demand."""
+    if len(value) <= length + length // 4:
+        return value, ""
+    cut = max(value.rfind(" ", 0, length), value.rfind("\n", 0, length))
+    cut = cut if cut > length // 2 else length
+    return value[:cut], value[cut:].lstrip(" ")
+
+
 def shorten(value: str, length: int) -> str:
     """The beginning of a text for a card, cut between words."""
     flat = _BLANKS.sub(" ", value.replace("\n", " ")).strip()

@@ -210,7 +210,7 @@ def go(endpoint: str, **values: Any) -> Response:  # noqa: ANN401 - as url_for
     return redirect(url_for(endpoint, **values), code=303)
 
 
-def render_part(template: str, **values: Any) -> Markup:  # noqa: ANN401 - as render_template
+def render_part(template: str, /, **values: Any) -> Markup:  # noqa: ANN401 - as render_template
     """Render a piece of a page, for holes and parts.
 
     Without the context that whole pages get: a page of ten pieces would load it ten times.
@@ -218,7 +218,7 @@ def render_part(template: str, **values: Any) -> Markup:  # noqa: ANN401 - as re
     return Markup(current_app.jinja_env.get_template(template).render(values))  # noqa: S704 - a template of ours
 
 
-def render_kept(template: str, **values: Any) -> Markup:  # noqa: ANN401 - hashable values only
+def render_kept(template: str, /, **values: Any) -> Markup:  # noqa: ANN401 - hashable values only
     """As `render_part`, for a piece that is the same for many readers but for its form tokens.
 
     The piece is made once per language and values; `csrf_token()` and `fresh_token()` are put in per request.
@@ -257,7 +257,7 @@ def for_staff(hole: View) -> View:
     return hole
 
 
-def part(name: str, **values: Any) -> Markup:  # noqa: ANN401 - parameters of any part
+def part(name: str, /, **values: Any) -> Markup:  # noqa: ANN401 - parameters of any part
     """What another feature adds to a page, the same for every reader; nothing when the feature is not there."""
     maker = platform().parts.get(name)
     return Markup(maker(**values)) if maker else Markup()  # noqa: S704 - rendered by a template of ours

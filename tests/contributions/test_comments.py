@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import select
@@ -191,10 +191,170 @@ def test_a_very_long_thread_does_not_make_the_page_endless(
         for _ in range(3):
             factories.comment(session, proposal, parent=first)
     found: list[int] = []
-    after: int | None = 0
+    after: str | None = ""
     while after is not None:
         result = thread_page(session, proposal.id, after)
         found += [entry.id for entry in result.entries]
         assert len(result.entries) <= 7
         after = result.next_after
     assert len(found) == len(set(found)) == 12
+
+
+def _bodies(page: Any) -> list[str]:
+    return [item.find_class("bp-comment__text")[0].text_content().strip() for item in page.find_class("bp-comment")]
+
+
+def test_threads_can_be_sorted_by_age_and_support_and_every_page_shows_each_once(
+    session: Session, proposal: Proposal, browser: Browser, page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("participation.contributions.comments.queries.THREADS_PER_PAGE", 3)
+    supports = [2, 0, 5, 2, 1, 0, 5]
+    for number, count in enumerate(supports):
+        factories.comment(session, proposal, body=f"Faden {number}", support_count=count)
+    session.commit()
+    wanted = {
+        "alt": [0, 1, 2, 3, 4, 5, 6],
+        "neu": [6, 5, 4, 3, 2, 1, 0],
+        "unterstuetzt": [6, 2, 3, 0, 4, 5, 1],
+    }
+    for order, numbers in wanted.items():
+        shown: list[str] = []
+        address: str | None = f"{page}?kommentare={order}"
+        while address:
+            found = browser.open(address)
+            shown += _bodies(found)
+            address = next(iter(found.xpath("//a[@rel='next']/@href")), None)
+        assert shown == [f"Faden {number}" for number in numbers], order
+
+
+@pytest.mark.parametrize("junk", ["-1", "1-2-3", "99999999999999", "' OR 1=1", "5-", "\u0661"])
+def test_junk_in_the_address_shows_the_first_page(
+    session: Session, proposal: Proposal, browser: Browser, page: str, junk: str
+) -> None:
+    factories.comment(session, proposal, body="Der erste")
+    session.commit()
+    for order in ("alt", "neu", "unterstuetzt", "<b>"):
+        response = browser.get(page, query_string={"kommentare_nach": junk, "kommentare": order})
+        assert response.status_code == 200
+        assert "Der erste" in response.get_data(as_text=True)
+
+
+def test_a_comment_is_supported_once_and_the_support_taken_back(
+    session: Session, proposal: Proposal, resident: Browser, page: str
+) -> None:
+    comment = factories.comment(session, proposal, body="Mit Blumenkübeln")
+    session.commit()
+    before = proposal.process.support_count
+    button = resident.open(page).xpath("//button[@form='kommentar-stimmen']/@formaction")[0]
+    assert "Ihre Unterstützung ist gezählt" in resident.post(button, {}, follow_redirects=True).get_data(as_text=True)
+    assert "schon unterstützt" in resident.post(button, {}, follow_redirects=True).get_data(as_text=True)
+    session.expire_all()
+    assert comment.support_count == 1
+    # The figures of the process are about proposals.
+    assert proposal.process.support_count == before
+    back = resident.open(page).xpath("//button[contains(@formaction, 'zuruecknehmen')]/@formaction")[0]
+    resident.post(back, {})
+    session.expire_all()
+    assert comment.support_count == 0
+    assert not resident.open(page).xpath("//button[contains(@formaction, 'zuruecknehmen')]")
+
+
+def test_without_account_the_button_below_a_comment_leads_to_the_sign_in(
+    session: Session, proposal: Proposal, browser: Browser, page: str
+) -> None:
+    comment = factories.comment(session, proposal)
+    session.commit()
+    response = browser.get(f"{page}/kommentare/{comment.id}/unterstuetzen")
+    assert response.status_code == 303
+    assert response.headers["Location"].startswith("/konto/anmelden?next=")
+
+
+def test_the_author_mends_a_typo_in_the_first_minutes_and_others_see_that(
+    session: Session, proposal: Proposal, resident: Browser, new_browser: Callable[[], Browser], page: str
+) -> None:
+    resident.submit(page, {"body": "Gute Idehe!"}, form="kommentare")
+    edit = resident.open(page).xpath("//a[contains(@href, '/bearbeiten')]/@href")[0]
+    resident.submit(edit, {"body": "Gute Idee!"}, form="bearbeiten")
+    text = new_browser().text(page)
+    assert "Gute Idee!" in text
+    assert "Idehe" not in text
+    assert "bearbeitet" in text
+    comment = session.scalars(select(Comment)).one()
+    assert [revision.body for revision in comment.revisions] == ["Gute Idehe!", "Gute Idee!"]
+    comment.created_at -= timedelta(minutes=16)
+    session.commit()
+    assert "lässt sich nicht mehr ändern" in resident.text(edit)
+    assert resident.post(edit, {"body": "Doch nicht."}).status_code == 409
+    stranger = new_browser().sign_in(factories.account(session))
+    assert stranger.get(edit).status_code == 403
+    assert stranger.post(edit.replace("bearbeiten", "zurueckziehen"), {}).status_code == 403
+
+
+def test_a_withdrawn_comment_is_gone_but_answers_stay(
+    session: Session, proposal: Proposal, resident: Browser, page: str
+) -> None:
+    resident.submit(page, {"body": "Das war voreilig"}, form="kommentare")
+    comment = session.scalars(select(Comment)).one()
+    factories.comment(session, proposal, parent=comment, body="Ich finde es gut")
+    session.commit()
+    edit = resident.open(page).xpath("//a[contains(@href, '/bearbeiten')]/@href")[0]
+    resident.submit(edit, {}, form="zurueckziehen")
+    text = resident.text(page)
+    assert "voreilig" not in text
+    assert "Ich finde es gut" in text
+    assert "Dieser Kommentar ist nicht mehr zu sehen" in text
+
+
+def test_a_quote_must_stand_in_the_proposal(session: Session, proposal: Proposal, resident: Browser, page: str) -> None:
+    proposal.body = "Am Bahnhof fehlen\nüberdachte Stellplätze für Räder."
+    session.commit()
+    resident.submit(page, {"body": "Genau!", "quote": "fehlen überdachte  Stellplätze"}, form="kommentare")
+    assert resident.open(page).find_class("bp-comment__quote")[0].text_content() == "fehlen überdachte Stellplätze"
+    refused = resident.post(f"{page}/kommentare", {"body": "Genau!", "quote": "Alle Räder gehören verboten",
+                                                   "submission_key": "zwei"})
+    assert refused.status_code == 422
+    assert "steht so nicht im Vorschlag" in refused.get_data(as_text=True)
+    assert "Alle Räder gehören verboten" in refused.get_data(as_text=True)
+
+
+def test_where_a_phase_asks_comments_say_for_or_against(session: Session, browser: Browser) -> None:
+    settings = formats.DiscussSettings(moderation=formats.Moderation.AFTER, comment_style=formats.CommentStyle.PRO_CONTRA)
+    process = factories.process(session, phases=[factories.phase("discuss", settings=settings)])
+    proposal = factories.proposal(session, process)
+    browser.sign_in(factories.account(session))
+    session.commit()
+    page = f"/verfahren/{process.slug}/vorschlaege/{proposal.id}"
+    missing = browser.submit(page, {"body": "Nun ja"}, form="kommentare")
+    assert missing.status_code == 422
+    assert "Bitte wählen Sie: dafür, dagegen oder Anmerkung" in missing.get_data(as_text=True)
+    for body, stance in (("Ja bitte", "pro"), ("Nein danke", "contra"), ("Auch ja", "pro")):
+        browser.submit(page, {"body": body, "stance": stance}, form="kommentare")
+    found = browser.open(page)
+    assert [item.text_content().split() for item in found.xpath("//dl[@class='bp-stances']/div")] == [
+        ["Dafür", "2"], ["Dagegen", "1"], ["Anmerkung", "0"]
+    ]
+    assert ["Dafür" in item.text_content() for item in found.find_class("bp-comment")] == [True, False, True]
+
+
+def test_a_long_comment_is_folded_without_losing_a_word(
+    session: Session, proposal: Proposal, browser: Browser, page: str
+) -> None:
+    body = " ".join(f"Wort{number}" for number in range(400))
+    factories.comment(session, proposal, body=body)
+    session.commit()
+    shown = browser.open(page).find_class("bp-comment__text")[0]
+    assert shown.find_class("bp-comment__rest")
+    words = shown.text_content().replace("Weiterlesen", " ").split()
+    assert words == body.split()
+
+
+def test_the_address_of_a_comment_leads_to_its_place(
+    session: Session, proposal: Proposal, browser: Browser, page: str
+) -> None:
+    first = factories.comment(session, proposal)
+    reply = factories.comment(session, proposal, parent=first)
+    session.commit()
+    target = browser.get(f"{page}/kommentare/{reply.id}").headers["Location"]
+    assert target == f"{page}?kommentare_nach={first.id - 1}#kommentar-{reply.id}"
+    for missing in (f"{page}/kommentare/999999", f"{page[:-1]}9999/kommentare/{reply.id}"):
+        assert browser.get(missing).status_code == 404

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select, update
@@ -11,24 +12,25 @@ from participation import audit, text
 from participation.accounts.models import Participant, ParticipantKind
 from participation.actions import Action
 from participation.contributions import operations as contributions
-from participation.contributions.comments.models import MAX_DEPTH, Comment
+from participation.contributions.comments.models import MAX_DEPTH, QUOTE_MAX, Comment, Stance
 from participation.contributions.models import Contribution, ContributionState
 from participation.contributions.queries import lock_contribution
-from participation.errors import InvalidInput
+from participation.errors import Conflict, InvalidInput
 from participation.events import ContributionSubmitted, emit
-from participation.formats import Moderation
+from participation.formats import CommentStyle, Moderation
 from participation.i18n import N_
-from participation.permissions import Actor, require
+from participation.municipalities.operations import raise_content_version
+from participation.permissions import Actor, OpenPhase, can, require
 from participation.processes.models import Process
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from sqlalchemy.orm import Session
 
     from participation.tokens import Keyring
 
 BODY_MAX = 3000
+# How long a typo can be mended after a comment appeared without a check.
+EDIT_WINDOW = timedelta(minutes=15)
 
 
 def post_comment(
@@ -41,10 +43,14 @@ def post_comment(
     submission_key: str,
     now: datetime,
     parent: Comment | None = None,
+    quote: str = "",
+    stance: Stance | None = None,
 ) -> Comment:
     """Store a comment and hand it to moderation; the same form sent twice stays one.
 
-    A reply to a reply of the last level joins that level. Raises InvalidInput, Conflict, SignInNeeded, NotAllowed.
+    A reply to a reply of the last level joins that level. `quote` is a passage that stands in the proposal; `stance`
+    is needed, for a first comment of a thread, where the phase asks for it. Raises InvalidInput, Conflict,
+    SignInNeeded, NotAllowed.
     """
     require(actor, Action.COMMENT, proposal, now)
     # Bound to the sender: a value that somebody else has used must not swallow this comment.
@@ -52,16 +58,16 @@ def post_comment(
     repeated = _find_submission(session, key)
     if repeated is not None:
         return repeated
-    clean = text.clean_text(body)
-    if not clean:
-        raise InvalidInput(N_("Bitte schreiben Sie einen Kommentar."), field="body")
-    if len(clean) > BODY_MAX:
-        raise InvalidInput(N_("Der Kommentar ist zu lang. Höchstens %(number)s Zeichen sind möglich."), field="body",
-                           number=BODY_MAX)
+    clean = _clean_body(body)
+    passage = _clean_quote(quote, proposal)
     if parent is not None and (parent.proposal_id != proposal.id or not parent.is_published):
         raise InvalidInput(N_("Diesen Kommentar gibt es nicht mehr. Antworten Sie bitte auf einen anderen."),
                            field="body")
     phase = proposal.process.phase_opening(Action.COMMENT, now)
+    if parent is not None or not asks_for_stance(phase):
+        stance = None
+    elif stance is None:
+        raise InvalidInput(N_("Bitte wählen Sie: dafür, dagegen oder Anmerkung."), field="stance")
     author = _author(session, keyring, actor, proposal, now)
     if parent is not None and parent.depth >= MAX_DEPTH:
         parent = session.get_one(Comment, parent.parent_id)
@@ -70,6 +76,7 @@ def post_comment(
         state=ContributionState.SUBMITTED, body=clean, created_at=now, submitted_at=now,
         submission_key=key, proposal_id=proposal.id, parent_id=parent.id if parent else None,
         thread_id=parent.thread_id if parent else None, depth=parent.depth + 1 if parent else 0,
+        quote=passage, stance=stance,
     )
     comment.process = proposal.process
     contributions.add_revision(comment, "", clean, now)
@@ -90,6 +97,75 @@ def post_comment(
     audit.record(session, at=now, actor=actor.label, action="post_comment", subject_type="comment",
                  subject_id=comment.id)
     return comment
+
+
+def asks_for_stance(phase: OpenPhase | None) -> bool:
+    """Whether first comments say that they are for or against."""
+    style = getattr(phase.settings, "comment_style", CommentStyle.NEUTRAL) if phase else CommentStyle.NEUTRAL
+    return style is CommentStyle.PRO_CONTRA
+
+
+def may_edit(actor: Actor, comment: Comment, now: datetime) -> bool:
+    """Whether the author may still change the text: before the check, after being asked to, or while it is fresh.
+
+    What a moderator approved stays as it was approved.
+    """
+    if not can(actor, Action.EDIT_COMMENT, comment, now):
+        return False
+    if comment.state in {ContributionState.SUBMITTED, ContributionState.RETURNED}:
+        return True
+    phase = comment.process.phase_opening(Action.COMMENT, now)
+    checked_after = getattr(phase.settings, "moderation", Moderation.BEFORE) is Moderation.AFTER if phase else False
+    return comment.is_published and checked_after and now - comment.created_at <= EDIT_WINDOW
+
+
+def edit_comment(session: Session, actor: Actor, comment: Comment, body: str, now: datetime) -> None:
+    """Replace the text by a new revision, which is checked like the first.
+
+    `comment.is_own` must be known. Raises InvalidInput, Conflict (too late), SignInNeeded or NotAllowed.
+    """
+    require(actor, Action.EDIT_COMMENT, comment, now)
+    if not may_edit(actor, comment, now):
+        raise Conflict(N_("Dieser Kommentar lässt sich nicht mehr ändern. Schreiben Sie bitte eine Antwort darauf."))
+    clean = _clean_body(body)
+    if clean == comment.body and comment.state is not ContributionState.RETURNED:
+        return
+    comment.body = clean
+    comment.revision_number += 1
+    contributions.add_revision(comment, "", clean, now)
+    if comment.state is ContributionState.RETURNED:
+        comment.move_to(ContributionState.SUBMITTED, now)
+    if comment.is_published:
+        comment.edited_at = now
+        raise_content_version(session, comment.process.municipality_id)
+    session.flush()
+    emit(session, ContributionSubmitted(comment.id, comment.revision_number, comment.process_id, now))
+    audit.record(session, at=now, actor=actor.label, action="edit_comment", subject_type="comment",
+                 subject_id=comment.id)
+
+
+def _clean_body(body: str) -> str:
+    clean = text.clean_text(body)
+    if not clean:
+        raise InvalidInput(N_("Bitte schreiben Sie einen Kommentar."), field="body")
+    if len(clean) > BODY_MAX:
+        raise InvalidInput(N_("Der Kommentar ist zu lang. Höchstens %(number)s Zeichen sind möglich."), field="body",
+                           number=BODY_MAX)
+    return clean
+
+
+def _clean_quote(quote: str, proposal: Contribution) -> str:
+    """The passage as it stands in the proposal, whatever its spaces; nobody is quoted with words of somebody else."""
+    passage = " ".join(text.clean_text(quote).split())
+    if not passage:
+        return ""
+    if len(passage) > QUOTE_MAX:
+        raise InvalidInput(N_("Die zitierte Stelle ist zu lang. Höchstens %(number)s Zeichen sind möglich."),
+                           field="quote", number=QUOTE_MAX)
+    if passage not in " ".join(proposal.body.split()):
+        raise InvalidInput(N_("Diese Stelle steht so nicht im Vorschlag. Kopieren Sie bitte eine Stelle daraus."),
+                           field="quote")
+    return passage
 
 
 def _author(session: Session, keyring: Keyring, actor: Actor, proposal: Contribution, now: datetime) -> Participant:

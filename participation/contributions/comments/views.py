@@ -1,4 +1,4 @@
-"""Writing a comment: in the page of the proposal, or on a page of its own (answers, and after an error)."""
+"""Comments: writing them on the page of the proposal or on one of their own, supporting, mending, taking back."""
 
 from __future__ import annotations
 
@@ -6,26 +6,38 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, flash, render_template, request
+from flask import Blueprint, flash, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_limiter.util import get_remote_address
+from sqlalchemy.orm.attributes import set_committed_value
 
 from participation import web
 from participation.actions import Action
+from participation.contributions import operations as contributions
 from participation.contributions.comments.forms import CommentForm
-from participation.contributions.comments.models import Comment
-from participation.contributions.comments.operations import BODY_MAX, post_comment
-from participation.contributions.comments.queries import THREADS_PER_PAGE
+from participation.contributions.comments.models import QUOTE_MAX, Comment, Stance
+from participation.contributions.comments.operations import (
+    BODY_MAX,
+    asks_for_stance,
+    edit_comment,
+    may_edit,
+    post_comment,
+)
+from participation.contributions.comments.queries import newest_first_of
 from participation.contributions.proposals.edge import LARGEST_ID, load_proposal, load_standing
-from participation.errors import InvalidInput
+from participation.contributions.proposals.models import Proposal
+from participation.contributions.votes import operations as votes
+from participation.contributions.votes.views import own_part_here
+from participation.errors import InvalidInput, NotFound
 from participation.tokens import new_token
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from flask.typing import ResponseReturnValue
+    from werkzeug.wrappers import Response
 
-    from participation.contributions.proposals.models import Proposal
+    from participation.contributions.models import Contribution
     from participation.processes.models import Process
 
 blueprint = Blueprint("comments", __name__)
@@ -43,7 +55,7 @@ def comment_form(slug: str, proposal_id: int) -> str:
         mode = may_write if actor.is_signed_in else "sign_in"
     return web.render_kept(
         "contributions/comments/_form.html", slug=slug, proposal_id=proposal_id, mode=mode, body_max=BODY_MAX,
-        make_form=CommentForm,
+        make_form=CommentForm, asks_for_stance=asks_for_stance(proposal.process.phase_opening(Action.COMMENT, now)),
         opens_at=_next_opening(proposal.process, now) if mode == "closed" else None,
     )
 
@@ -54,7 +66,29 @@ def _next_opening(process: Process, now: datetime) -> datetime | None:
     return min((start for start in starts if start > now), default=None)
 
 
-HOLES: dict[str, Callable[..., str]] = {"comment_form": comment_form}
+def comment_votes(slug: str, proposal_id: int) -> str:
+    """The form that the buttons below the comments send: they themselves are the same for every reader."""
+    target = f"{url_for('proposals.show', slug=slug, proposal_id=proposal_id)}#kommentare"
+    return web.render_kept("contributions/comments/_votes.html", is_signed_in=web.current_actor().is_signed_in,
+                           target=target)
+
+
+def own_comment(slug: str, proposal_id: int, comment_id: int, participant_id: int) -> str:
+    """What a signed-in reader can do with one comment: take a support back, change or withdraw what is their own."""
+    if not web.current_actor().is_signed_in:
+        return ""
+    part = own_part_here(slug, proposal_id)
+    if comment_id not in part.supported and participant_id != part.participant_id:
+        return ""
+    return web.render_kept(
+        "contributions/comments/_own.html", slug=slug, proposal_id=proposal_id, comment_id=comment_id,
+        is_supported=comment_id in part.supported, is_own=participant_id == part.participant_id,
+    )
+
+
+HOLES: dict[str, Callable[..., str]] = {
+    "comment_form": comment_form, "comment_votes": comment_votes, "own_comment": own_comment,
+}
 
 
 def _writer() -> str:
@@ -71,14 +105,27 @@ def _parent(proposal: Proposal, raw: str) -> Comment | None:
     return found if found is not None and found.proposal_id == proposal.id and found.is_published else None
 
 
+def _form(proposal: Proposal, parent: Comment | None, *, formdata: bool, **values: object) -> CommentForm:
+    """The form, with the question where a first comment stands if the phase asks it."""
+    form = CommentForm(**values) if formdata else CommentForm(formdata=None, **values)
+    phase = proposal.process.phase_opening(Action.COMMENT, web.current_now())
+    return form.offer_stances(parent is None and asks_for_stance(phase))
+
+
+def _stance(form: CommentForm) -> Stance | None:
+    raw = form.stance.data if "stance" in form else None
+    return next((one for one in Stance if one.value == raw), None)
+
+
 @blueprint.get("/verfahren/<slug>/vorschlaege/<int:proposal_id>/kommentare")
 @web.public
 def new(slug: str, proposal_id: int) -> ResponseReturnValue:
-    """The form on a page of its own; ?antwort=<id> answers a comment."""
+    """The form on a page of its own; ?antwort=<id> answers a comment, ?zitat=… quotes the proposal."""
     proposal = load_proposal(slug, proposal_id)
     web.require(Action.COMMENT, proposal)
     parent = _parent(proposal, request.args.get("antwort", ""))
-    form = CommentForm(formdata=None, parent_id=parent.id if parent else "")
+    quote = request.args.get("zitat", "")[:QUOTE_MAX]
+    form = _form(proposal, parent, formdata=False, parent_id=parent.id if parent else "", quote=quote)
     return _form_page(proposal, parent, form)
 
 
@@ -89,9 +136,9 @@ def post(slug: str, proposal_id: int) -> ResponseReturnValue:
     """Store a comment and go back to the proposal; with an error the form comes back with its text, 422."""
     proposal = load_proposal(slug, proposal_id)
     web.require(Action.COMMENT, proposal)
-    form = CommentForm()
-    wanted = form.parent_id.data or ""
+    wanted = request.form.get("parent_id", "")
     parent = _parent(proposal, wanted)
+    form = _form(proposal, parent, formdata=True)
     if wanted and parent is None:
         form.body.errors = [_("Diesen Kommentar gibt es nicht mehr. Senden Sie Ihren Text als neuen Kommentar.")]
         form.parent_id.data = ""
@@ -100,6 +147,7 @@ def post(slug: str, proposal_id: int) -> ResponseReturnValue:
         comment = post_comment(
             web.current_session(), web.current_keyring(), web.current_actor(), proposal, form.body.data or "",
             submission_key=form.submission_key.data or new_token(), now=web.current_now(), parent=parent,
+            quote=form.quote.data or "", stance=_stance(form),
         )
     except InvalidInput as error:
         web.attach(form, error)
@@ -108,10 +156,109 @@ def post(slug: str, proposal_id: int) -> ResponseReturnValue:
         flash(_("Danke! Ihr Kommentar wird geprüft. Danach erscheint er hier."), "success")
         return web.go("proposals.show", slug=slug, proposal_id=proposal.id, _anchor="kommentare")
     flash(_("Danke! Ihr Kommentar ist veröffentlicht."), "success")
-    # With many threads its page is the one that begins with its own thread.
-    after = (comment.thread_id or comment.id) - 1 if proposal.comment_count >= THREADS_PER_PAGE else None
-    return web.go("proposals.show", slug=slug, proposal_id=proposal.id, kommentare_nach=after,
+    return _to_comment(slug, comment)
+
+
+def _to_comment(slug: str, comment: Comment) -> Response:
+    """The proposal's page at this comment; with many threads the one that begins with its own thread."""
+    thread = comment.thread_id or comment.id
+    after = newest_first_of(thread) if thread != comment.id or comment.depth == 0 else None
+    return web.go("proposals.show", slug=slug, proposal_id=comment.proposal_id, kommentare_nach=after,
                   _anchor=f"kommentar-{comment.id}")
+
+
+def _comment(slug: str, proposal_id: int, comment_id: int) -> tuple[Contribution, Comment]:
+    """A comment of a proposal that the reader may see. Raises NotFound (404)."""
+    proposal = load_standing(slug, proposal_id)
+    found = web.current_session().get(Comment, min(comment_id, LARGEST_ID))
+    if found is None or found.proposal_id != proposal.id:
+        raise NotFound
+    set_committed_value(found, "process", proposal.process)
+    contributions.mark_own(web.current_keyring(), web.current_actor(), found)
+    if not (found.is_published or found.is_own):
+        raise NotFound
+    return proposal, found
+
+
+ADDRESS = "/verfahren/<slug>/vorschlaege/<int:proposal_id>/kommentare/<int:comment_id>"
+
+
+@blueprint.get(ADDRESS)
+@web.public
+def show(slug: str, proposal_id: int, comment_id: int) -> ResponseReturnValue:
+    """The lasting address of one comment."""
+    return _to_comment(slug, _comment(slug, proposal_id, comment_id)[1])
+
+
+@blueprint.post(f"{ADDRESS}/unterstuetzen")
+@web.public
+def support(slug: str, proposal_id: int, comment_id: int) -> ResponseReturnValue:
+    """Support a comment; sent twice it counts once."""
+    comment = _comment(slug, proposal_id, comment_id)[1]
+    added = votes.support(web.current_session(), web.current_keyring(), web.current_actor(), comment,
+                          web.current_now())
+    flash(_("Danke! Ihre Unterstützung ist gezählt.") if added else _("Sie haben diesen Kommentar schon unterstützt."),
+          "success" if added else "info")
+    return _to_comment(slug, comment)
+
+
+@blueprint.post(f"{ADDRESS}/unterstuetzung-zuruecknehmen")
+@web.public
+def withdraw_support(slug: str, proposal_id: int, comment_id: int) -> ResponseReturnValue:
+    """Take the support back."""
+    comment = _comment(slug, proposal_id, comment_id)[1]
+    votes.withdraw_support(web.current_session(), web.current_keyring(), web.current_actor(), comment,
+                           web.current_now())
+    flash(_("Ihre Unterstützung ist zurückgenommen."), "success")
+    return _to_comment(slug, comment)
+
+
+@blueprint.get(f"{ADDRESS}/unterstuetzen")
+@blueprint.get(f"{ADDRESS}/unterstuetzung-zuruecknehmen", endpoint="back_again")
+@web.public
+def back(slug: str, proposal_id: int, comment_id: int) -> ResponseReturnValue:
+    """Whoever is not signed in yet comes here: to the sign-in, and from there back to the comment."""
+    if not web.current_actor().is_signed_in:
+        target = url_for("comments.show", slug=slug, proposal_id=proposal_id, comment_id=comment_id)
+        return web.go("accounts.sign_in", next=target)
+    return _to_comment(slug, _comment(slug, proposal_id, comment_id)[1])
+
+
+@blueprint.route(f"{ADDRESS}/bearbeiten", methods=["GET", "POST"])
+@web.public
+@web.limiter.limit("20 per 10 minutes", key_func=_writer, methods=["POST"])
+def edit(slug: str, proposal_id: int, comment_id: int) -> ResponseReturnValue:
+    """Mend one's own comment while it is fresh, or after a moderator asked for it."""
+    proposal, comment = _comment(slug, proposal_id, comment_id)
+    web.require(Action.EDIT_COMMENT, comment)
+    form = CommentForm(formdata=request.form or None, body=comment.body).offer_stances(False)  # noqa: FBT003
+    status = 200
+    if request.method == "POST":
+        try:
+            edit_comment(web.current_session(), web.current_actor(), comment, form.body.data or "", web.current_now())
+        except InvalidInput as error:
+            web.attach(form, error)
+            status = 422
+        else:
+            flash(_("Ihr Kommentar ist geändert.") if comment.is_published
+                  else _("Ihr Kommentar ist geändert und wird geprüft."), "success")
+            return _to_comment(slug, comment) if comment.is_published else web.go(
+                "proposals.show", slug=slug, proposal_id=proposal_id, _anchor="kommentare")
+    return render_template(
+        "contributions/comments/edit.html", proposal=proposal, process=proposal.process, comment=comment, form=form,
+        body_max=BODY_MAX, may_edit=may_edit(web.current_actor(), comment, web.current_now()),
+        title=web.current_session().get_one(Proposal, proposal_id).title,
+    ), status
+
+
+@blueprint.post(f"{ADDRESS}/zurueckziehen")
+@web.public
+def withdraw(slug: str, proposal_id: int, comment_id: int) -> ResponseReturnValue:
+    """Take one's own comment back; where others answered, its place stays."""
+    comment = _comment(slug, proposal_id, comment_id)[1]
+    contributions.withdraw(web.current_session(), web.current_actor(), comment, web.current_now())
+    flash(_("Ihr Kommentar ist zurückgezogen."), "success")
+    return web.go("proposals.show", slug=slug, proposal_id=proposal_id, _anchor="kommentare")
 
 
 def _form_page(proposal: Proposal, parent: Comment | None, form: CommentForm) -> str:

@@ -28,11 +28,13 @@ from mapping.geometry import BBox
 from mapping.tiles import NoTileError, TileStore, TileUnavailableError
 from participation import text, web
 from participation.actions import Action
-from participation.contributions.comments.queries import thread_page
+from participation.contributions.comments.models import STANCE_LABELS
+from participation.contributions.comments.operations import asks_for_stance
+from participation.contributions.comments.queries import ORDER_LABELS, Order, stance_counts, thread_page
 from participation.contributions.models import STATE_LABELS, ContributionState
 from participation.contributions.operations import mark_own
 from participation.contributions.proposals import export
-from participation.contributions.proposals.edge import LARGEST_ID, load_proposal, load_standing, require_storable
+from participation.contributions.proposals.edge import load_proposal, load_standing, require_storable
 from participation.contributions.proposals.queries import (
     MATCHES_MAX,
     SEARCH_MAX,
@@ -159,17 +161,20 @@ def show(slug: str, proposal_id: int) -> ResponseReturnValue:
     """One proposal with its way, its comments and what can be done with it."""
     proposal = load_proposal(slug, proposal_id)
     session = web.current_session()
-    raw = request.args.get("kommentare_nach", "")
-    after = min(int(raw), LARGEST_ID) if _ID.fullmatch(raw) else 0
-    threads = thread_page(session, proposal.id, after)
+    after = request.args.get("kommentare_nach", "")[:30]
+    order = next((one for one in Order if one.value == request.args.get("kommentare")), Order.OLDEST)
+    threads = thread_page(session, proposal.id, after, order)
     process, now = proposal.process, web.current_now()
+    phase = process.phase_opening(Action.COMMENT, now)
     parts = _detail_map(proposal) if proposal.lon is not None else None
     measures = web.part("proposal_measures", proposal=proposal)
     return render_template(
         "contributions/proposals/show.html", process=process, proposal=proposal,
         pictures=session.scalars(pictures_of(proposal.id)).all(), threads=threads, after=after, map=parts,
         state_label=STATE_LABELS[proposal.state], measures=measures, steps=_steps(proposal, bool(measures)),
-        comments_open=process.phase_opening(Action.COMMENT, now) is not None,
+        orders=[(one, ORDER_LABELS[one], one is order) for one in Order], order=order,
+        comments_open=phase is not None, supports_open=process.phase_opening(Action.SUPPORT, now) is not None,
+        stances=stance_counts(session, proposal.id) if asks_for_stance(phase) else {}, stance_labels=STANCE_LABELS,
         share_url=url_for("proposals.show", slug=slug, proposal_id=proposal.id, _external=True),
     )
 

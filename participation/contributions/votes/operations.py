@@ -104,4 +104,7 @@ def _count(session: Session, contribution: Contribution, step: int) -> None:
     if counted is None:
         raise Conflict(N_("Dieser Vorschlag ist gerade ausgeblendet worden. Ihre Stimme ist nicht gespeichert."))
     set_committed_value(contribution, "support_count", counted)
+    if contribution.kind != "proposal":
+        # The figures of a process count supports of proposals; those of comments only order a discussion.
+        return
     session.execute(_COUNT_IN_PROCESS, {"key": contribution.process_id, "step": step})

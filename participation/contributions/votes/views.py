@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, flash, jsonify, make_response, request, url_for
+from flask import Blueprint, flash, g, jsonify, make_response, request, url_for
 from flask_babel import gettext as _
 
 from participation import web
 from participation.actions import Action
 from participation.contributions.proposals.edge import load_standing
 from participation.contributions.votes import operations as votes
-from participation.contributions.votes.queries import supports_already
+from participation.contributions.votes.queries import OwnPart, own_part
 from participation.errors import DomainError, SignInNeeded
 
 if TYPE_CHECKING:
@@ -44,13 +44,25 @@ def support_box(slug: str, proposal_id: int) -> str:
         elif not web.can(Action.SUPPORT, contribution):
             mode = "unconfirmed"
         else:
-            person_hash = web.current_keyring().person_hash(process.id, actor.identity or "")
-            given = supports_already(web.current_session(), contribution.id, process.id, person_hash)
-            mode = "withdraw" if given else "support"
+            mode = "withdraw" if contribution.id in own_part_here(slug, proposal_id).supported else "support"
     return web.render_kept(
         "contributions/votes/_box.html", slug=slug, proposal_id=contribution.id, mode=mode,
         count=contribution.support_count, opens_at=_next_opening(process, now) if mode == "closed" else None,
     )
+
+
+def own_part_here(slug: str, proposal_id: int) -> OwnPart:
+    """What the reader did on this page; asked once per request, however many holes want to know."""
+    known: OwnPart | None = g.get("own_part")
+    if known is None:
+        contribution, identity = load_standing(slug, proposal_id), web.current_actor().identity
+        if identity is None:
+            known = OwnPart(None, frozenset())
+        else:
+            person_hash = web.current_keyring().person_hash(contribution.process_id, identity)
+            known = own_part(web.current_session(), proposal_id, contribution.process_id, person_hash)
+        g.own_part = known
+    return known
 
 
 HOLES: dict[str, Callable[..., str]] = {"support": support_box}
