@@ -12,12 +12,14 @@ from typing import Any
 
 from mapping.geometry import GeometryError, parse_coordinate
 from participation import clock, text
+from participation.contributions.comments.models import Stance
 
 SHIPPED = Path(__file__).parent / "mappings"
 TITLE_MAX, BODY_MAX, LINE_MAX = 300, 50_000, 300
 MONTHS = {name: number for number, name in enumerate(
     ("jan", "feb", "mär", "apr", "mai", "jun", "jul", "aug", "sep", "okt", "nov", "dez"), 1)}
 MAX_SUPPORTS = 20_000
+Names = tuple[str, ...]
 POINT = "lon/lat"
 
 
@@ -57,16 +59,34 @@ class Entry:
     comments: list[Reply] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class CommentRow:
+    """A comment from a file of its own: what it answers is named by the keys of the other platform."""
+
+    key: str
+    body: str
+    author: str
+    at: datetime
+    proposal_key: str = ""
+    parent_key: str = ""
+    stance: Stance | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class FieldMap:
-    """Names of the other platform's fields, and how it writes dates."""
+    """Names of the other platform's fields (of several, the first that has a value), and how it writes dates."""
 
     source: str
     attribution: str
-    fields: dict[str, str]
+    fields: dict[str, Names]
     themes: dict[str, str]
-    comments: dict[str, str]
+    comments: dict[str, Names]
     date_formats: tuple[str, ...]
+    # Rows to leave out: a field and the values (in lower case) that say so.
+    skip: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    # Fields of a file that holds comments only.
+    comment_rows: dict[str, Names] = field(default_factory=dict)
+    stances: dict[str, Stance] = field(default_factory=dict)
 
 
 def load_map(name: str) -> FieldMap:
@@ -81,11 +101,23 @@ def load_map(name: str) -> FieldMap:
     source = data.get("source", {})
     return FieldMap(
         source=str(source.get("name") or path.stem), attribution=str(source.get("attribution", "")),
-        fields={key: str(value) for key, value in fields.items()},
+        fields={key: _names(value) for key, value in fields.items()},
         themes={str(key): str(value) for key, value in data.get("themes", {}).items()},
-        comments={key: str(value) for key, value in data.get("comments", {}).items()},
+        comments={key: _names(value) for key, value in data.get("comments", {}).items()},
         date_formats=tuple(source.get("date_formats", ())),
+        skip={str(key): tuple(str(one).lower() for one in values) for key, values in data.get("skip", {}).items()},
+        comment_rows={key: _names(value) for key, value in data.get("comment_rows", {}).items() if key != "stances"},
+        stances={str(key): Stance(value) for key, value in data.get("stances", {}).items()},
     )
+
+
+def _names(value: object) -> Names:
+    return tuple(str(one) for one in value) if isinstance(value, list) else (str(value),)
+
+
+def is_left_out(row: dict[str, Any], fields: FieldMap) -> bool:
+    """Whether the other platform marks a row as withdrawn, hidden or the like."""
+    return any(_plain(_value(row, (name,))).strip().lower() in values for name, values in fields.skip.items())
 
 
 def read_entry(row: dict[str, Any], fields: FieldMap) -> Entry:
@@ -93,13 +125,13 @@ def read_entry(row: dict[str, Any], fields: FieldMap) -> Entry:
     body = _text(_value(row, fields.fields.get("body")))
     title = text.clean_line(_plain(_value(row, fields.fields.get("title"))))
     if not title and not body:
-        raise RowError(fields.fields.get("title", "title"), "Titel und Text fehlen.", "Zeile ergänzen oder löschen.")
+        raise RowError(_first(fields.fields.get("title"), "title"), "Titel und Text fehlen.", "Zeile ergänzen oder löschen.")
     if len(title) > TITLE_MAX:
         body, title = f"{title}\n\n{body}".strip(), text.shorten(title, TITLE_MAX - 2)
     title = title or text.shorten(body, 80)
     if len(body) > BODY_MAX:
-        raise RowError(fields.fields.get("body", "body"), "Der Text ist länger als 50.000 Zeichen.", "Text kürzen.")
-    at = _instant(_value(row, fields.fields.get("date")), fields, fields.fields.get("date", "date"))
+        raise RowError(_first(fields.fields.get("body"), "body"), "Der Text ist länger als 50.000 Zeichen.", "Text kürzen.")
+    at = _instant(_value(row, fields.fields.get("date")), fields, _first(fields.fields.get("date"), "date"))
     lon, lat = _point(row, fields)
     key = text.clean_line(_plain(_value(row, fields.fields.get("key"))))
     if not key:
@@ -110,18 +142,32 @@ def read_entry(row: dict[str, Any], fields: FieldMap) -> Entry:
         author=text.clean_line(_plain(_value(row, fields.fields.get("author"))))[:60] or "Gast",
         theme=fields.themes.get(theme, theme),
         place=text.clean_line(_plain(_value(row, fields.fields.get("place"))))[:200],
-        supports=_count(_value(row, fields.fields.get("supports")), fields.fields.get("supports", "supports")),
+        supports=_count(_value(row, fields.fields.get("supports")), _first(fields.fields.get("supports"), "supports")),
         comments=_replies(_value(row, fields.comments.get("path")), fields, at),
     )
 
 
-def _value(row: Any, path: str | None) -> Any:  # noqa: ANN401 - whatever stands in the file
-    """A field by its name, or by a path with points (`title.de`)."""
-    if path is None or not isinstance(row, dict):
+def _first(names: Names | None, default: str) -> str:
+    """How a report names a field: as the mapping does first."""
+    return names[0] if names else default
+
+
+def _value(row: Any, names: Names | None) -> Any:  # noqa: ANN401 - whatever stands in the file
+    """The first of several fields that has a value."""
+    for name in names or ():
+        found = _one_value(row, name)
+        if found not in (None, "", [], {}):
+            return found
+    return None
+
+
+def _one_value(row: Any, path: str) -> Any:  # noqa: ANN401 - whatever stands in the file
+    """A field by its name, or by a path with points or slashes (`title.de`, `author/name`)."""
+    if not isinstance(row, dict):
         return None
     if path in row:
         return row[path]
-    for part in path.split("."):
+    for part in re.split(r"[./]", path):
         if isinstance(row, list) and part.isdecimal() and int(part) < len(row):
             row = row[int(part)]
         elif isinstance(row, dict):
@@ -135,6 +181,8 @@ def _plain(value: Any) -> str:  # noqa: ANN401 - whatever stands in the file
     if isinstance(value, dict):
         # Decidim writes texts per language.
         value = value.get("de") or next((one for one in value.values() if one), "")
+    if isinstance(value, list):
+        value = ", ".join(str(one) for one in value if one)
     return "" if value is None else str(value)
 
 
@@ -167,7 +215,7 @@ def _instant(value: Any, fields: FieldMap, name: str) -> datetime:  # noqa: ANN4
             continue
         return found.replace(tzinfo=UTC) if pattern.endswith("UTC") else _berlin(found)
     try:
-        parsed = datetime.fromisoformat(raw.replace(" UTC", "+00:00"))
+        parsed = datetime.fromisoformat(raw.replace(" UTC", "+00:00").replace(" +", "+"))
     except ValueError as error:
         raise RowError(name, f"Das Datum „{raw[:40]}“ ist nicht zu lesen.",
                        "Zum Beispiel 2026-06-30 oder 30.06.2026 schreiben.") from error
@@ -183,7 +231,7 @@ def _berlin(wall: datetime) -> datetime:
 
 def _point(row: dict[str, Any], fields: FieldMap) -> tuple[float | None, float | None]:
     """Earth's range is checked, no boundary: an import may come from elsewhere."""
-    raw = [_plain(_value(row, fields.fields.get(name, f"geometry.{name}"))).strip() for name in ("lon", "lat")]
+    raw = [_plain(_value(row, fields.fields.get(name, (f"geometry.{name}",)))).strip() for name in ("lon", "lat")]
     if not any(raw):
         return None, None
     try:
@@ -208,6 +256,39 @@ def _count(value: Any, name: str) -> int:  # noqa: ANN401 - whatever stands in t
     if not 0 <= number <= MAX_SUPPORTS:
         raise RowError(name, f"{number} Unterstützungen sind nicht möglich.", "Eine Zahl von 0 bis 20.000 schreiben.")
     return number
+
+
+def read_comment(row: dict[str, Any], fields: FieldMap) -> CommentRow:
+    """One row of a file of comments. Raises RowError."""
+    names = fields.comment_rows
+    body = _text(_value(row, names.get("body")))
+    if not body:
+        raise RowError(_first(names.get("body"), "body"), "Der Text fehlt.", "Zeile ergänzen oder löschen.")
+    if len(body) > BODY_MAX:
+        raise RowError(_first(names.get("body"), "body"), "Der Text ist länger als 50.000 Zeichen.", "Text kürzen.")
+    key = text.clean_line(_plain(_value(row, names.get("key"))))
+    if not key:
+        raise RowError(_first(names.get("key"), "key"), "Die Nummer des Kommentars fehlt.", "Nummer ergänzen.")
+    target = text.clean_line(_plain(_value(row, names.get("target"))))
+    proposal = text.clean_line(_plain(_value(row, names.get("proposal"))))
+    parent = text.clean_line(_plain(_value(row, names.get("parent"))))
+    # A path of ancestors ("12/15") names the parent last.
+    parent = parent.rsplit("/", 1)[-1]
+    if target:
+        # One column for both: its kind says whether it names a proposal or a comment.
+        is_comment = "comment" in _plain(_value(row, names.get("target_kind"))).lower()
+        parent, proposal = (target, proposal) if is_comment else (parent, target)
+    if not parent and not proposal:
+        raise RowError(_first(names.get("proposal") or names.get("target"), "proposal"),
+                       "Es fehlt, worauf der Kommentar antwortet.", "Nummer des Vorschlags ergänzen.")
+    return CommentRow(
+        key=f"{fields.source}:comment:{key}"[:300], body=body,
+        author=text.clean_line(_plain(_value(row, names.get("author"))))[:60] or "Gast",
+        at=_instant(_value(row, names.get("date")), fields, _first(names.get("date"), "date")),
+        proposal_key=f"{fields.source}:{proposal}"[:300] if proposal else "",
+        parent_key=f"{fields.source}:comment:{parent}"[:300] if parent else "",
+        stance=fields.stances.get(_plain(_value(row, names.get("stance"))).strip()),
+    )
 
 
 def _replies(rows: Any, fields: FieldMap, after: datetime) -> list[Reply]:  # noqa: ANN401 - whatever stands in the file

@@ -26,8 +26,9 @@ from sqlalchemy import Engine, event
 
 from app import create_app
 from participation.commands.database import migrate
+from participation.db import Database
 from participation.settings import Settings
-from tests.benchmarks import load
+from tests.benchmarks import import_run, load
 from tests.benchmarks.dataset import fill
 
 if TYPE_CHECKING:
@@ -45,15 +46,22 @@ def main() -> None:
     parser.add_argument("--sizes", default="1000,10000,100000")
     parser.add_argument("--databases", default="sqlite,postgresql")
     parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--import-rows", type=int, default=100_000, help="0 leaves the imports out")
     arguments = parser.parse_args()
     for kind in arguments.databases.split(","):
-        for size in (int(part) for part in arguments.sizes.split(",")):
+        for size in (int(part) for part in arguments.sizes.split(",") if part):
             with tempfile.TemporaryDirectory(prefix="bench-") as folder:
                 Path(folder).chmod(0o755)
                 _measure(kind, size, Path(folder), arguments.seconds)
+        if arguments.import_rows:
+            with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+                Path(folder).chmod(0o755)
+                _measure_imports(kind, arguments.import_rows, Path(folder))
 
 
-def _measure(kind: str, size: int, folder: Path, seconds: float) -> None:
+@contextmanager
+def _town(kind: str, folder: Path) -> Iterator[dict[str, str]]:
+    """An empty database of a kind, as the environment that points there."""
     server = None
     if kind == "postgresql":
         os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
@@ -72,8 +80,29 @@ def _measure(kind: str, size: int, folder: Path, seconds: float) -> None:
         "RATE_LIMITS": "off",
         "REDIS_URL": "",
     }
+    migrate(Settings.from_environ(environment).database_url)
+    try:
+        yield environment
+    finally:
+        if server is not None:
+            server.cleanup()
+
+
+def _measure_imports(kind: str, rows: int, folder: Path) -> None:
+    print(f"\n== {kind}, imports ==", flush=True)
+    with _town(kind, folder) as environment:
+        database = Database(Settings.from_environ(environment).database_url)
+        import_run.measure(database, environment, folder, rows)
+        database.dispose()
+
+
+def _measure(kind: str, size: int, folder: Path, seconds: float) -> None:
+    with _town(kind, folder) as environment:
+        _measure_pages(kind, size, environment, seconds)
+
+
+def _measure_pages(kind: str, size: int, environment: dict[str, str], seconds: float) -> None:
     settings = Settings.from_environ(environment)
-    migrate(settings.database_url)
     app = create_app(settings)
     platform = app.extensions["platform"]
     started = time.perf_counter()
@@ -122,8 +151,6 @@ def _measure(kind: str, size: int, folder: Path, seconds: float) -> None:
         _print_memory("after all this", process.pid)
     _first_visit(app)
     platform.database.dispose()
-    if server is not None:
-        server.cleanup()
 
 
 def _print(name: str, result: load.Result, bare: load.Result, queries: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,13 @@ from openpyxl import Workbook
 from sqlalchemy import func, select
 
 from participation import clock
-from participation.contributions.comments.models import Comment
+from participation.contributions.comments.models import Comment, Stance
 from participation.contributions.models import Contribution
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.proposals.operations import recount
 from participation.processes.models import Process
 from participation.transfer.mapping import SHIPPED, FieldMap, RowError, load_map, read_entry
-from participation.transfer.operations import Import, Outcome, survey
+from participation.transfer.operations import CommentImport, Import, Outcome, survey
 from participation.transfer.readers import UnreadableFileError, read_rows
 from tests import factories
 
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
 BONN = Path(__file__).parents[3] / "shared" / "data" / "raddialog_bonn_2017" / "contributions.jsonl"
 SMALL = FieldMap(source="klein", attribution="", themes={}, comments={}, date_formats=(), fields={
-    "key": "id", "title": "titel", "body": "text", "date": "datum", "lon": "lon", "lat": "lat", "supports": "stimmen",
-    "theme": "thema"})
+    "key": ("id",), "title": ("titel",), "body": ("text",), "date": ("datum",), "lon": ("lon",), "lat": ("lat",),
+    "supports": ("stimmen",), "theme": ("thema",)})
 
 
 def _run(session: Session, keyring: Keyring, process: Process, path: Path, fields: FieldMap) -> Outcome:
@@ -111,3 +112,91 @@ def test_shipped_mappings_are_readable() -> None:
     assert {"raddialog", "decidim", "consul", "adhocracy"} <= names
     for name in names:
         assert load_map(name).source == name
+
+
+DECIDIM = """id;author/id;author/name;taxonomies/id;taxonomies/name;title/de;title/en;body/de;address;latitude;longitude;\
+state;votes;withdrawn;published_at;created_at
+11;4, 5;Mia K, Jo B;2;Verkehr;Bänke am Fluss;Benches;Zum Ausruhen;Uferweg 1;51.98;7.29;;3;false;\
+2026-03-01 10:00:00 UTC;2026-02-01 10:00:00 UTC
+12;6;Ole;;;Zurückgezogen;;Doch nicht;;;;withdrawn;0;true;2026-03-01 10:00:00 UTC;2026-02-01 10:00:00 UTC
+""".replace("\\\n", "")
+DECIDIM_COMMENTS = """id;created_at;body;locale;author/id;author/name;alignment;depth;commentable_id;commentable_type
+22;2026-03-03 10:00:00 UTC;Ja, mit Lehne;de;7;Ute;0;1;21;Decidim::Comments::Comment
+21;2026-03-02 10:00:00 UTC;Gute Idee;de;6;Ole;1;0;11;Decidim::Proposals::Proposal
+"""
+CONSUL = {"data": {"proposals": {"edges": [{"node": {
+    "id": "11", "title": "Bänke am Fluss", "description": "<p>Zum Ausruhen</p>", "cached_votes_up": 3,
+    "public_created_at": "2026-03-01 10:00:00 +0000", "public_author": {"username": "Mia"},
+    "geozone": {"name": "Uferweg"}, "tags": {"edges": [{"node": {"name": "Verkehr"}}]}}}]}}}
+CONSUL_COMMENTS = {"data": {"comments": {"edges": [{"node": {
+    "id": number, "body": body, "ancestry": ancestry, "commentable_id": 11, "commentable_type": "Proposal",
+    "public_author": {"username": name}, "public_created_at": "2026-03-02 10:00:00 +0000"}}
+    for number, body, ancestry, name in (("21", "Gute Idee", None, "Ole"), ("22", "Ja, mit Lehne", "21", "Ute"))]}}}
+ADHOCRACY = (
+    ("Reference No.", "Link", "name", "Description", "Category", "Labels", "Creator", "Created", "Positive ratings",
+     "Negative ratings", "Comment count", "Location (Longitude)", "Location (Latitude)", "Location label"),
+    ("2026-00011", "https://beteiligung.example/ideen/11", "Bänke am Fluss", "Zum Ausruhen", "Verkehr", "", "Mia",
+     "2026-03-01T10:00:00+00:00", 3, 1, 2, 7.29, 51.98, "Uferweg"),
+)
+ADHOCRACY_COMMENTS = (
+    ("ID", "Comment", "Created", "Creator", "Link", "Positive ratings", "Reply to Comment", "Reply to Reference"),
+    (21, "Gute Idee", "2026-03-02T10:00:00+00:00", "Ole", "", 0, "", "2026-00011"),
+    (22, "Ja, mit Lehne", "2026-03-02T11:00:00+00:00", "Ute", "", 0, 21, ""),
+)
+
+
+def _sheet(path: Path, rows: tuple[tuple[object, ...], ...]) -> None:
+    book = Workbook()
+    for row in rows:
+        book.worksheets[0].append(row)
+    book.save(path)
+
+
+@pytest.mark.parametrize("platform", ["decidim", "consul", "adhocracy"])
+def test_exports_of_other_platforms_arrive_with_threads_and_supports(
+    session: Session, keyring: Keyring, tmp_path: Path, platform: str
+) -> None:
+    ending = {"decidim": "csv", "consul": "json", "adhocracy": "xlsx"}[platform]
+    proposals, comments = tmp_path / f"p.{ending}", tmp_path / f"c.{ending}"
+    if platform == "decidim":
+        proposals.write_text(DECIDIM)
+        comments.write_text(DECIDIM_COMMENTS)
+    elif platform == "consul":
+        proposals.write_text(json.dumps(CONSUL))
+        comments.write_text(json.dumps(CONSUL_COMMENTS))
+    else:
+        _sheet(proposals, ADHOCRACY)
+        _sheet(comments, ADHOCRACY_COMMENTS)
+    process, fields = factories.process(session), load_map(platform)
+    outcome = _run(session, keyring, process, proposals, fields)
+    assert (outcome.proposals, outcome.supports) == (1, 3)
+    proposal = session.scalars(select(Proposal)).one()
+    assert (proposal.title, proposal.body) == ("Bänke am Fluss", "Zum Ausruhen")
+    assert proposal.theme is not None
+    assert proposal.theme.name == "Verkehr"
+    assert proposal.place.startswith("Uferweg")
+    assert proposal.published_at == datetime(2026, 3, 1, 10, tzinfo=UTC)
+    if platform != "consul":
+        assert (proposal.lon, proposal.lat) == (7.29, 51.98)
+    for added in (2, 0):
+        work = CommentImport(session, keyring, process, fields, clock.now())
+        assert work.run_comments(read_rows(comments), lambda _done: None) == []
+        session.commit()
+        assert work.outcome.comments == added
+    session.expire_all()
+    first, second = session.scalars(select(Comment).order_by(Comment.depth))
+    assert (first.body, second.body, second.parent_id, second.depth) == ("Gute Idee", "Ja, mit Lehne", first.id, 1)
+    assert first.participant.pseudonym == "Ole"
+    assert first.stance is (Stance.PRO if platform == "decidim" else None)
+    assert proposal.comment_count == process.comment_count == 2
+    assert not any(recount(session).values())
+
+
+def test_a_comment_without_its_proposal_is_named(session: Session, keyring: Keyring, tmp_path: Path) -> None:
+    path = tmp_path / "c.csv"
+    path.write_text(DECIDIM_COMMENTS)
+    work = CommentImport(session, keyring, factories.process(session), load_map("decidim"), clock.now())
+    errors = work.run_comments(read_rows(path), lambda _done: None)
+    assert sorted(number for number, _error in errors) == [2, 3]
+    assert "nicht da" in errors[0][1].cause
+    assert work.outcome.comments == 0
