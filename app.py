@@ -27,6 +27,7 @@ from participation.administration import views as administration_views
 from participation.catalogue import views as catalogue_views
 from participation.compression import compress
 from participation.contributions.comments import views as comments_views
+from participation.contributions.personal import views as personal_views
 from participation.contributions.proposals import views as proposals_views
 from participation.contributions.submissions import views as submissions_views
 from participation.contributions.votes import views as votes_views
@@ -53,6 +54,7 @@ VIEWS = (
     accounts_views,
     processes_views,
     submissions_views,
+    personal_views,
     proposals_views,
     comments_views,
     votes_views,

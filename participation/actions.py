@@ -13,6 +13,7 @@ class Action(enum.Enum):
     SUBMIT_PROPOSAL = "Vorschlag einreichen"
     EDIT_PROPOSAL = "Eigenen Vorschlag überarbeiten"
     WITHDRAW_CONTRIBUTION = "Eigenen Beitrag zurückziehen"
+    ATTACH_CONTRIBUTION = "Eigenen Beitrag dem Konto zuordnen"
     COMMENT = "Kommentieren"
     EDIT_COMMENT = "Eigenen Kommentar ändern"
     SUPPORT = "Unterstützen"

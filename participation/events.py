@@ -33,7 +33,28 @@ class ContributionWithdrawn:
     at: datetime
 
 
-Event = ContributionSubmitted | ContributionWithdrawn
+@dataclass(frozen=True, slots=True)
+class ParticipantsMerged:
+    """Two participants of a process turned out to be one person: everything of `source_id` goes to `target_id`.
+
+    The row of the source is deleted right after; whatever else points at it must be moved by a listener.
+    """
+
+    source_id: int
+    target_id: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AccountDeleted:
+    """Somebody left. Whatever else is kept about them must go."""
+
+    account_id: int
+    participant_ids: tuple[int, ...]
+    at: datetime
+
+
+Event = ContributionSubmitted | ContributionWithdrawn | ParticipantsMerged | AccountDeleted
 Listener = Callable[["Session", Event], None]
 _listeners: defaultdict[type, list[Listener]] = defaultdict(list)
 

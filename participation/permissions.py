@@ -228,6 +228,7 @@ RULES: dict[Action, tuple[Rule, ...]] = {
     ),
     Action.EDIT_PROPOSAL: (all_of(author, phase_opens(Action.EDIT_PROPOSAL)),),
     Action.WITHDRAW_CONTRIBUTION: (author,),
+    Action.ATTACH_CONTRIBUTION: (all_of(author, signed_in),),
     Action.COMMENT: (all_of(contribution_is_published, phase_opens(Action.COMMENT), signed_in), system),
     Action.EDIT_COMMENT: (all_of(author, phase_opens(Action.COMMENT)),),
     Action.SUPPORT: (all_of(contribution_is_published, phase_opens(Action.SUPPORT), signed_in), system),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
-from wtforms import EmailField, PasswordField, StringField
+from wtforms import BooleanField, EmailField, PasswordField, StringField
 from wtforms.validators import InputRequired
 
 REQUIRED = InputRequired(_l("Bitte füllen Sie dieses Feld aus."))
@@ -47,6 +47,7 @@ class NameForm(FlaskForm):
     """The name that others see."""
 
     display_name = StringField(_l("Name, den andere sehen"), [REQUIRED])
+    everywhere = BooleanField(_l("Auch bei allem ändern, was ich bisher geschrieben habe"))
 
 
 class EmptyForm(FlaskForm):

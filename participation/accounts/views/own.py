@@ -77,29 +77,13 @@ def prove() -> ResponseReturnValue:
 def overview() -> ResponseReturnValue:
     """One's own account, and where everything about it is."""
     account = own_account()
-    return _overview(NameForm(display_name=account.display_name), 200)
+    return show_overview(NameForm(display_name=account.display_name), 200)
 
 
-def _overview(form: NameForm, status: int) -> ResponseReturnValue:
+def show_overview(form: NameForm, status: int) -> ResponseReturnValue:
+    """The first page of the account, perhaps with an error in its form."""
     web.do_not_cache()
     return render_template("accounts/overview.html", account=own_account(), form=form), status
-
-
-@blueprint.post("/konto/name")
-@web.allows(Action.MANAGE_OWN_ACCOUNT)
-def rename() -> ResponseReturnValue:
-    """Change the name that others see from now on."""
-    form = NameForm()
-    try:
-        own_account().display_name = operations.clean_name(form.display_name.data or "")
-    except InvalidInput as error:
-        form.validate()
-        form.display_name.errors = []
-        web.attach(form, error)
-        return _overview(form, 422)
-    flash(_("Ihr Name ist geändert. Er gilt für alles, was Sie ab jetzt in einem neuen Verfahren schreiben."),
-          "success")
-    return web.go("accounts.overview")
 
 
 @blueprint.get("/konto/sicherheit")

@@ -20,6 +20,7 @@ from mapping.basemap import basemap_from_settings
 from mapping.folium_map import MapParts, PickerOptions, render_picker
 from mapping.geometry import GERMANY, Area, BBox, GeometryError, area_from_geojson, district_of, parse_point
 from participation import clock, tokens, web
+from participation.accounts.models import ParticipantKind
 from participation.accounts.operations import clean_email
 from participation.actions import Action
 from participation.contributions import operations as contributions
@@ -379,7 +380,7 @@ def _steps(contribution: Contribution) -> list[Step]:
     return steps
 
 
-def _of_token(token: str) -> Proposal:
+def proposal_of_token(token: str) -> Proposal:
     """Whoever holds the link is the author. Raises NotFound."""
     proposal = web.current_session().scalar(
         select(Proposal).where(Contribution.claim_token_hash == tokens.hash_token(token))
@@ -397,7 +398,7 @@ def _receipt_page(proposal: Proposal, actor: Actor, token: str) -> ResponseRetur
     body = render_template(
         "contributions/submissions/receipt.html", proposal=proposal, process=proposal.process, steps=_steps(proposal),
         link=link, qr_code=_qr_code(link) if link else "", pictures=_shown_pictures(proposal),
-        own=_own_address(proposal, token), token=token, is_signed_in=web.current_actor().is_signed_in,
+        own=_own_address(proposal, token), token=token, may_attach=token and _is_of_guest(proposal), is_signed_in=web.current_actor().is_signed_in,
         may_edit=state is ContributionState.RETURNED
         and actor_can(actor, Action.EDIT_PROPOSAL, proposal, web.current_now()),
         may_withdraw=state in WITHDRAWABLE,
@@ -405,6 +406,10 @@ def _receipt_page(proposal: Proposal, actor: Actor, token: str) -> ResponseRetur
         measures=web.part("proposal_measures", proposal=proposal) if proposal.is_published else "",
     )
     return _private(body)
+
+
+def _is_of_guest(proposal: Proposal) -> bool:
+    return proposal.participant.kind is ParticipantKind.GUEST
 
 
 def _private(body: str, status: int = 200) -> Response:
@@ -441,7 +446,7 @@ def _own_address(proposal: Proposal, token: str) -> dict[str, object]:
 @web.public
 def receipt(token: str) -> ResponseReturnValue:
     """The receipt: number, link, way, and what the author can still do."""
-    proposal = _of_token(token)
+    proposal = proposal_of_token(token)
     return _receipt_page(proposal, _holder(token), token)
 
 
@@ -507,7 +512,7 @@ def _authored(slug: str, proposal_id: int) -> tuple[Proposal, Actor, str]:
     token = request.values.get("token", "")
     if not token:
         return _own_proposal(slug, proposal_id), web.current_actor(), ""
-    proposal = _of_token(token)
+    proposal = proposal_of_token(token)
     if proposal.id != proposal_id or proposal.process.slug != slug:
         raise NotFound
     return proposal, _holder(token), token
@@ -575,11 +580,11 @@ def _resubmit(form: ProposalForm, proposal: Proposal, actor: Actor) -> bool:
         web.attach(form, error)
         _keep_pictures(form, draft)
         return False
-    _remove_after_commit(dropped)
+    remove_after_commit(dropped)
     return True
 
 
-def _remove_after_commit(uploads: list[Upload]) -> None:
+def remove_after_commit(uploads: list[Upload]) -> None:
     """Files go when their rows are certainly gone."""
     folder = web.current_settings().upload_dir
 

@@ -1,0 +1,134 @@
+"""One's own data as JSON (DSGVO Art. 15 and 20): everything that is kept about an account, and nothing about others."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import selectinload
+
+from participation.accounts.models import Account, Participant, SignInSession
+from participation.accounts.queries import passkeys_of
+from participation.audit import AuditEntry
+from participation.contributions.comments.models import Comment
+from participation.contributions.models import STATE_LABELS, Contribution, ContributionPicture
+from participation.contributions.personal.queries import all_of_kind, own_votes, participants_of, processes_of
+from participation.contributions.proposals.models import Proposal
+from participation.permissions import ROLE_LABELS
+from participation.uploads import picture_path
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from sqlalchemy.orm import Session
+
+    from participation.processes.models import Process
+    from participation.tokens import Keyring
+
+Section = Callable[["Session", Account, list[Participant]], object]
+_sections: dict[str, Section] = {}
+
+
+def section(title: str) -> Callable[[Section], Section]:
+    """Register what another feature keeps about a person, under a German title."""
+
+    def register(function: Section) -> Section:
+        _sections[title] = function
+        return function
+
+    return register
+
+
+def own_data(session: Session, keyring: Keyring, account: Account, folder: Path, now: datetime) -> dict[str, Any]:
+    """Everything, ready for json.dumps. `folder` holds the uploads. Times are ISO 8601 in UTC."""
+    participants = participants_of(session, keyring, account.id)
+    ids = [participant.id for participant in participants]
+    processes = {one.id: one for one in session.scalars(processes_of([one.process_id for one in participants]))}
+    takes_part: dict[int, dict[str, Any]] = {
+        one.process_id: {
+            "verfahren": processes[one.process_id].title, "kommune": processes[one.process_id].municipality.name,
+            "name": one.pseudonym, "seit": one.created_at.isoformat(), "vorschlaege": [], "kommentare": [],
+            "unterstuetzungen": [],
+        }
+        for one in participants
+    }
+    texts = (selectinload(Contribution.revisions),
+             selectinload(Contribution.pictures).joinedload(ContributionPicture.upload))
+    for proposal in session.scalars(all_of_kind(Proposal, ids).options(*texts, selectinload(Proposal.theme))):
+        takes_part[proposal.process_id]["vorschlaege"].append(_proposal(proposal, processes, folder))
+    for comment in session.scalars(all_of_kind(Comment, ids).options(selectinload(Contribution.revisions))):
+        takes_part[comment.process_id]["kommentare"].append(_contribution(comment) | {"zu_vorschlag": comment.proposal_id})
+    for process_id, contribution_id, title, at in session.execute(own_votes(ids)):
+        takes_part[process_id]["unterstuetzungen"].append(
+            {"vorschlag": contribution_id, "titel": title, "am": at.isoformat()})
+    return {
+        "stand": now.isoformat(),
+        "konto": _account(session, account),
+        "anmeldungen": _sessions(session, account.id),
+        "teilnahmen": list(takes_part.values()),
+        "protokoll": _log(session, account.id),
+        **{title: make(session, account, participants) for title, make in _sections.items()},
+    }
+
+
+def _at(value: datetime | None) -> str | None:
+    return value.isoformat() if value else None
+
+
+def _account(session: Session, account: Account) -> dict[str, Any]:
+    return {
+        "e_mail": account.email, "bestaetigt_am": _at(account.email_confirmed_at), "name": account.display_name,
+        "sprache": account.locale, "angelegt_am": account.created_at.isoformat(),
+        "hat_kennwort": account.password_hash is not None,
+        "zweiter_faktor_seit": _at(account.totp_confirmed_at),
+        "passkeys": [
+            {"name": one.name, "angelegt_am": one.created_at.isoformat(), "zuletzt_benutzt_am": _at(one.last_used_at)}
+            for one in session.scalars(passkeys_of(account.id))
+        ],
+        "rollen": [ROLE_LABELS[grant.role] for grant in account.grants],
+    }
+
+
+def _sessions(session: Session, account_id: int) -> list[dict[str, Any]]:
+    rows = session.scalars(
+        select(SignInSession).where(SignInSession.account_id == account_id).order_by(SignInSession.id)
+    )
+    return [{"geraet": one.device, "angemeldet_am": one.created_at.isoformat(), "gilt_bis": one.expires_at.isoformat(),
+             "beendet_am": _at(one.revoked_at)} for one in rows]
+
+
+def _log(session: Session, account_id: int) -> list[dict[str, Any]]:
+    rows = session.scalars(
+        select(AuditEntry).where(AuditEntry.actor == f"account:{account_id}").order_by(AuditEntry.id)
+    )
+    return [{"am": one.at.isoformat(), "vorgang": one.action, "art": one.subject_type, "nummer": one.subject_id}
+            for one in rows]
+
+
+def _contribution(one: Contribution) -> dict[str, Any]:
+    return {
+        "nummer": one.id, "text": one.body, "stand": STATE_LABELS[one.state], "begruendung": one.state_reason,
+        "erstellt_am": one.created_at.isoformat(), "eingereicht_am": _at(one.submitted_at),
+        "veroeffentlicht_am": _at(one.published_at), "entschieden_am": _at(one.decided_at),
+        "fassungen": [{"fassung": each.number, "titel": each.title, "text": each.body,
+                       "am": each.created_at.isoformat()} for each in one.revisions],
+    }
+
+
+def _proposal(proposal: Proposal, processes: dict[int, Process], folder: Path) -> dict[str, Any]:
+    slug = processes[proposal.process_id].slug
+    return _contribution(proposal) | {
+        "titel": proposal.title, "thema": proposal.theme.name if proposal.theme else None, "ort": proposal.place,
+        "laenge": proposal.lon, "breite": proposal.lat, "vorgangsnummer": proposal.receipt_number,
+        "adresse": f"/verfahren/{slug}/vorschlaege/{proposal.id}" if proposal.is_published else None,
+        "bilder": [_picture(one, folder) for one in proposal.pictures],
+    }
+
+
+def _picture(picture: ContributionPicture, folder: Path) -> dict[str, Any]:
+    path = picture_path(folder, picture.upload.name, "large")
+    content = base64.b64encode(path.read_bytes()).decode() if path.is_file() else None
+    return {"beschreibung": picture.alt, "art": picture.upload.media_type, "inhalt_base64": content}

@@ -1,0 +1,77 @@
+"""Finding what one account did. Participants do not name their account, so their hashes are computed anew."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import joinedload
+
+from participation.accounts.models import Participant
+from participation.contributions.comments.models import Comment
+from participation.contributions.models import Contribution
+from participation.contributions.proposals.models import Proposal
+from participation.contributions.votes.models import Vote
+from participation.processes.models import Process
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.orm import Session
+
+    from participation.tokens import Keyring
+
+AT_ONCE = 500
+
+
+def participants_of(session: Session, keyring: Keyring, account_id: int) -> list[Participant]:
+    """Who an account is, in every process it took part in. One query per 500 processes."""
+    found: list[Participant] = []
+    process_ids = session.scalars(select(Process.id)).all()
+    for start in range(0, len(process_ids), AT_ONCE):
+        some = process_ids[start : start + AT_ONCE]
+        hashes = [keyring.person_hash(process_id, f"account:{account_id}") for process_id in some]
+        found += session.scalars(
+            select(Participant).where(Participant.process_id.in_(some), Participant.person_hash.in_(hashes))
+        )
+    return found
+
+
+def own_contributions(participant_ids: Sequence[int], before: int | None = None) -> Select[Any]:
+    """(contribution, title of the proposal it is or belongs to, its id), the newest first, by descending id.
+
+    `before` is the last id of the page before.
+    """
+    base, proposal, comment = Contribution.__table__.c, Proposal.__table__, Comment.__table__
+    statement = (
+        select(Contribution.id, Contribution.kind, Contribution.state, Contribution.created_at, Contribution.body,
+               Contribution.support_count, Contribution.comment_count, Contribution.process_id,
+               proposal.c.title, proposal.c.id.label("proposal_id"))
+        .outerjoin(comment, comment.c.id == base.id)
+        .join(proposal, proposal.c.id == func.coalesce(comment.c.proposal_id, base.id))
+        .where(Contribution.participant_id.in_(participant_ids))
+        .order_by(Contribution.id.desc())
+    )
+    return statement.where(Contribution.id < before) if before is not None else statement
+
+
+def all_of_kind(kind: type[Contribution], participant_ids: Sequence[int]) -> Select[Any]:
+    """Whole contributions of one kind, the oldest first."""
+    return select(kind).where(Contribution.participant_id.in_(participant_ids)).order_by(Contribution.id)
+
+
+def own_votes(participant_ids: Sequence[int]) -> Select[Any]:
+    """(process, contribution, title, when) of each support, for the person concerned only."""
+    title = Proposal.__table__.c
+    return (
+        select(Contribution.process_id, Vote.contribution_id, title.title, Vote.created_at)
+        .join(Contribution, Contribution.id == Vote.contribution_id)
+        .outerjoin(Proposal.__table__, title.id == Vote.contribution_id)
+        .where(Vote.participant_id.in_(participant_ids))
+        .order_by(Vote.created_at, Vote.contribution_id)
+    )
+
+
+def processes_of(process_ids: Sequence[int]) -> Select[Process]:
+    """Processes with their municipality."""
+    return select(Process).where(Process.id.in_(process_ids)).options(joinedload(Process.municipality))

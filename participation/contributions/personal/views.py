@@ -1,0 +1,137 @@
+"""One's own contributions and data: see, attach, download, delete."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Response, flash, render_template, request, session as cookie, url_for
+from flask_babel import gettext as _
+
+from participation import web
+from participation.accounts.forms import NameForm
+from participation.accounts.views.own import ask_again, show_overview
+from participation.accounts.views.signing import own_account
+from participation.actions import Action
+from participation.contributions.models import ContributionState
+from participation.contributions.personal import jobs, operations  # noqa: F401 - jobs register themselves
+from participation.contributions.personal.export import own_data
+from participation.contributions.personal.forms import TAKE, DeleteForm
+from participation.contributions.personal.queries import own_contributions, participants_of, processes_of
+from participation.contributions.submissions.views import proposal_of_token, remove_after_commit
+from participation.errors import Conflict, InvalidInput
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+
+blueprint = Blueprint("personal", __name__)
+PER_PAGE = 20
+LARGEST_ID = 2**31 - 1
+
+
+@blueprint.post("/konto/name")
+@web.allows(Action.MANAGE_OWN_ACCOUNT)
+def rename() -> ResponseReturnValue:
+    """Change the name that others see."""
+    form = NameForm()
+    everywhere = bool(form.everywhere.data)
+    try:
+        operations.rename(web.current_session(), web.current_keyring(), web.current_actor(), own_account(),
+                          form.display_name.data or "", everywhere=everywhere, now=web.current_now())
+    except InvalidInput as error:
+        form.display_name.errors = []
+        web.attach(form, error)
+        return show_overview(form, 422)
+    flash(_("Ihr Name ist geändert, auch bei allem, was Sie bisher geschrieben haben.") if everywhere else
+          _("Ihr Name ist geändert. Er gilt für alles, was Sie ab jetzt in einem neuen Verfahren schreiben."), "success")
+    return web.go("accounts.overview")
+
+
+@blueprint.get("/konto/beitraege")
+@web.allows(Action.MANAGE_OWN_ACCOUNT)
+def contributions() -> ResponseReturnValue:
+    """Everything one wrote, in all processes, with where it stands."""
+    web.do_not_cache()
+    session = web.current_session()
+    raw = request.args.get("vor", "")
+    before = min(int(raw), LARGEST_ID) if raw.isdecimal() and len(raw) < 12 else None  # noqa: PLR2004 - longer is no id
+    participants = participants_of(session, web.current_keyring(), web.current_actor().account_id or 0)
+    rows = session.execute(
+        own_contributions([one.id for one in participants], before).limit(PER_PAGE + 1)
+    ).all() if participants else []
+    shown = rows[:PER_PAGE]
+    processes = {one.id: one for one in session.scalars(processes_of(list({row.process_id for row in shown})))}
+    return render_template(
+        "contributions/personal/contributions.html", rows=shown, processes=processes,
+        published=ContributionState.PUBLISHED, is_first=before is None,
+        next_url=url_for("personal.contributions", vor=shown[-1].id) if len(rows) > PER_PAGE else None,
+    )
+
+
+@blueprint.get("/konto/daten")
+@web.allows(Action.MANAGE_OWN_ACCOUNT)
+def data() -> ResponseReturnValue:
+    """What is kept, how to get it, and how to leave."""
+    web.do_not_cache()
+    return render_template("contributions/personal/data.html", account=own_account())
+
+
+@blueprint.get("/konto/meine-daten.json")
+@web.allows(Action.MANAGE_OWN_ACCOUNT)
+def download() -> ResponseReturnValue:
+    """Everything as JSON, for whoever has just signed in; the address alone opens nothing."""
+    first = ask_again(url_for("personal.data"))
+    if first is not None:
+        return first
+    content = own_data(web.current_session(), web.current_keyring(), own_account(),
+                       web.current_settings().upload_dir, web.current_now())
+    response = Response(json.dumps(content, ensure_ascii=False, indent=2), mimetype="application/json")
+    response.headers["Content-Disposition"] = 'attachment; filename="meine-daten.json"'
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@blueprint.route("/konto/loeschen", methods=["GET", "POST"])
+@web.allows(Action.MANAGE_OWN_ACCOUNT)
+def delete() -> ResponseReturnValue:
+    """Leave, with or without what one wrote."""
+    first = ask_again(url_for("personal.delete"))
+    if first is not None:
+        return first
+    account, form = own_account(), DeleteForm()
+    form.offer()
+    if form.validate_on_submit():
+        dropped = operations.delete_account(
+            web.current_session(), web.current_keyring(), web.current_actor(), account,
+            take_along=form.contributions.data == TAKE, now=web.current_now(),
+        )
+        remove_after_commit(dropped)
+        cookie.clear()
+        flash(_("Ihr Konto ist gelöscht. Danke, dass Sie mitgemacht haben."), "success")
+        return web.go("municipalities.home")
+    return render_template("contributions/personal/delete.html", form=form, account=account), (
+        422 if form.is_submitted() else 200
+    )
+
+
+@blueprint.post("/beleg/<token>/zuordnen")
+@web.allows(Action.MANAGE_OWN_ACCOUNT)
+@web.limiter.limit("60 per hour")
+def attach(token: str) -> ResponseReturnValue:
+    """What was handed in without an account belongs to the account from now on."""
+    proposal = proposal_of_token(token)
+    try:
+        operations.attach_to_account(web.current_session(), web.current_keyring(), web.current_actor(), proposal,
+                                     web.current_now())
+    except Conflict as error:
+        flash(web.translated(error), "info")
+    else:
+        flash(_("Dieser Vorschlag gehört jetzt zu Ihrem Konto. Sie finden ihn unter „Meine Beiträge“."), "success")
+    return web.go("submissions.receipt", token=token)
+
+
+@blueprint.get("/beleg/<token>/zuordnen")
+@web.public
+def back_to_receipt(token: str) -> ResponseReturnValue:
+    """Whoever had to sign in on the way comes back to the receipt with the button, changing nothing."""
+    return web.go("submissions.receipt", token=token)
