@@ -96,6 +96,16 @@ def live_sessions(account_id: int, now: datetime) -> Select[SignInSession]:
     )
 
 
+def has_second_factor(session: Session, account: Account) -> bool:
+    """Whether the account has set up anything besides what signs in. A passkey counts for staff only.
+
+    For residents it is a way of signing in of its own.
+    """
+    if account.totp_confirmed_at is not None:
+        return True
+    return bool(account.grants) and session.scalar(passkeys_of(account.id).limit(1)) is not None
+
+
 def passkeys_of(account_id: int) -> Select[Passkey]:
     """The passkeys of an account, the oldest first."""
     return select(Passkey).where(Passkey.account_id == account_id).order_by(Passkey.id)

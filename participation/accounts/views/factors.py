@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import base64
 import io
+from datetime import timedelta
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pyotp
 import segno
-from flask import redirect, render_template, request, session as cookie, url_for
+from flask import flash, jsonify, make_response, redirect, render_template, request, session as cookie, url_for
 from flask_babel import gettext as _
+from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
 
 from participation import web
-from participation.accounts import operations
+from participation.accounts import operations, passkeys
 from participation.accounts.forms import CodeForm, EmptyForm
-from participation.accounts.views.signing import blueprint, own_account, town_name
+from participation.accounts.queries import has_second_factor, passkeys_of
+from participation.accounts.views.own import ask_again, session_token
+from participation.accounts.views.signing import after_sign_in, blueprint, device_name, own_account, town_name
 from participation.actions import Action
-from participation.errors import InvalidInput
+from participation.errors import DomainError, InvalidInput
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
     from participation.accounts.models import Account
+
+CHALLENGE = "passkey"
+CHALLENGE_HOLDS = timedelta(minutes=5)
+LARGEST_ID = 2**31 - 1
 
 
 @blueprint.route("/konto/zweiter-faktor", methods=["GET", "POST"])
@@ -31,19 +40,21 @@ def second_factor() -> ResponseReturnValue:
     """Ask for the code, or lead to setting it up."""
     account = own_account()
     target = web.safe_next(url_for("municipalities.home"))
-    if account.totp_confirmed_at is None:
+    if not has_second_factor(web.current_session(), account):
         return web.go("accounts.set_up_second_factor", next=target)
     form = CodeForm()
-    if form.validate_on_submit():
+    has_passkey = web.current_session().scalar(passkeys_of(account.id).limit(1)) is not None
+    if account.totp_confirmed_at is not None and form.validate_on_submit():
         try:
             operations.check_code(web.current_session(), web.current_keyring(), account, form.code.data or "",
                                   web.current_now())
         except InvalidInput as error:
             web.attach(form, error)
         else:
-            operations.pass_second_factor(web.current_session(), str(cookie["_user_id"]), web.current_now())
+            operations.pass_second_factor(web.current_session(), session_token(), web.current_now())
             return redirect(target, code=303)
-    return render_template("accounts/second_factor.html", form=form, next=target, demo_code=_demo_code(account)), (
+    return render_template("accounts/second_factor.html", form=form, next=target, demo_code=_demo_code(account),
+                           has_code=account.totp_confirmed_at is not None, has_passkey=has_passkey), (
         422 if form.is_submitted() else 200
     )
 
@@ -65,6 +76,9 @@ def set_up_second_factor() -> ResponseReturnValue:
     account = own_account()
     form = CodeForm()
     target = web.safe_next(url_for("municipalities.home"))
+    if not web.current_actor().second_factor_done and has_second_factor(web.current_session(), account):
+        # Whoever knows the password alone must not add a factor of their own.
+        return web.go("accounts.second_factor", next=target)
     if request.method == "GET" and account.totp_secret_sealed is None:
         # A GET must not store the secret; the button of this page does.
         return render_template("accounts/begin_second_factor.html", form=EmptyForm(), next=target)
@@ -76,7 +90,7 @@ def set_up_second_factor() -> ResponseReturnValue:
         except InvalidInput as error:
             web.attach(form, error)
         else:
-            operations.pass_second_factor(web.current_session(), str(cookie["_user_id"]), web.current_now())
+            operations.pass_second_factor(web.current_session(), session_token(), web.current_now())
             return render_template("accounts/recovery_codes.html", codes=codes, next=target)
     uri = pyotp.TOTP(secret).provisioning_uri(name=account.email, issuer_name=_("Beteiligung %(town)s", town=town_name()))
     image = io.BytesIO()
@@ -85,3 +99,125 @@ def set_up_second_factor() -> ResponseReturnValue:
     wrong = form.is_submitted() and "code" in request.form
     return render_template("accounts/set_up_second_factor.html", form=form, secret=secret, picture=picture,
                            next=target), 422 if wrong else 200
+
+
+# -------------------------------------------------------------------------------------------------------- passkeys
+
+
+def _host() -> str:
+    return urlsplit(request.host_url).hostname or ""
+
+
+def _origin() -> str:
+    return request.host_url.rstrip("/")
+
+
+def _keep_challenge(purpose: str, challenge: bytes) -> None:
+    """In the browser's signed cookie: asking writes nothing, and the answer must come from the same browser."""
+    cookie[CHALLENGE] = [purpose, bytes_to_base64url(challenge), int(web.current_now().timestamp())]
+
+
+def _kept_challenge(purpose: str) -> bytes:
+    """The question that was asked last, once. Raises InvalidInput when it is too old."""
+    kept = cookie.pop(CHALLENGE, None)
+    age = web.current_now().timestamp() - kept[2] if isinstance(kept, list) and kept[0] == purpose else None
+    if age is None or age > CHALLENGE_HOLDS.total_seconds():
+        raise InvalidInput(_("Das hat zu lange gedauert. Bitte versuchen Sie es noch einmal."))
+    return base64url_to_bytes(kept[1])
+
+
+def _refusal(error: DomainError) -> ResponseReturnValue:
+    return make_response(jsonify(message=web.translated(error)), error.status)
+
+
+@blueprint.get("/konto/passkeys/neu")
+@web.allows(Action.MANAGE_OWN_ACCOUNT)
+def new_passkey() -> ResponseReturnValue:
+    """What a passkey is, its name, and the button."""
+    first = ask_again(url_for("accounts.new_passkey", next=web.safe_next("") or None))
+    if first is not None:
+        return first
+    return render_template("accounts/new_passkey.html", name=device_name(),
+                           next=web.safe_next(url_for("accounts.security")))
+
+
+@blueprint.post("/konto/passkeys/neu/beginnen")
+@web.allows(Action.MANAGE_OWN_ACCOUNT)
+@web.limiter.limit("30 per hour")
+def begin_passkey() -> ResponseReturnValue:
+    """Ask the device for a key."""
+    first = ask_again(url_for("accounts.new_passkey"))
+    if first is not None:
+        return make_response(jsonify(location=first.location, message=""), 401)
+    try:
+        options, challenge = passkeys.registration_options(
+            web.current_session(), web.current_keyring(), own_account(), _host(),
+            _("Beteiligung %(town)s", town=town_name()),
+        )
+    except DomainError as error:
+        return _refusal(error)
+    _keep_challenge("register", challenge)
+    return jsonify(options)
+
+
+@blueprint.post("/konto/passkeys/neu")
+@web.allows(Action.MANAGE_OWN_ACCOUNT)
+@web.limiter.limit("30 per hour")
+def add_passkey() -> ResponseReturnValue:
+    """Keep the key that the device made."""
+    first = ask_again(url_for("accounts.new_passkey"))
+    if first is not None:
+        return make_response(jsonify(location=first.location, message=""), 401)
+    sent = request.get_json(silent=True)
+    sent = sent if isinstance(sent, dict) else {}
+    account, session = own_account(), web.current_session()
+    try:
+        verified = passkeys.add_passkey(
+            session, account, sent.get("credential"), challenge=_kept_challenge("register"), host=_host(),
+            origin=_origin(), name=str(sent.get("name") or ""), now=web.current_now(),
+        )
+    except DomainError as error:
+        return _refusal(error)
+    if verified:
+        # Whoever comes here has shown everything that the account asks for so far, and now this.
+        operations.pass_second_factor(session, session_token(), web.current_now())
+    flash(_("Ihr Passkey ist gespeichert. Ab jetzt können Sie sich damit anmelden."), "success")
+    return jsonify(location=web.safe_next(url_for("accounts.security")))
+
+
+@blueprint.post("/konto/passkeys/<int:passkey_id>/entfernen")
+@web.allows(Action.MANAGE_OWN_ACCOUNT)
+def remove_passkey(passkey_id: int) -> ResponseReturnValue:
+    """A lost device signs nobody in any more."""
+    first = ask_again(url_for("accounts.security"))
+    if first is not None:
+        return first
+    passkeys.remove_passkey(web.current_session(), own_account(), min(passkey_id, LARGEST_ID), web.current_now())
+    flash(_("Der Passkey ist entfernt."), "success")
+    return web.go("accounts.security")
+
+
+@blueprint.post("/konto/passkey/beginnen")
+@web.public
+@web.limiter.limit("60 per 5 minutes")
+def begin_passkey_sign_in() -> ResponseReturnValue:
+    """Ask the device for a key of ours; which account it is says the answer."""
+    options, challenge = passkeys.sign_in_options(_host(), verified=web.current_actor().is_signed_in)
+    _keep_challenge("sign_in", challenge)
+    return jsonify(options)
+
+
+@blueprint.post("/konto/passkey/anmelden")
+@web.public
+@web.limiter.limit("30 per 5 minutes")
+def passkey_sign_in() -> ResponseReturnValue:
+    """Sign in. A device that checked who is there has shown two factors: having and being, or having and knowing."""
+    sent = request.get_json(silent=True)
+    try:
+        account, verified = passkeys.check_passkey(
+            web.current_session(), web.current_keyring(), sent.get("credential") if isinstance(sent, dict) else None,
+            challenge=_kept_challenge("sign_in"), host=_host(), origin=_origin(), now=web.current_now(),
+        )
+    except DomainError as error:
+        return _refusal(error)
+    return jsonify(location=after_sign_in(account, both_factors=verified))

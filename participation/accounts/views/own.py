@@ -11,7 +11,7 @@ from flask_babel import gettext as _
 from participation import tokens, web
 from participation.accounts import operations
 from participation.accounts.forms import EmailForm, NameForm, PasswordForm, ProofForm
-from participation.accounts.queries import last_proof, live_sessions, passkeys_of
+from participation.accounts.queries import has_second_factor, last_proof, live_sessions, passkeys_of
 from participation.accounts.views.signing import blueprint, own_account, town_name, was_wrong
 from participation.actions import Action
 from participation.errors import InvalidInput
@@ -39,7 +39,7 @@ def ask_again(back: str) -> Response | None:
     """
     web.do_not_cache()
     account, now = own_account(), web.current_now()
-    if account.totp_confirmed_at is not None and not web.current_actor().second_factor_done:
+    if not web.current_actor().second_factor_done and has_second_factor(web.current_session(), account):
         return web.go("accounts.second_factor", next=back)
     proven_at = web.current_session().scalar(last_proof(tokens.hash_token(session_token())))
     limit = FRESH_TO_OPEN if request.method in web.SAFE_METHODS else FRESH_TO_SEND

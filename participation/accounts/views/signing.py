@@ -87,6 +87,9 @@ def device_name() -> str:
 
 def start_session(account: Account) -> str:
     """A new session under a new id; nothing of the visit before goes along (session fixation)."""
+    before = cookie.get("_user_id")
+    if isinstance(before, str):
+        operations.close_session(web.current_session(), before, web.current_now())
     token = operations.open_session(web.current_session(), account, device_name(), web.current_now())
     cookie.clear()
     cookie["_user_id"] = token

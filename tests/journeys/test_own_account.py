@@ -1,0 +1,105 @@
+"""Guest, receipt, account, passkey: as a resident does it on a telephone."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.journeys.conftest import Visitor
+    from tests.live import LivePlatform
+
+pytestmark = pytest.mark.browser
+EMAIL = "neue-nachbarin@leute.example"
+PASSWORD = "drei lose Wörter im Wind"
+TITLE = "Schaukel an der Kolvenburg"
+
+
+def _mailed_link(platform: LivePlatform, visitor: Visitor, subject: str) -> str:
+    """The path in the newest mail of that kind; the worker may still be busy with it."""
+    import email
+    from email import policy
+
+    for _try in range(100):
+        for path in sorted((platform.data_dir / "mails").glob("*.eml"), key=_age):
+            message = email.message_from_bytes(path.read_bytes(), policy=policy.default)
+            body = message.get_body(("plain",))
+            if EMAIL in str(message["To"]) and subject in str(message["Subject"]) and body is not None:
+                return re.search(r"https?://[^/\s]+(/\S+)", body.get_content())[1]
+        visitor.page.wait_for_timeout(100)
+    raise AssertionError(subject)
+
+
+def _age(path: Path) -> int:
+    return -path.stat().st_mtime_ns
+
+
+def test_a_guest_gets_an_account_that_holds_the_idea_and_opens_by_passkey(
+    visit: Callable[..., Visitor], platform: LivePlatform
+) -> None:
+    visitor = visit(390)
+    page = visitor.go("/verfahren/smart-city/vorschlaege/neu")
+    page.get_by_label("Titel").fill(TITLE)
+    page.get_by_label("Ihr Vorschlag").fill("Für die Kleinen, im Schatten der Linde.")
+    page.get_by_label("Leben & Arbeiten").check()
+    page.get_by_role("button", name="Vorschlag einreichen").click()
+    visitor.check()
+
+    # An account from the receipt, back to the receipt.
+    page.get_by_role("link", name="Konto anlegen").click()
+    visitor.check()
+    page.get_by_label("E-Mail-Adresse").fill(EMAIL)
+    page.get_by_label("Name, den andere sehen").fill("Neue Nachbarin")
+    page.get_by_label("Kennwort").fill(PASSWORD)
+    page.get_by_role("button", name="Konto anlegen").click()
+    visitor.check()
+    visitor.go(_mailed_link(platform, visitor, "bestätigen"))
+    page.get_by_role("button", name="Ja, das ist meine Adresse").click()
+    visitor.check()
+    page.get_by_label("E-Mail-Adresse").fill(EMAIL)
+    page.get_by_label("Kennwort", exact=True).fill(PASSWORD)
+    page.get_by_role("button", name="Anmelden", exact=True).click()
+    page.get_by_role("button", name="Meinem Konto zuordnen").click()
+    page.get_by_text("gehört jetzt zu Ihrem Konto").wait_for()
+    visitor.check()
+    for path in ("/konto", "/konto/beitraege", "/konto/sicherheit", "/konto/daten", "/konto/e-mail", "/konto/kennwort",
+                 "/konto/nochmal-anmelden", "/konto/loeschen", "/konto/passkeys/neu"):
+        visitor.go(path)
+    visitor.go("/konto/beitraege").get_by_role("link", name=TITLE).wait_for()
+
+    # A passkey, made and used with the keyboard alone.
+    device = page.context.new_cdp_session(page)
+    device.send("WebAuthn.enable")
+    device.send("WebAuthn.addVirtualAuthenticator", {"options": {
+        "protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True,
+        "isUserVerified": True, "automaticPresenceSimulation": True,
+    }})
+    visitor.go("/konto/sicherheit").get_by_role("link", name="Passkey hinzufügen").click()
+    visitor.check()
+    page.get_by_label("Wie soll er heißen?").fill("Mein Telefon")
+    page.keyboard.press("Enter")
+    page.get_by_text("Ihr Passkey ist gespeichert").wait_for()
+    visitor.check()
+    page.get_by_text("Mein Telefon").wait_for()
+    page.locator("summary").filter(has_text="Neue Nachbarin").click()
+    page.get_by_role("button", name="Abmelden").first.click()
+    visitor.go("/konto/anmelden?next=/konto")
+    page.get_by_role("button", name="Mit Passkey anmelden").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Guten Tag, Neue Nachbarin").wait_for()
+    visitor.check()
+
+    # Out again, with the idea.
+    with page.expect_download() as download:
+        visitor.go("/konto/daten").get_by_role("link", name="Meine Daten herunterladen").click()
+    assert TITLE in download.value.path().read_text(encoding="utf-8")
+    page.get_by_role("link", name="Konto löschen").click()
+    page.get_by_label("Sie werden zurückgezogen", exact=False).check()
+    page.get_by_role("button", name="Konto endgültig löschen").click()
+    page.get_by_text("Ihr Konto ist gelöscht").wait_for()
+    visitor.check()
