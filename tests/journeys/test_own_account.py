@@ -89,7 +89,7 @@ def test_a_guest_gets_an_account_that_holds_the_idea_and_opens_by_passkey(
     page.locator("summary").filter(has_text="Neue Nachbarin").click()
     page.get_by_role("button", name="Abmelden").first.click()
     visitor.go("/konto/anmelden?next=/konto")
-    page.get_by_role("button", name="Mit Passkey anmelden").focus()
+    page.get_by_role("button", name="Passkey benutzen").focus()
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="Guten Tag, Neue Nachbarin").wait_for()
     visitor.check()
