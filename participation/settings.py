@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 ENVIRONMENTS = ("production", "demo", "development", "test")
 MINIMUM_SECRET_LENGTH = 32
+OIDC_CLAIMS = {"sub": "sub", "email": "email", "name": "preferred_username", "level": "acr"}
 
 
 class SettingsError(Exception):
@@ -44,6 +45,15 @@ class Settings:
     basemap: str = "none"
     basemap_url: str = ""
     basemap_attribution: str = ""
+    oidc_issuer: str = ""
+    oidc_client_id: str = ""
+    oidc_client_secret: str = field(default="", repr=False)
+    oidc_label: str = ""
+    oidc_scope: str = "openid email profile"
+    # Which claim says what: sub, email, name, level.
+    oidc_claims: dict[str, str] = field(default_factory=lambda: dict(OIDC_CLAIMS))
+    # Values of the level claim that prove who a person is.
+    oidc_levels: tuple[str, ...] = ()
     rate_limits: bool = True
     page_cache: bool = True
     max_upload_bytes: int = 10 * 1024 * 1024
@@ -91,7 +101,7 @@ class Settings:
         shown_host = "localhost" if host in {"0.0.0.0", "127.0.0.1", "::", "::1"} else host  # noqa: S104 - compared
         base_url = (env.get("BASE_URL") or f"http://{shown_host}:{port}").rstrip("/")
         base_host = urlsplit(base_url).hostname or "localhost"
-        trusted = [name.strip() for name in env.get("TRUSTED_HOSTS", "").split(",") if name.strip()]
+        trusted = _words(env.get("TRUSTED_HOSTS", ""))
         settings = Settings(
             environment=environment,
             host=host,
@@ -111,9 +121,19 @@ class Settings:
             basemap=env.get("BASEMAP") or "none",
             basemap_url=env.get("BASEMAP_URL", ""),
             basemap_attribution=env.get("BASEMAP_ATTRIBUTION", ""),
+            oidc_issuer=env.get("OIDC_ISSUER", ""),
+            oidc_client_id=env.get("OIDC_CLIENT_ID", ""),
+            oidc_client_secret=env.get("OIDC_CLIENT_SECRET", ""),
+            oidc_label=env.get("OIDC_LABEL") or "zentrales Konto",
+            oidc_scope=env.get("OIDC_SCOPE") or "openid email profile",
+            oidc_claims=_claims(env.get("OIDC_CLAIMS", "")),
+            oidc_levels=tuple(_words(env.get("OIDC_LEVELS", ""))),
             rate_limits=env.get("RATE_LIMITS", "on") != "off",
             page_cache=env.get("PAGE_CACHE", "on") != "off",
         )
+        if settings.oidc_issuer and not (settings.oidc_client_id and settings.oidc_client_secret):
+            message = "OIDC_ISSUER ist gesetzt. Dann gehören OIDC_CLIENT_ID und OIDC_CLIENT_SECRET dazu."
+            raise SettingsError(message)
         if settings.is_production:
             problems = insecure_settings(settings, env)
             if problems:
@@ -135,9 +155,27 @@ def insecure_settings(settings: Settings, env: Mapping[str, str]) -> list[str]:
         problems.append("MAIL_FROM fehlt (Absenderadresse der E-Mails).")
     if "*" in settings.trusted_hosts:
         problems.append("TRUSTED_HOSTS darf kein * enthalten. Nennen Sie die Namen einzeln.")
+    if settings.oidc_issuer and not settings.oidc_issuer.startswith("https://"):
+        problems.append("OIDC_ISSUER muss mit https:// beginnen.")
     if not settings.rate_limits:
         problems.append("RATE_LIMITS=off ist nur für Messungen gedacht.")
     return problems
+
+
+def _words(raw: str) -> list[str]:
+    return [word.strip() for word in raw.split(",") if word.strip()]
+
+
+def _claims(raw: str) -> dict[str, str]:
+    """`name=given_name,level=trust_level`: what differs from the usual claims."""
+    found = dict(OIDC_CLAIMS)
+    for pair in _words(raw):
+        name, _, claim = pair.partition("=")
+        if name not in found or not claim:
+            message = f"OIDC_CLAIMS={raw} ist nicht lesbar. Schreiben Sie zum Beispiel: name=given_name,level=acr"
+            raise SettingsError(message)
+        found[name] = claim
+    return found
 
 
 def _whole_number(env: Mapping[str, str], name: str, default: int) -> int:

@@ -130,6 +130,20 @@ class Passkey(Base):
     last_used_at: Mapped[datetime | None]
 
 
+class ExternalIdentity(Base):
+    """A person as another provider knows them (OpenID Connect); the pair of issuer and subject never changes."""
+
+    __tablename__ = "external_identity"
+    __table_args__ = (UniqueConstraint("issuer", "subject"),)
+
+    id: Mapped[Key]
+    account_id: Mapped[int] = mapped_column(ForeignKey("account.id", ondelete="CASCADE"), index=True)
+    issuer: Mapped[Line]
+    subject: Mapped[str] = mapped_column(String(255))
+    created_at: Mapped[Created]
+    last_used_at: Mapped[datetime | None]
+
+
 class ParticipantKind(enum.Enum):
     """By which way a person takes part."""
 

@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from participation import audit, outbox, text, tokens
 from participation.accounts.models import (
     Account,
+    ExternalIdentity,
     OneTimeToken,
     Passkey,
     RecoveryCode,
@@ -173,7 +174,7 @@ def forget_expired(session: Session, now: datetime) -> int:
 
 def empty_account(session: Session, account: Account, now: datetime) -> None:
     """Take everything out of an account that says who it was. Its number stays and never means anybody again."""
-    for model in (SignInSession, OneTimeToken, RecoveryCode, Passkey, RoleGrant):
+    for model in (SignInSession, OneTimeToken, RecoveryCode, Passkey, ExternalIdentity, RoleGrant):
         session.execute(delete(model).where(model.account_id == account.id))
     session.expire(account, ["grants"])
     account.email, account.display_name = f"{account.id}@{GONE_DOMAIN}", GONE_NAME
@@ -226,6 +227,7 @@ def sign_in_by_link(session: Session, token: str, now: datetime) -> Account:
     account = use_token(session, token, TokenPurpose.SIGN_IN, now)
     if account.email_confirmed_at is None:
         account.email_confirmed_at, account.password_hash = now, None
+        session.execute(delete(ExternalIdentity).where(ExternalIdentity.account_id == account.id))
         revoke_sessions(session, account.id, now)
     return account
 

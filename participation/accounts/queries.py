@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Select, bindparam, func, select
 
-from participation.accounts.models import Account, Participant, Passkey, RoleGrant, SignInSession
+from participation.accounts.models import Account, ExternalIdentity, Participant, Passkey, RoleGrant, SignInSession
 from participation.permissions import Actor, Grant
 
 if TYPE_CHECKING:
@@ -84,6 +84,11 @@ def last_proof(token_hash: str) -> Select[datetime]:
     return select(func.coalesce(SignInSession.proven_at, SignInSession.created_at)).where(
         SignInSession.token_hash == token_hash
     )
+
+
+def identities_of(account_id: int) -> Select[ExternalIdentity]:
+    """By which other providers an account signs in."""
+    return select(ExternalIdentity).where(ExternalIdentity.account_id == account_id).order_by(ExternalIdentity.id)
 
 
 def live_sessions(account_id: int, now: datetime) -> Select[SignInSession]:

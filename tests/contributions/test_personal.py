@@ -294,7 +294,7 @@ def test_the_download_has_all_of_ones_own_and_nothing_of_others(
     first, elsewhere = data["teilnahmen"]
     assert [one["titel"] for one in first["vorschlaege"]] == ["Meine Bank"]
     assert [one["text"] for one in first["kommentare"]] == ["Meine Antwort"]
-    assert [one["vorschlag"] for one in first["unterstuetzungen"]] == [other.id]
+    assert [one["beitrag"] for one in first["unterstuetzungen"]] == [other.id]
     assert [one["titel"] for one in elsewhere["vorschlaege"]] == ["Anderswo"]
     raw = answer.get_data(as_text=True)
     assert "Fremde" not in raw.replace("Fremder Baum", "")

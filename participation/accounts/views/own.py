@@ -11,7 +11,7 @@ from flask_babel import gettext as _
 from participation import tokens, web
 from participation.accounts import operations
 from participation.accounts.forms import EmailForm, NameForm, PasswordForm, ProofForm
-from participation.accounts.queries import has_second_factor, last_proof, live_sessions, passkeys_of
+from participation.accounts.queries import has_second_factor, identities_of, last_proof, live_sessions, passkeys_of
 from participation.accounts.views.signing import blueprint, own_account, town_name, was_wrong
 from participation.actions import Action
 from participation.errors import InvalidInput
@@ -96,6 +96,8 @@ def security() -> ResponseReturnValue:
         "accounts/security.html", account=account, passkeys=session.scalars(passkeys_of(account.id)).all(),
         sessions=session.scalars(live_sessions(account.id, web.current_now()).limit(SESSIONS_SHOWN)).all(),
         current=tokens.hash_token(session_token()),
+        provider=web.current_settings().oidc_issuer and web.current_settings().oidc_label,
+        identities=session.scalars(identities_of(account.id)).all(),
     )
 
 

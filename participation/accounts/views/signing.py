@@ -98,14 +98,14 @@ def start_session(account: Account) -> str:
     return token
 
 
-def after_sign_in(account: Account, *, both_factors: bool = False) -> str:
+def after_sign_in(account: Account, *, both_factors: bool = False, default: str = "") -> str:
     """Start the session; returns where to go: on to where the person was, or to the second factor first."""
     token = start_session(account)
-    target = web.safe_next(url_for("municipalities.home"))
+    target = web.safe_next(default or url_for("municipalities.home"))
     if both_factors:
         operations.pass_second_factor(web.current_session(), token, web.current_now())
     elif account.grants or account.totp_confirmed_at is not None:
-        return url_for("accounts.second_factor", next=web.safe_next(url_for("administration.index")))
+        return url_for("accounts.second_factor", next=web.safe_next(default or url_for("administration.index")))
     return target
 
 
@@ -132,7 +132,8 @@ def sign_in() -> ResponseReturnValue:
             return redirect(after_sign_in(account), code=303)
         web.attach(form, InvalidInput(_("E-Mail-Adresse oder Kennwort stimmt nicht. Prüfen Sie beides, oder lassen "
                                         "Sie sich einen Link zum Anmelden schicken."), field="email"))
-    return render_template("accounts/sign_in.html", form=form, next=web.safe_next("")), (
+    return render_template("accounts/sign_in.html", form=form, next=web.safe_next(""),
+                           provider=web.current_settings().oidc_issuer and web.current_settings().oidc_label), (
         422 if form.is_submitted() else 200
     )
 

@@ -10,9 +10,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
 from participation.accounts.models import Account, Participant, SignInSession
-from participation.accounts.queries import passkeys_of
+from participation.accounts.queries import identities_of, passkeys_of
 from participation.audit import AuditEntry
-from participation.contributions.comments.models import Comment
+from participation.contributions.comments.models import STANCE_LABELS, Comment
 from participation.contributions.models import STATE_LABELS, Contribution, ContributionPicture
 from participation.contributions.personal.queries import all_of_kind, own_votes, participants_of, processes_of
 from participation.contributions.proposals.models import Proposal
@@ -60,10 +60,10 @@ def own_data(session: Session, keyring: Keyring, account: Account, folder: Path,
     for proposal in session.scalars(all_of_kind(Proposal, ids).options(*texts, selectinload(Proposal.theme))):
         takes_part[proposal.process_id]["vorschlaege"].append(_proposal(proposal, processes, folder))
     for comment in session.scalars(all_of_kind(Comment, ids).options(selectinload(Contribution.revisions))):
-        takes_part[comment.process_id]["kommentare"].append(_contribution(comment) | {"zu_vorschlag": comment.proposal_id})
+        takes_part[comment.process_id]["kommentare"].append(_comment(comment))
     for process_id, contribution_id, title, at in session.execute(own_votes(ids)):
         takes_part[process_id]["unterstuetzungen"].append(
-            {"vorschlag": contribution_id, "titel": title, "am": at.isoformat()})
+            {"beitrag": contribution_id, "titel": title, "am": at.isoformat()})
     return {
         "stand": now.isoformat(),
         "konto": _account(session, account),
@@ -87,6 +87,10 @@ def _account(session: Session, account: Account) -> dict[str, Any]:
         "passkeys": [
             {"name": one.name, "angelegt_am": one.created_at.isoformat(), "zuletzt_benutzt_am": _at(one.last_used_at)}
             for one in session.scalars(passkeys_of(account.id))
+        ],
+        "andere_anbieter": [
+            {"anbieter": one.issuer, "kennung": one.subject, "verbunden_am": one.created_at.isoformat()}
+            for one in session.scalars(identities_of(account.id))
         ],
         "rollen": [ROLE_LABELS[grant.role] for grant in account.grants],
     }
@@ -115,6 +119,13 @@ def _contribution(one: Contribution) -> dict[str, Any]:
         "veroeffentlicht_am": _at(one.published_at), "entschieden_am": _at(one.decided_at),
         "fassungen": [{"fassung": each.number, "titel": each.title, "text": each.body,
                        "am": each.created_at.isoformat()} for each in one.revisions],
+    }
+
+
+def _comment(comment: Comment) -> dict[str, Any]:
+    return _contribution(comment) | {
+        "zu_vorschlag": comment.proposal_id, "zitat": comment.quote, "geaendert_am": _at(comment.edited_at),
+        "haltung": STANCE_LABELS[comment.stance] if comment.stance else None,
     }
 
 

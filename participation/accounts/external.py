@@ -1,0 +1,117 @@
+"""Accounts by another provider: recognised by issuer and subject, by address only where both sides have confirmed it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from participation import audit, outbox
+from participation.accounts.models import Account, ExternalIdentity
+from participation.accounts.operations import NAME_MAX, clean_email
+from participation.accounts.queries import account_by_email, identities_of
+from participation.errors import Conflict, InvalidInput, NotFound
+from participation.i18n import N_
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy.orm import Session
+
+    from participation.accounts.oidc import Claims
+
+NEW_NAME = N_("Neu dabei")
+
+
+def sign_in_by_claims(session: Session, claims: Claims, now: datetime) -> tuple[Account, bool] | None:
+    """The account of these claims, and whether it was made just now; None when an address must be asked for first.
+
+    An address that the provider has verified leads to the account that has confirmed the same address, else to a new
+    one. An address that it has not verified proves nothing. Raises Conflict for a blocked account.
+    """
+    identity = session.scalar(select(ExternalIdentity).where(
+        ExternalIdentity.issuer == claims.issuer, ExternalIdentity.subject == claims.subject))
+    if identity is not None:
+        identity.last_used_at = now
+        return _usable(session.get_one(Account, identity.account_id)), False
+    email = _verified_email(claims)
+    if email is None:
+        return None
+    account = session.scalar(account_by_email(email))
+    if account is not None and account.email_confirmed_at is None:
+        # Somebody entered this address and never showed that it is theirs; the provider's word is the stronger one.
+        return None
+    is_new = account is None
+    if account is None:
+        account = _new_account(session, claims, email, now, confirmed_at=now)
+    connect(session, _usable(account), claims, now)
+    return account, is_new
+
+
+def register_by_claims(session: Session, claims: Claims, email: str, now: datetime) -> None:
+    """Make an account for an address that must be confirmed first; a known address gets a mail that says so.
+
+    The answer is the same. Raises InvalidInput.
+    """
+    email = clean_email(email)
+    known = session.scalar(account_by_email(email))
+    if known is not None:
+        outbox.enqueue(session, "mail_known_address", f"mail-known:{known.id}:{now:%Y%m%d%H}", account_id=known.id)
+        return
+    account = _new_account(session, claims, email, now, confirmed_at=None)
+    connect(session, account, claims, now)
+    outbox.enqueue(session, "mail_confirm_email", f"mail-confirm:{account.id}:{now:%Y%m%d%H%M%S}",
+                   account_id=account.id)
+
+
+def connect(session: Session, account: Account, claims: Claims, now: datetime) -> None:
+    """From now on the provider's person signs in to this account. Raises Conflict when it has another account."""
+    known = session.scalar(select(ExternalIdentity.account_id).where(
+        ExternalIdentity.issuer == claims.issuer, ExternalIdentity.subject == claims.subject))
+    if known == account.id:
+        return
+    try:
+        with session.begin_nested():
+            session.add(ExternalIdentity(account_id=account.id, issuer=claims.issuer, subject=claims.subject,
+                                         created_at=now, last_used_at=now))
+            session.flush()
+    except IntegrityError as error:
+        raise Conflict(N_("Diese Anmeldung gehört schon zu einem anderen Konto.")) from error
+    audit.record(session, at=now, actor=f"account:{account.id}", action="connect_provider", subject_type="account",
+                 subject_id=account.id)
+
+
+def disconnect(session: Session, account: Account, identity_id: int, now: datetime) -> None:
+    """The provider signs in to this account no more; password, link and passkey still do. Raises NotFound."""
+    identity = session.scalar(identities_of(account.id).where(ExternalIdentity.id == identity_id))
+    if identity is None:
+        raise NotFound
+    session.delete(identity)
+    audit.record(session, at=now, actor=f"account:{account.id}", action="disconnect_provider", subject_type="account",
+                 subject_id=account.id)
+
+
+def _verified_email(claims: Claims) -> str | None:
+    try:
+        return clean_email(claims.email) if claims.email and claims.email_is_verified else None
+    except InvalidInput:
+        return None
+
+
+def _usable(account: Account) -> Account:
+    if account.is_disabled:
+        raise Conflict(N_("Dieses Konto ist gesperrt. Bitte wenden Sie sich an die Verwaltung."))
+    return account
+
+
+def _new_account(
+    session: Session, claims: Claims, email: str, now: datetime, *, confirmed_at: datetime | None
+) -> Account:
+    account = Account(email=email, display_name=claims.name[:NAME_MAX] or NEW_NAME, created_at=now,
+                      email_confirmed_at=confirmed_at)
+    session.add(account)
+    session.flush()
+    audit.record(session, at=now, actor=f"account:{account.id}", action="register", subject_type="account",
+                 subject_id=account.id)
+    return account

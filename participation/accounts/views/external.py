@@ -1,0 +1,156 @@
+"""Signing in by another provider. The way out is a link, the way back a button: a GET never signs anybody in."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from flask import flash, redirect, render_template, request, session as cookie, url_for
+from flask_babel import gettext as _
+
+from participation import web
+from participation.accounts import external, oidc
+from participation.accounts.forms import EmailForm, EmptyForm
+from participation.accounts.views.own import ask_again
+from participation.accounts.views.signing import after_sign_in, blueprint, own_account
+from participation.actions import Action
+from participation.errors import Gone, InvalidInput, NotFound
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+
+log = logging.getLogger(__name__)
+FLOW = "oidc"
+FLOW_SECONDS = 900
+_PURPOSE = "claims:"
+LARGEST_ID = 2**31 - 1
+
+
+def _redirect_uri() -> str:
+    return url_for("accounts.back_from_provider", _external=True)
+
+
+def _require_provider() -> None:
+    if not web.current_settings().oidc_issuer:
+        raise NotFound
+
+
+def _unreachable(error: oidc.ProviderError) -> ResponseReturnValue:
+    log.warning("provider_failed", extra={"error": str(error)})
+    flash(_("Die Anmeldung dort hat nicht geklappt. Versuchen Sie es noch einmal, oder nehmen Sie einen anderen Weg."),
+          "error")
+    return web.go("accounts.sign_in")
+
+
+@blueprint.get("/konto/anmelden-extern")
+@web.public
+@web.limiter.limit("60 per hour")
+def to_provider() -> ResponseReturnValue:
+    """Send the person to the provider. Only this browser can come back."""
+    _require_provider()
+    web.do_not_cache()
+    connects = web.current_actor().is_signed_in
+    if connects:
+        first = ask_again(url_for("accounts.to_provider"))
+        if first is not None:
+            return first
+    try:
+        address, flow = oidc.begin(web.current_settings(), _redirect_uri())
+    except oidc.ProviderError as error:
+        return _unreachable(error)
+    cookie[FLOW] = {**asdict(flow), "next": web.safe_next(""), "at": int(web.current_now().timestamp()),
+                    "account": web.current_actor().account_id}
+    return redirect(address, code=303)
+
+
+@blueprint.get("/konto/anmelden-extern/zurueck")
+@web.public
+def back_from_provider() -> ResponseReturnValue:
+    """The provider sent the person back: one button more, which changes something."""
+    _require_provider()
+    web.do_not_cache()
+    if not request.args.get("code"):
+        return _unreachable(oidc.ProviderError(f"no code: {request.args.get('error', '')[:60]}"))
+    return render_template("accounts/back_from_provider.html", form=EmptyForm(), label=web.current_settings().oidc_label,
+                           sent={name: request.args.get(name, "") for name in ("code", "state", "iss")})
+
+
+@blueprint.post("/konto/anmelden-extern/zurueck")
+@web.public
+@web.limiter.limit("60 per hour")
+def finish_at_provider() -> ResponseReturnValue:
+    """Sign in, connect, or ask for an address."""
+    _require_provider()
+    known = cookie.pop(FLOW, None)
+    now = web.current_now()
+    if not isinstance(known, dict) or known["state"] != request.form.get("state") or (
+        now.timestamp() - known["at"] > FLOW_SECONDS
+    ):
+        raise Gone(_("Diese Anmeldung hat zu lange gedauert oder kam von einem anderen Browser."))
+    flow = oidc.Flow(known["state"], known["nonce"], known["verifier"])
+    try:
+        # Before the database is touched: on SQLite nobody waits for the provider.
+        claims = oidc.finish(web.current_settings(), _redirect_uri(), flow, request.form.get("code", ""),
+                             request.form.get("iss", ""))
+    except oidc.ProviderError as error:
+        return _unreachable(error)
+    if known["account"] is not None:
+        return _connect(known["account"], claims)
+    found = external.sign_in_by_claims(web.current_session(), claims, now)
+    if found is None:
+        sealed = web.current_keyring().seal(_PURPOSE + json.dumps({**asdict(claims), "at": int(now.timestamp())}))
+        return render_template("accounts/address_for_provider.html", form=EmailForm(email=claims.email), sealed=sealed,
+                               label=web.current_settings().oidc_label)
+    account, is_new = found
+    target = after_sign_in(account, default=known["next"])
+    if is_new:
+        flash(_("Willkommen! Prüfen Sie bitte den Namen: So sehen andere Sie."), "info")
+        target = url_for("accounts.overview")
+    return redirect(target, code=303)
+
+
+def _connect(account_id: int, claims: oidc.Claims) -> ResponseReturnValue:
+    if web.current_actor().account_id != account_id:
+        raise Gone(_("Diese Anmeldung hat zu lange gedauert oder kam von einem anderen Browser."))
+    external.connect(web.current_session(), own_account(), claims, web.current_now())
+    flash(_("Verbunden. Ab jetzt können Sie sich auch so anmelden."), "success")
+    return web.go("accounts.security")
+
+
+@blueprint.post("/konto/anmelden-extern/adresse")
+@web.public
+@web.limiter.limit("20 per hour")
+def address_for_provider() -> ResponseReturnValue:
+    """The provider gave no address that it has verified; ours must be confirmed by mail."""
+    _require_provider()
+    form, sealed = EmailForm(), request.form.get("sealed", "")
+    plain = web.current_keyring().unseal(sealed) if sealed.isascii() else None
+    if plain is None or not plain.startswith(_PURPOSE):
+        raise Gone(_("Diese Anmeldung hat zu lange gedauert oder kam von einem anderen Browser."))
+    content = json.loads(plain.removeprefix(_PURPOSE))
+    if web.current_now().timestamp() - content.pop("at") > FLOW_SECONDS:
+        raise Gone(_("Diese Anmeldung hat zu lange gedauert oder kam von einem anderen Browser."))
+    if form.validate_on_submit():
+        try:
+            external.register_by_claims(web.current_session(), oidc.Claims(**content), form.email.data or "",
+                                        web.current_now())
+        except InvalidInput as error:
+            web.attach(form, error)
+        else:
+            return web.go("accounts.check_mail")
+    return render_template("accounts/address_for_provider.html", form=form, sealed=sealed,
+                           label=web.current_settings().oidc_label), 422
+
+
+@blueprint.post("/konto/verbindungen/<int:identity_id>/trennen")
+@web.allows(Action.MANAGE_OWN_ACCOUNT)
+def disconnect_provider(identity_id: int) -> ResponseReturnValue:
+    """The other ways of signing in stay."""
+    first = ask_again(url_for("accounts.security"))
+    if first is not None:
+        return first
+    external.disconnect(web.current_session(), own_account(), min(identity_id, LARGEST_ID), web.current_now())
+    flash(_("Die Verbindung ist getrennt."), "success")
+    return web.go("accounts.security")
