@@ -31,7 +31,7 @@ MODERATOR, PLANNER, RESIDENT = (
 def _submit_idea(visitor: Visitor) -> str:
     """Without an account and without JavaScript; returns the receipt number."""
     page = visitor.go("/")
-    page.get_by_role("link", name="Idee").first.click()
+    page.get_by_role("link", name="Vorschlag einreichen").first.click()
     visitor.check()
     page.get_by_label("Titel").fill(TITLE)
     page.get_by_label("Ihr Vorschlag").fill("Im Sommer wäre ein Brunnen schön, an dem man seine Flasche füllen kann.")

