@@ -1,0 +1,202 @@
+"""Pages for everybody: large text, wide spacing, forced colours, no motion, keyboard, screen reader. And nothing spied."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from participation.demo.builder import DEMO_PASSWORD
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.journeys.conftest import Visitor
+    from tests.live import LivePlatform
+
+pytestmark = pytest.mark.browser
+ADMIN, RESIDENT = "admin@billerbeck.example", "hanne@leute.billerbeck.example"
+BASE = "/verfahren/smart-city"
+PUBLIC = (
+    "/", "/verfahren", BASE, f"{BASE}/vorschlaege", f"{BASE}/vorschlaege/1", f"{BASE}/karte", f"{BASE}/vorschlaege/neu",
+    f"{BASE}/massnahmen", f"{BASE}/massnahmen/K1", "/beleg", "/konto/anmelden", "/konto/registrieren", "/netiquette",
+    "/impressum", "/barrierefreiheit/melden",
+)
+STAFF = (
+    "/verwaltung", "/moderation", "/moderation/entscheidungen", "/verwaltung/verfahren", "/verwaltung/verfahren/1",
+    "/verwaltung/verfahren/1/phasen", "/verwaltung/verfahren/1/phasen/1", "/verwaltung/verfahren/1/themen",
+    "/verwaltung/verfahren/1/dokumente", "/verwaltung/verfahren/1/massnahmen", "/verwaltung/massnahmen",
+    "/verwaltung/massnahmen/1", "/verwaltung/kommune", "/verwaltung/kommune/seiten/impressum", "/verwaltung/auftraege",
+    "/verwaltung/mails", "/verwaltung/konten", "/konto",
+)
+# WCAG 2.2, 1.4.12: a reader may set this, and nothing may be lost by it.
+SPACING = """
+* { line-height: 1.5 !important; letter-spacing: 0.12em !important; word-spacing: 0.16em !important; }
+p { margin-bottom: 2em !important; }
+"""
+ADD_SHEET = """css => {
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(css);
+  document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];
+}"""
+# Text that its own box cuts off, and that cannot be scrolled to.
+CLIPPED = """() => [...document.querySelectorAll("main *, header *, footer *")].filter(element => {
+  const style = getComputedStyle(element);
+  const hides = style.overflowX === "hidden" || style.overflowY === "hidden" || style.overflowX === "clip";
+  // An excerpt is short by intention; the whole text is one click away.
+  if (style.webkitLineClamp !== "none") return false;
+  const isShown = element.clientWidth > 2 && element.clientHeight > 2 && style.textOverflow !== "ellipsis";
+  return hides && isShown && element.textContent.trim() && !element.closest(".leaflet-container, svg")
+    && !element.matches(".leaflet-container, svg, .kern-sr-only, select, [aria-hidden=true]")
+    && (element.scrollWidth > element.clientWidth + 2 || element.scrollHeight > element.clientHeight + 2);
+}).map(element => element.outerHTML.slice(0, 120))"""
+SMALL = """() => [...document.querySelectorAll("a[href], button, input:not([type=hidden]), select, textarea, summary")].filter(e => {
+  const box = e.getBoundingClientRect();
+  if (!box.width || !box.height || e.closest(".leaflet-container, .bp-prose, p, dd, td, th, li, .kern-sr-only")) return false;
+  if (e.matches(".bp-skip, .kern-sr-only") || getComputedStyle(e).opacity === "0") return false;
+  return box.width < 23.5 || box.height < 23.5;
+}).map(e => e.outerHTML.slice(0, 120))"""
+
+
+def test_wide_text_spacing_and_400_percent_lose_nothing(visit: Callable[..., Visitor]) -> None:
+    """B03: 1280 px at 400 % are 320 px."""
+    narrow = visit(320)
+    for path in PUBLIC:
+        page = narrow.go(path)
+        page.evaluate(ADD_SHEET, SPACING)
+        narrow.check()
+        assert page.evaluate(CLIPPED) == [], path
+
+
+def test_staff_pages_are_accessible_and_fit_a_phone(visit: Callable[..., Visitor]) -> None:
+    """B01, B03, B04 on the pages behind the second factor."""
+    for width in (1280, 320):
+        visitor = visit(width)
+        visitor.sign_in(ADMIN, DEMO_PASSWORD, "/verwaltung")
+        for path in STAFF:
+            page = visitor.go(path)
+            assert page.evaluate(SMALL) == [], path
+
+
+def test_targets_are_large_enough_for_a_thumb(visit: Callable[..., Visitor]) -> None:
+    """B04: 24 px, links in running text excepted (WCAG 2.5.8)."""
+    phone = visit(390, has_touch=True)
+    for path in PUBLIC:
+        assert phone.go(path).evaluate(SMALL) == [], path
+
+
+def test_forced_colours_and_reduced_motion_are_obeyed(visit: Callable[..., Visitor]) -> None:
+    """B05."""
+    visitor = visit(1280, forced_colors="active", reduced_motion="reduce", color_scheme="dark")
+    for path in PUBLIC:
+        # Not by axe: it reckons with the colours of the page, not with those that the reader's system sets.
+        page = visitor.page
+        page.goto(visitor.platform.url + path)
+        assert page.evaluate("document.getAnimations().filter(one => one.playState === 'running').length") == 0, path
+        invisible = page.evaluate(
+            "[...document.querySelectorAll('.kern-btn')].filter(one => one.offsetWidth && "
+            "getComputedStyle(one).borderTopWidth === '0px' && getComputedStyle(one).outlineStyle === 'none' && "
+            "getComputedStyle(one).textDecorationLine === 'none').map(one => one.outerHTML.slice(0, 100))"
+        )
+        assert invisible == [], path
+
+
+def test_errors_are_announced_named_and_reached(visit: Callable[..., Visitor]) -> None:
+    """B06: summary with focus, its links lead to the fields, each field names its error; and B07, pasting works."""
+    visitor = visit(390)
+    page = visitor.go(f"{BASE}/vorschlaege/neu")
+    page.get_by_label("Titel").fill("")
+    page.get_by_role("button", name="Vorschlag einreichen").click()
+    visitor.check()
+    summary = page.locator("[data-error-summary]")
+    assert page.evaluate("document.activeElement === document.querySelector('[data-error-summary]')")
+    links = summary.get_by_role("link")
+    assert links.count() >= 2
+    first = links.first
+    target = (first.get_attribute("href") or "").removeprefix("#")
+    first.click()
+    assert page.evaluate("document.activeElement.id") == target
+    described = page.locator(f"#{target}").get_attribute("aria-describedby") or ""
+    texts = " ".join(page.locator(f"[id='{name}']").inner_text() for name in described.split())
+    assert "Bitte" in texts
+    assert page.locator(f"#{target}").get_attribute("aria-invalid") == "true"
+    page = visitor.go("/konto/registrieren")
+    field = page.get_by_label("Kennwort", exact=True)
+    field.focus()
+    page.evaluate("navigator.clipboard === undefined || true")
+    page.keyboard.insert_text("ein eingefügtes langes Kennwort")
+    assert field.input_value() == "ein eingefügtes langes Kennwort"
+    assert field.get_attribute("autocomplete") == "new-password"
+    assert page.locator("input[type=checkbox]:checked").count() == 0
+
+
+def test_a_screen_reader_finds_names_roles_and_hears_the_new_count(visit: Callable[..., Visitor]) -> None:
+    """B08: the tree as it is read."""
+    visitor = visit(1280)
+    home = visitor.go("/").locator("body").aria_snapshot()
+    for wanted in ("banner", 'heading "Reden Sie mit in Billerbeck" [level=1]', "main", "contentinfo",
+                   'link "Leichte Sprache"', "navigation"):
+        assert wanted in home, wanted
+    visitor.sign_in(RESIDENT, DEMO_PASSWORD, f"{BASE}/vorschlaege/3")
+    page = visitor.page
+    box = page.locator("#unterstuetzen")
+    button = box.get_by_role("button")
+    before = int(box.locator("[data-support-count]").inner_text())
+    was_supported = "zurücknehmen" in button.inner_text()
+    button.click()
+    page.locator("[data-support-status]").filter(has_text=re.compile("zurückgenommen|gezählt")).wait_for()
+    after = before - 1 if was_supported else before + 1
+    status = box.get_by_role("status")
+    assert f"{after} " in status.inner_text()
+    assert int(box.locator("[data-support-count]").inner_text()) == after
+    visitor.check()
+
+
+def test_nothing_is_asked_of_strangers_and_only_one_cookie_is_set(visit: Callable[..., Visitor]) -> None:
+    """D01, D06: every request stays here (the visitor notes it), the notice is one link away, nothing is pre-ticked."""
+    visitor = visit(1280)
+    for path in PUBLIC:
+        page = visitor.go(path)
+        assert page.locator("footer").get_by_role("link", name="Datenschutz").count() == 1, path
+        assert {cookie["name"] for cookie in page.context.cookies()} <= {"session", "__Host-session"}, path
+    page = visitor.go(f"{BASE}/vorschlaege/neu")
+    assert page.locator("main").get_by_role("link", name=re.compile("Datenschutz")).count() >= 1
+    assert page.locator("main input[type=checkbox]:checked").count() == 0
+
+
+def test_logs_hold_no_personal_data(visit: Callable[..., Visitor], platform: LivePlatform) -> None:
+    """D07: no password, token, address or choice of whoever registers, signs in, writes and asks for a new password."""
+    visitor = visit(1280)
+    mail, secret, words = "auffaellig.protokoll@beispiel.example", "Protokollprobe-Kennwort-77", "Protokollprobe im Text"
+    page = visitor.go("/konto/registrieren")
+    page.get_by_label("E-Mail-Adresse").fill(mail)
+    page.get_by_label("Name").first.fill("Protokollprobe Name")
+    page.get_by_label("Kennwort", exact=True).fill(secret)
+    page.locator("main form button[type=submit]").last.click()
+    page.wait_for_load_state()
+    page = visitor.go("/konto/anmelden")
+    page.get_by_label("E-Mail-Adresse").fill(mail)
+    page.get_by_label("Kennwort", exact=True).fill(secret + "-falsch")
+    page.get_by_role("button", name="Anmelden", exact=True).click()
+    page.wait_for_load_state()
+    page = visitor.go("/konto/passwort-vergessen")
+    page.get_by_label("E-Mail-Adresse").fill(mail)
+    page.locator("main form button[type=submit]").last.click()
+    page.wait_for_load_state()
+    page = visitor.go(f"{BASE}/vorschlaege/neu")
+    page.get_by_label("Titel").fill(words)
+    page.get_by_label("Ihr Vorschlag").fill(f"{words}, lang genug für einen Vorschlag.")
+    page.get_by_label("Ihr Name, den andere sehen").fill("Protokollprobe Name")
+    page.get_by_role("button", name="Vorschlag einreichen").click()
+    page.wait_for_load_state()
+    visitor.sign_in(RESIDENT, DEMO_PASSWORD, f"{BASE}/vorschlaege/5")
+    platform.command("jobs", "list")
+    cookie = next(one["value"] for one in visitor.page.context.cookies() if "session" in one["name"])
+    logs = [path for path in platform.data_dir.rglob("*") if path.suffix == ".log" or path.parent.name == "logs"]
+    logs.append(platform.data_dir.parent / f"{platform.data_dir.name}-serve.log")
+    text = "".join(path.read_text(encoding="utf-8", errors="replace") for path in logs if path.is_file())
+    assert '"endpoint"' in text, "the logs are elsewhere"
+    # The addresses of the demo's own sign-ins are printed for whoever tries it.
+    for private in (mail, secret, words, "Protokollprobe", cookie, "supported", "127.0.0.1 -"):
+        assert private not in text, private
