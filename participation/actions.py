@@ -23,6 +23,7 @@ class Action(enum.Enum):
     CREATE_PROCESS = "Verfahren anlegen"
     EDIT_PROCESS = "Verfahren bearbeiten"
     MANAGE_CATALOGUE = "Maßnahmenkatalog bearbeiten"
+    VERIFY_RESIDENTS = "Nachweise ausstellen"
     MANAGE_JOBS = "Aufträge und E-Mails einsehen"
     MANAGE_ACCOUNTS = "Konten des Personals verwalten"
     EDIT_MUNICIPALITY = "Kommune bearbeiten"

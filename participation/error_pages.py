@@ -11,13 +11,18 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
-from participation.errors import DomainError, SecondFactorNeeded, SignInNeeded
+from participation.errors import DomainError, SecondFactorNeeded, SignInNeeded, VerificationNeeded
 from participation.web import SAFE_METHODS, translated
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
 log = logging.getLogger(__name__)
+# Where a page that can't be shown yet leads first.
+_LEADS_ON: dict[type[DomainError], str] = {
+    SignInNeeded: "accounts.sign_in", SecondFactorNeeded: "accounts.second_factor",
+    VerificationNeeded: "accounts.verification",
+}
 NEVER_KEPT = ("password", "csrf_token", "code", "token", "submission_key")
 
 
@@ -105,10 +110,9 @@ def register(app: Flask) -> None:
 
     @app.errorhandler(DomainError)
     def domain_error(error: DomainError) -> ResponseReturnValue:
-        if isinstance(error, SecondFactorNeeded) and request.method in SAFE_METHODS:
-            return redirect(url_for("accounts.second_factor", next=request.full_path.rstrip("?")))
-        if isinstance(error, SignInNeeded) and request.method in SAFE_METHODS:
-            return redirect(url_for("accounts.sign_in", next=request.full_path.rstrip("?")))
+        endpoint = _LEADS_ON.get(type(error))
+        if endpoint is not None and request.method in SAFE_METHODS:
+            return redirect(url_for(endpoint, next=request.full_path.rstrip("?")))
         return error_page(error.status, translated(error))
 
     @app.errorhandler(CSRFError)

@@ -56,6 +56,10 @@ class SecondFactorNeeded(NotAllowed):
         super().__init__(message)
 
 
+class VerificationNeeded(NotAllowed):
+    """The phase asks for a proof that the account does not have yet; the edge leads to where it is given."""
+
+
 class NotFound(DomainError):
     """There is no such thing, or the actor may not know of it."""
 

@@ -35,15 +35,40 @@ class CommentStyle(enum.Enum):
     PRO_CONTRA = "pro_contra"
 
 
+class Verification(enum.Enum):
+    """What a person must have shown to take part in a phase."""
+
+    NONE = "none"
+    EMAIL = "email"
+    LETTER = "letter"
+    RESIDENCE = "residence"
+    OIDC = "oidc"
+
+
+# Who has shown one of these may pass: staff look at the same address that a letter is sent to, and closer.
+SATISFIED_BY: dict[Verification, frozenset[Verification]] = {
+    Verification.LETTER: frozenset({Verification.LETTER, Verification.RESIDENCE}),
+    Verification.RESIDENCE: frozenset({Verification.RESIDENCE}),
+    Verification.OIDC: frozenset({Verification.OIDC}),
+}
+
 CHOICE_LABELS: dict[enum.Enum, str] = {
     Moderation.BEFORE: N_("Vor der Veröffentlichung prüfen"),
     Moderation.AFTER: N_("Sofort veröffentlichen, danach prüfen"),
     PlaceRule.NONE: N_("Kein Ort"),
     PlaceRule.OPTIONAL: N_("Ort ist freiwillig"),
     PlaceRule.REQUIRED: N_("Ort ist Pflicht"),
+    Verification.NONE: N_("Kein Nachweis"),
+    Verification.EMAIL: N_("Konto mit bestätigter E-Mail-Adresse"),
+    Verification.LETTER: N_("Code aus einem Brief der Kommune"),
+    Verification.RESIDENCE: N_("Wohnsitz, von der Verwaltung bestätigt"),
+    Verification.OIDC: N_("Geprüfte Person über die Anmeldung bei einem anderen Anbieter"),
     CommentStyle.NEUTRAL: N_("Ohne Haltung"),
     CommentStyle.PRO_CONTRA: N_("Mit Haltung: dafür, dagegen oder Anmerkung"),
 }
+
+
+VERIFICATION_LABEL = N_("Nachweis, um mitzumachen")
 
 
 def _setting(default: Any, label: str, hint: str = "") -> Any:  # noqa: ANN401 - a dataclass field of any type
@@ -66,6 +91,13 @@ class CollectSettings(PhaseSettings):
     comments_open: bool = _setting(True, N_("Kommentare sind möglich"))  # noqa: FBT003
     comment_style: CommentStyle = _setting(CommentStyle.NEUTRAL, N_("Art der Kommentare"))
     supports_open: bool = _setting(True, N_("Unterstützen ist möglich"))  # noqa: FBT003
+    verification: Verification = _setting(Verification.NONE, VERIFICATION_LABEL)
+
+
+    @property
+    def admits_guests(self) -> bool:
+        """Whether somebody without an account may hand in a proposal."""
+        return self.guests_may_submit and self.verification is Verification.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +107,7 @@ class DiscussSettings(PhaseSettings):
     moderation: Moderation = _setting(Moderation.BEFORE, N_("Prüfung"))
     comment_style: CommentStyle = _setting(CommentStyle.NEUTRAL, N_("Art der Kommentare"))
     supports_open: bool = _setting(False, N_("Unterstützen ist möglich"))  # noqa: FBT003
+    verification: Verification = _setting(Verification.NONE, VERIFICATION_LABEL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +116,7 @@ class VoteSettings(PhaseSettings):
 
     comments_open: bool = _setting(False, N_("Kommentare sind möglich"))  # noqa: FBT003
     moderation: Moderation = _setting(Moderation.BEFORE, N_("Prüfung der Kommentare"))
+    verification: Verification = _setting(Verification.NONE, VERIFICATION_LABEL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import Protocol
 
 from participation.actions import Action
-from participation.errors import Conflict, NotAllowed, SecondFactorNeeded, SignInNeeded
-from participation.formats import CollectSettings, PhaseSettings
+from participation.errors import Conflict, NotAllowed, SecondFactorNeeded, SignInNeeded, VerificationNeeded
+from participation.formats import SATISFIED_BY, CollectSettings, PhaseSettings, Verification
 from participation.i18n import N_
 
 
@@ -47,6 +47,7 @@ class OpenProcess(Protocol):
     """What rules ask of a process. A protocol, so that this page stands below all features and every one may ask."""
 
     id: int
+    municipality_id: int
 
     @property
     def is_visible(self) -> bool:
@@ -88,6 +89,8 @@ class Actor:
     second_factor_done: bool = False
     guest_token: str | None = None
     is_system: bool = False
+    # What the account has shown, and for which municipality; none means everywhere.
+    verifications: frozenset[tuple[Verification, int | None]] = frozenset()
 
     @property
     def is_signed_in(self) -> bool:
@@ -185,7 +188,30 @@ def guests_may_submit(_actor: Actor, target: object, now: datetime) -> bool:
     """The open phase that collects proposals allows guests."""
     process = scope_of(target).process
     phase = process.phase_opening(Action.SUBMIT_PROPOSAL, now) if process else None
-    return phase is not None and isinstance(phase.settings, CollectSettings) and phase.settings.guests_may_submit
+    return phase is not None and isinstance(phase.settings, CollectSettings) and phase.settings.admits_guests
+
+
+def verification_missing(actor: Actor, action: Action, target: object, now: datetime) -> Verification | None:
+    """What the open phase asks for and the actor has not shown yet."""
+    process = scope_of(target).process
+    phase = process.phase_opening(action, now) if process else None
+    needed = getattr(phase.settings, "verification", Verification.NONE) if phase else Verification.NONE
+    if process is None or needed is Verification.NONE:
+        return None
+    if needed is Verification.EMAIL:
+        return None if actor.email_is_confirmed else needed
+    here = {(level, place) for level in SATISFIED_BY[needed] for place in (process.municipality_id, None)}
+    return None if here & actor.verifications else needed
+
+
+def verified_for(action: Action) -> Rule:
+    """The actor has shown what the open phase asks for."""
+
+    def rule(actor: Actor, target: object, now: datetime) -> bool:
+        return verification_missing(actor, action, target, now) is None
+
+    rule.__name__ = f"verified_for_{action.name.lower()}"
+    return rule
 
 
 def staff(*roles: Role) -> Rule:
@@ -222,25 +248,41 @@ RULES: dict[Action, tuple[Rule, ...]] = {
     Action.SEE_PROCESS: (process_is_visible, staff(Role.EDITOR, Role.PLANNER, Role.MODERATOR), system),
     Action.SEE_CONTRIBUTION: (contribution_is_published, author, staff(Role.MODERATOR, Role.PLANNER), system),
     Action.SUBMIT_PROPOSAL: (
-        all_of(process_is_visible, phase_opens(Action.SUBMIT_PROPOSAL), signed_in),
+        all_of(process_is_visible, phase_opens(Action.SUBMIT_PROPOSAL), signed_in,
+               verified_for(Action.SUBMIT_PROPOSAL)),
         all_of(process_is_visible, phase_opens(Action.SUBMIT_PROPOSAL), guests_may_submit),
         system,
     ),
     Action.EDIT_PROPOSAL: (all_of(author, phase_opens(Action.EDIT_PROPOSAL)),),
     Action.WITHDRAW_CONTRIBUTION: (author,),
     Action.ATTACH_CONTRIBUTION: (all_of(author, signed_in),),
-    Action.COMMENT: (all_of(contribution_is_published, phase_opens(Action.COMMENT), signed_in), system),
+    Action.COMMENT: (
+        all_of(contribution_is_published, phase_opens(Action.COMMENT), signed_in, verified_for(Action.COMMENT)), system,
+    ),
     Action.EDIT_COMMENT: (all_of(author, phase_opens(Action.COMMENT)),),
-    Action.SUPPORT: (all_of(contribution_is_published, phase_opens(Action.SUPPORT), signed_in), system),
+    Action.SUPPORT: (
+        all_of(contribution_is_published, phase_opens(Action.SUPPORT), signed_in, verified_for(Action.SUPPORT)), system,
+    ),
     Action.MANAGE_OWN_ACCOUNT: (lambda actor, _target, _now: actor.is_signed_in,),
     Action.ENTER_STAFF_ROOM: (any_staff,),
     Action.MODERATE: (staff(Role.MODERATOR), system),
     Action.CREATE_PROCESS: (staff(Role.EDITOR), system),
     Action.EDIT_PROCESS: (staff(Role.EDITOR), system),
     Action.MANAGE_CATALOGUE: (staff(Role.PLANNER), system),
+    Action.VERIFY_RESIDENTS: (staff(Role.EDITOR), system),
     Action.MANAGE_JOBS: (staff(), system),
     Action.MANAGE_ACCOUNTS: (staff(), system),
     Action.EDIT_MUNICIPALITY: (staff(), system),
+}
+
+VERIFICATION_HINTS = {
+    Verification.EMAIL: N_("Bitte bestätigen Sie zuerst Ihre E-Mail-Adresse über den Link in unserer E-Mail."),
+    Verification.LETTER: N_("Zum Mitmachen brauchen Sie hier den Code aus dem Brief Ihrer Kommune. Geben Sie ihn unter "
+                            "„Mein Konto → Nachweise“ ein."),
+    Verification.RESIDENCE: N_("Zum Mitmachen muss hier die Verwaltung Ihren Wohnsitz bestätigen. Wie das geht, steht "
+                               "unter „Mein Konto → Nachweise“."),
+    Verification.OIDC: N_("Zum Mitmachen müssen Sie sich hier über einen Anbieter anmelden, der Sie kennt. Wie das "
+                          "geht, steht unter „Mein Konto → Nachweise“."),
 }
 
 # The phase is over, or not begun: for these the answer is 409 and says so, rather than "not allowed".
@@ -265,6 +307,9 @@ def require(actor: Actor, action: Action, target: object, now: datetime) -> None
         raise SignInNeeded
     if not actor.email_is_confirmed and not actor.is_staff:
         raise NotAllowed(N_("Bitte bestätigen Sie zuerst Ihre E-Mail-Adresse über den Link in unserer E-Mail."))
+    missing = verification_missing(actor, action, target, now) if action in PHASE_BOUND else None
+    if missing is not None:
+        raise VerificationNeeded(VERIFICATION_HINTS[missing])
     if not actor.second_factor_done and _would_do(actor, action, target, now):
         raise SecondFactorNeeded
     raise NotAllowed

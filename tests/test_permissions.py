@@ -25,6 +25,7 @@ STAFF_ONLY = {
     Action.CREATE_PROCESS: {Role.EDITOR, Role.ADMIN},
     Action.EDIT_PROCESS: {Role.EDITOR, Role.ADMIN},
     Action.MANAGE_CATALOGUE: {Role.PLANNER, Role.ADMIN},
+    Action.VERIFY_RESIDENTS: {Role.EDITOR, Role.ADMIN},
     Action.MANAGE_JOBS: {Role.ADMIN},
     Action.MANAGE_ACCOUNTS: {Role.ADMIN},
     Action.EDIT_MUNICIPALITY: {Role.ADMIN},

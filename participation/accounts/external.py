@@ -11,7 +11,9 @@ from participation import audit, outbox
 from participation.accounts.models import Account, ExternalIdentity
 from participation.accounts.operations import NAME_MAX, clean_email
 from participation.accounts.queries import account_by_email, identities_of
+from participation.accounts.verification import verify
 from participation.errors import Conflict, InvalidInput, NotFound
+from participation.formats import Verification
 from participation.i18n import N_
 
 if TYPE_CHECKING:
@@ -34,7 +36,9 @@ def sign_in_by_claims(session: Session, claims: Claims, now: datetime) -> tuple[
         ExternalIdentity.issuer == claims.issuer, ExternalIdentity.subject == claims.subject))
     if identity is not None:
         identity.last_used_at = now
-        return _usable(session.get_one(Account, identity.account_id)), False
+        known = _usable(session.get_one(Account, identity.account_id))
+        _note_level(session, known, claims, now)
+        return known, False
     email = _verified_email(claims)
     if email is None:
         return None
@@ -69,6 +73,7 @@ def connect(session: Session, account: Account, claims: Claims, now: datetime) -
     """From now on the provider's person signs in to this account. Raises Conflict when it has another account."""
     known = session.scalar(select(ExternalIdentity.account_id).where(
         ExternalIdentity.issuer == claims.issuer, ExternalIdentity.subject == claims.subject))
+    _note_level(session, account, claims, now)
     if known == account.id:
         return
     try:
@@ -90,6 +95,11 @@ def disconnect(session: Session, account: Account, identity_id: int, now: dateti
     session.delete(identity)
     audit.record(session, at=now, actor=f"account:{account.id}", action="disconnect_provider", subject_type="account",
                  subject_id=account.id)
+
+
+def _note_level(session: Session, account: Account, claims: Claims, now: datetime) -> None:
+    if claims.is_verified_person:
+        verify(session, account.id, Verification.OIDC, None, now)
 
 
 def _verified_email(claims: Claims) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
-from wtforms import BooleanField, EmailField, PasswordField, StringField
+from wtforms import BooleanField, EmailField, IntegerField, PasswordField, StringField
 from wtforms.validators import InputRequired
 
 REQUIRED = InputRequired(_l("Bitte füllen Sie dieses Feld aus."))
@@ -58,3 +58,28 @@ class ProofForm(FlaskForm):
     """The password once more."""
 
     password = PasswordField(_l("Ihr Kennwort"), [REQUIRED])
+
+
+class LetterCodeForm(FlaskForm):
+    """A code from a letter."""
+
+    code = StringField(_l("Code aus dem Brief"), [REQUIRED])
+
+
+class CountField(IntegerField):
+    """A whole number, with a message of ours."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """As the base class."""
+        try:
+            super().process_formdata(valuelist)
+        except ValueError as error:
+            raise ValueError(_l("Bitte geben Sie eine ganze Zahl an, zum Beispiel 90.")) from error
+
+
+class LetterBatchForm(FlaskForm):
+    """Codes for one posting."""
+
+    label = StringField(_l("Wofür sind die Codes?"), [REQUIRED])
+    count = CountField(_l("Wie viele?"), [REQUIRED], default=100)
+    days = CountField(_l("Wie viele Tage gelten sie?"), [REQUIRED], default=90)

@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, T
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from participation.db import Base, Created, Key, Line, enum_type
+from participation.formats import Verification
 from participation.permissions import Role
 
 
@@ -142,6 +143,44 @@ class ExternalIdentity(Base):
     subject: Mapped[str] = mapped_column(String(255))
     created_at: Mapped[Created]
     last_used_at: Mapped[datetime | None]
+
+
+class AccountVerification(Base):
+    """What an account has shown, in one municipality; without one it holds everywhere."""
+
+    __tablename__ = "verification"
+    __table_args__ = (UniqueConstraint("account_id", "level", "municipality_id"),)
+
+    id: Mapped[Key]
+    account_id: Mapped[int] = mapped_column(ForeignKey("account.id", ondelete="CASCADE"))
+    level: Mapped[Verification] = mapped_column(enum_type(Verification))
+    municipality_id: Mapped[int | None] = mapped_column(ForeignKey("municipality.id", ondelete="CASCADE"), index=True)
+    confirmed_at: Mapped[Created]
+    # Who of the staff looked; none where a code or a provider did.
+    confirmed_by_id: Mapped[int | None] = mapped_column(ForeignKey("account.id", ondelete="SET NULL"))
+
+
+class LetterBatch(Base):
+    """Codes made for one posting. Which household got which code is nowhere kept."""
+
+    __tablename__ = "letter_batch"
+
+    id: Mapped[Key]
+    municipality_id: Mapped[int] = mapped_column(ForeignKey("municipality.id", ondelete="CASCADE"), index=True)
+    label: Mapped[Line]
+    created_at: Mapped[Created]
+    expires_at: Mapped[datetime]
+
+
+class LetterCode(Base):
+    """A code on a letter, hashed with a key; works once. Who used it is not kept."""
+
+    __tablename__ = "letter_code"
+
+    id: Mapped[Key]
+    batch_id: Mapped[int] = mapped_column(ForeignKey("letter_batch.id", ondelete="CASCADE"), index=True)
+    code_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    used_at: Mapped[datetime | None]
 
 
 class ParticipantKind(enum.Enum):

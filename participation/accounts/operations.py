@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from participation import audit, outbox, text, tokens
 from participation.accounts.models import (
     Account,
+    AccountVerification,
     ExternalIdentity,
     OneTimeToken,
     Passkey,
@@ -174,7 +175,7 @@ def forget_expired(session: Session, now: datetime) -> int:
 
 def empty_account(session: Session, account: Account, now: datetime) -> None:
     """Take everything out of an account that says who it was. Its number stays and never means anybody again."""
-    for model in (SignInSession, OneTimeToken, RecoveryCode, Passkey, ExternalIdentity, RoleGrant):
+    for model in (SignInSession, OneTimeToken, RecoveryCode, Passkey, ExternalIdentity, AccountVerification, RoleGrant):
         session.execute(delete(model).where(model.account_id == account.id))
     session.expire(account, ["grants"])
     account.email, account.display_name = f"{account.id}@{GONE_DOMAIN}", GONE_NAME

@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Select, bindparam, func, select
 
-from participation.accounts.models import Account, ExternalIdentity, Participant, Passkey, RoleGrant, SignInSession
+from participation.accounts.models import (
+    Account,
+    AccountVerification,
+    ExternalIdentity,
+    LetterBatch,
+    LetterCode,
+    Participant,
+    Passkey,
+    RoleGrant,
+    SignInSession,
+)
+from participation.audit import AuditEntry
+from participation.municipalities.models import Municipality
 from participation.permissions import Actor, Grant
 
 if TYPE_CHECKING:
@@ -15,6 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from participation.db import Database
+    from participation.formats import Verification
     from participation.tokens import Keyring
 
 
@@ -29,9 +42,14 @@ _SIGNED_IN = (
         RoleGrant.role,
         RoleGrant.municipality_id,
         RoleGrant.process_id,
+        AccountVerification.level,
+        AccountVerification.municipality_id.label("verified_in"),
+        Municipality.parent_id,
     )
     .join(SignInSession, SignInSession.account_id == Account.id)
     .outerjoin(RoleGrant, RoleGrant.account_id == Account.id)
+    .outerjoin(AccountVerification, AccountVerification.account_id == Account.id)
+    .outerjoin(Municipality, Municipality.id == AccountVerification.municipality_id)
     .where(
         SignInSession.token_hash == bindparam("token_hash"),
         SignInSession.revoked_at.is_(None),
@@ -61,7 +79,14 @@ def signed_in_actor(database: Database, token_hash: str, now: datetime) -> Actor
         email=first.email,
         email_is_confirmed=first.email_confirmed_at is not None,
         second_factor_done=first.second_factor_at is not None,
-        grants=tuple(Grant(row.role, row.municipality_id, row.process_id) for row in rows if row.role is not None),
+        grants=tuple(dict.fromkeys(
+            Grant(row.role, row.municipality_id, row.process_id) for row in rows if row.role is not None
+        )),
+        # Whoever lives in a town lives in its Kreis.
+        verifications=frozenset(
+            (row.level, place) for row in rows if row.level is not None
+            for place in {row.verified_in, row.parent_id if row.parent_id is not None else row.verified_in}
+        ),
     )
 
 
@@ -83,6 +108,32 @@ def last_proof(token_hash: str) -> Select[datetime]:
     """When the person of a session last showed who they are: at signing in, or since."""
     return select(func.coalesce(SignInSession.proven_at, SignInSession.created_at)).where(
         SignInSession.token_hash == token_hash
+    )
+
+
+def verifications_of(account_id: int) -> Select[Verification, datetime, str]:
+    """What an account has shown, with the name of the municipality it holds in."""
+    return (
+        select(AccountVerification.level, AccountVerification.confirmed_at, Municipality.name)
+        .outerjoin(Municipality, Municipality.id == AccountVerification.municipality_id)
+        .where(AccountVerification.account_id == account_id).order_by(AccountVerification.id)
+    )
+
+
+def wrong_codes_since(actor: str, since: datetime) -> Select[int]:
+    """How many wrong letter codes somebody entered."""
+    return select(func.count()).select_from(AuditEntry).where(
+        AuditEntry.actor == actor, AuditEntry.action == "wrong_letter_code", AuditEntry.at > since
+    )
+
+
+def letter_batches(municipality_id: int) -> Select[LetterBatch, int, int]:
+    """Each posting with how many codes it has and how many were used, the newest first."""
+    used = func.count(LetterCode.used_at)
+    return (
+        select(LetterBatch, func.count(LetterCode.id), used).join(LetterCode, LetterCode.batch_id == LetterBatch.id)
+        .where(LetterBatch.municipality_id == municipality_id).group_by(LetterBatch.id)
+        .order_by(LetterBatch.id.desc()).limit(50)
     )
 
 

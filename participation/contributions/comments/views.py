@@ -51,7 +51,8 @@ def comment_form(slug: str, proposal_id: int) -> str:
     now, actor = web.current_now(), web.current_actor()
     mode = "closed"
     if proposal.process.phase_opening(Action.COMMENT, now) is not None:
-        may_write = "write" if web.can(Action.COMMENT, proposal) else "unconfirmed"
+        may_write = "unverified" if actor.email_is_confirmed else "unconfirmed"
+        may_write = "write" if web.can(Action.COMMENT, proposal) else may_write
         mode = may_write if actor.is_signed_in else "sign_in"
     return web.render_kept(
         "contributions/comments/_form.html", slug=slug, proposal_id=proposal_id, mode=mode, body_max=BODY_MAX,

@@ -10,12 +10,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
 from participation.accounts.models import Account, Participant, SignInSession
-from participation.accounts.queries import identities_of, passkeys_of
+from participation.accounts.queries import identities_of, passkeys_of, verifications_of
 from participation.audit import AuditEntry
 from participation.contributions.comments.models import STANCE_LABELS, Comment
 from participation.contributions.models import STATE_LABELS, Contribution, ContributionPicture
 from participation.contributions.personal.queries import all_of_kind, own_votes, participants_of, processes_of
 from participation.contributions.proposals.models import Proposal
+from participation.formats import CHOICE_LABELS
 from participation.permissions import ROLE_LABELS
 from participation.uploads import picture_path
 
@@ -91,6 +92,10 @@ def _account(session: Session, account: Account) -> dict[str, Any]:
         "andere_anbieter": [
             {"anbieter": one.issuer, "kennung": one.subject, "verbunden_am": one.created_at.isoformat()}
             for one in session.scalars(identities_of(account.id))
+        ],
+        "nachweise": [
+            {"nachweis": CHOICE_LABELS[level], "kommune": name, "am": at.isoformat()}
+            for level, at, name in session.execute(verifications_of(account.id))
         ],
         "rollen": [ROLE_LABELS[grant.role] for grant in account.grants],
     }

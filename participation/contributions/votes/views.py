@@ -42,7 +42,7 @@ def support_box(slug: str, proposal_id: int) -> str:
         if not actor.is_signed_in:
             mode = "sign_in"
         elif not web.can(Action.SUPPORT, contribution):
-            mode = "unconfirmed"
+            mode = "unverified" if actor.email_is_confirmed else "unconfirmed"
         else:
             mode = "withdraw" if contribution.id in own_part_here(slug, proposal_id).supported else "support"
     return web.render_kept(

@@ -133,7 +133,7 @@ def _step(process: Process, phase: Phase) -> Step:
         settings = phase.settings
         hint = (
             _("Das geht auch ohne Konto und dauert fünf Minuten.")
-            if isinstance(settings, CollectSettings) and settings.guests_may_submit
+            if isinstance(settings, CollectSettings) and settings.admits_guests
             else _("Das dauert fünf Minuten. Sie brauchen ein Konto.")
         )
         label, href, icon = _("Vorschlag einreichen"), url_for("submissions.new", slug=slug), "plus"
