@@ -418,6 +418,14 @@ def _use_recovery_code(session: Session, account_id: int, code: str, now: dateti
     return bool(used.rowcount)  # type: ignore[attr-defined]
 
 
+def forget_second_factor(session: Session, account: Account, now: datetime) -> None:
+    """Whoever lost telephone and paper starts anew: no app, no paper codes, no passkeys, no sessions."""
+    account.totp_secret_sealed = account.totp_confirmed_at = account.totp_last_step = None
+    for model in (RecoveryCode, Passkey):
+        session.execute(delete(model).where(model.account_id == account.id))
+    revoke_sessions(session, account.id, now)
+
+
 def pass_second_factor(session: Session, token: str, now: datetime) -> None:
     """This session has shown both factors."""
     session.execute(

@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import selectinload
 
 from participation import audit, outbox, web
-from participation.accounts.models import Account, RoleGrant
+from participation.accounts.models import Account, Passkey, RoleGrant
 from participation.accounts.operations import invite_staff, revoke_sessions
 from participation.actions import Action
 from participation.administration.forms import InviteForm
@@ -120,7 +120,9 @@ def accounts() -> ResponseReturnValue:
             RoleGrant.municipality_id == municipality.id)))
         .options(selectinload(Account.grants)).order_by(Account.display_name).limit(200)
     ).all()
-    return render_template("administration/accounts.html", people=people, form=form, labels=ROLE_LABELS,
+    with_passkey = set(session.scalars(select(Passkey.account_id).where(
+        Passkey.account_id.in_([person.id for person in people]))))
+    return render_template("administration/accounts.html", people=people, with_passkey=with_passkey, form=form, labels=ROLE_LABELS,
                            municipality_id=municipality.id, own_id=web.current_actor().account_id), (
         422 if form.is_submitted() else 200
     )

@@ -9,8 +9,8 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import selectinload
 
 from participation import audit, clock
-from participation.accounts.models import Account, RoleGrant
-from participation.accounts.operations import invite_staff, revoke_sessions
+from participation.accounts.models import Account, Passkey, RoleGrant
+from participation.accounts.operations import forget_second_factor, invite_staff, revoke_sessions
 from participation.errors import DomainError
 from participation.municipalities.models import Municipality
 from participation.permissions import Role
@@ -81,9 +81,10 @@ def list_command(create_app: Callable[[], Flask]) -> None:
             select(Account).where(Account.id.in_(select(RoleGrant.account_id))).options(selectinload(Account.grants))
             .order_by(Account.email)
         )
+        with_passkey = set(session.scalars(select(Passkey.account_id)))
         for account in people:
             roles = ", ".join(sorted({grant.role.value for grant in account.grants}))
-            factor = "" if account.totp_confirmed_at else "  (zweiter Faktor fehlt)"
+            factor = "" if account.totp_confirmed_at or account.id in with_passkey else "  (zweiter Faktor fehlt)"
             click.echo(f"{account.email:<40}{roles}{factor}")
 
 
@@ -102,6 +103,22 @@ def remove_command(create_app: Callable[[], Flask], email: str) -> None:
         audit.record(session, at=clock.now(), actor="command:staff", action="revoke_role", subject_type="account",
                      subject_id=account.id)
         click.echo(f"{email} hat keine Rolle mehr.")
+
+
+@staff_group.command("forget-factor", help="Zweiten Faktor vergessen, wenn Telefon und Notfall-Codes verloren sind.")
+@click.argument("email")
+@click.pass_obj
+def forget_factor_command(create_app: Callable[[], Flask], email: str) -> None:
+    """The person sets up a new one at the next sign-in. Make sure who asks for it."""
+    with create_app().app_context(), current_database().unit_of_work() as session:
+        account = session.scalar(select(Account).where(Account.email == email.strip().lower()))
+        if account is None:
+            message = f"Ein Konto {email} gibt es nicht."
+            raise click.ClickException(message)
+        forget_second_factor(session, account, clock.now())
+        audit.record(session, at=clock.now(), actor="command:staff", action="forget_second_factor",
+                     subject_type="account", subject_id=account.id)
+        click.echo(f"{email} richtet den zweiten Faktor beim nächsten Anmelden neu ein.")
 
 
 COMMANDS = (staff_group,)

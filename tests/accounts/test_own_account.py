@@ -13,7 +13,13 @@ from sqlalchemy import select, update
 from app import create_app
 from participation import clock, web
 from participation.accounts.models import Account, OneTimeToken, SignInSession, TokenPurpose
-from participation.accounts.operations import SIGN_IN_LINKS_PER_HOUR, issue_token, sign_in_by_link
+from participation.accounts.operations import (
+    SIGN_IN_LINKS_PER_HOUR,
+    forget_expired,
+    forget_second_factor,
+    issue_token,
+    sign_in_by_link,
+)
 from participation.accounts.passwords import check_password, hash_password
 from participation.errors import Gone, InvalidInput
 from participation.permissions import Role
@@ -248,3 +254,24 @@ def test_long_passwords_are_welcome_and_may_be_pasted(browser: Browser, town) ->
     field = browser.open("/konto/registrieren").xpath("//input[@name='password']")[0]
     assert "maxlength" not in field.attrib
     assert not [name for name in field.attrib if name.startswith("on")]
+
+
+def test_the_number_of_a_forgotten_account_is_never_given_again(session: Session) -> None:
+    """SQLite would give it to the next account, and with it whatever its owner wrote."""
+    newest = factories.account(session, email_confirmed_at=None, created_at=clock.now() - timedelta(days=8))
+    number, email = newest.id, newest.email
+    assert forget_expired(session, clock.now()) == 1
+    assert forget_expired(session, clock.now()) == 0
+    assert factories.account(session).id != number
+    assert session.scalars(select(Account.email).where(Account.email == email)).all() == []
+
+
+def test_whoever_lost_every_factor_starts_anew(session: Session, browser: Browser, town) -> None:
+    staff = factories.account(session, Role.ADMIN, town=town, totp_confirmed_at=clock.now(), totp_secret_sealed="x")
+    session.commit()
+    browser.sign_in(staff)
+    forget_second_factor(session, staff, clock.now())
+    session.commit()
+    assert browser.get("/verwaltung").status_code == 302
+    browser.sign_in(staff, second_factor=False)
+    assert "Zweiten Faktor einrichten" in browser.text("/konto/zweiter-faktor")

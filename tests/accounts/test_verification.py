@@ -17,7 +17,7 @@ from participation.accounts.queries import signed_in_actor
 from participation.accounts.verification import WRONG_MAX, issue_codes, redeem_code, verify
 from participation.actions import Action
 from participation.audit import AuditEntry
-from participation.errors import Conflict, NotAllowed, SignInNeeded
+from participation.errors import NotAllowed, SignInNeeded
 from participation.formats import Verification
 from participation.permissions import Actor, Role, can, require
 from participation.tokens import hash_token
@@ -241,13 +241,3 @@ def test_staff_of_one_town_give_out_nothing_for_another(session: Session, keyrin
     other = factories.actor(factories.account(session, Role.ADMIN, town=factories.municipality(session)))
     with pytest.raises(NotAllowed):
         issue_codes(session, keyring, other, process.municipality, label="X", count=1, days=1, now=clock.now())
-
-
-def test_the_same_code_by_two_at_once_counts_for_one(
-    session: Session, keyring: Keyring, process: Process, codes: list[str]
-) -> None:
-    first, second = (factories.actor(factories.account(session)) for _ in range(2))
-    redeem_code(session, keyring, first, codes[0], clock.now())
-    with pytest.raises(Conflict):
-        redeem_code(session, keyring, second, codes[0], clock.now())
-    assert session.scalar(select(func.count()).select_from(AccountVerification)) == 1

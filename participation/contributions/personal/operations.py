@@ -70,6 +70,8 @@ def attach_to_account(session: Session, keyring: Keyring, actor: Actor, proposal
 
 def _merge(session: Session, source: Participant, target: Participant, now: datetime) -> None:
     """All of `source` goes to `target`, and `source` vanishes. Locks: participants, contributions, process."""
+    # A vote of the account itself waits until the guest's are there, and then finds its place taken.
+    session.execute(select(Participant.id).where(Participant.id == target.id).with_for_update())
     given = select(Vote.contribution_id).where(Vote.participant_id == target.id)
     twice = sorted(session.scalars(
         delete(Vote).where(Vote.participant_id == source.id, Vote.contribution_id.in_(given))

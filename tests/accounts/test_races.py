@@ -1,0 +1,146 @@
+"""What only one of many may get, when all come in the same moment. Changes are really committed here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import delete, func, select
+
+from participation import clock
+from participation.accounts.models import Account, AccountVerification, Participant, ParticipantKind, TokenPurpose
+from participation.accounts.operations import issue_token, sign_in_by_link
+from participation.accounts.verification import issue_codes, redeem_code
+from participation.commands.database import migrate
+from participation.contributions import operations as contributions
+from participation.contributions.personal.operations import attach_to_account
+from participation.contributions.proposals.models import Proposal
+from participation.contributions.proposals.operations import recount
+from participation.contributions.votes.models import Vote
+from participation.contributions.votes.operations import support
+from participation.db import Base, Database
+from participation.errors import DomainError
+from participation.permissions import Role
+from tests import factories
+from tests.conftest import DATABASES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sqlalchemy.orm import Session
+
+    from participation.tokens import Keyring
+
+AT_ONCE = 8
+
+
+@pytest.fixture(params=DATABASES)
+def committing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    url = f"sqlite:///{tmp_path / 'races.sqlite3'}"
+    if request.param != "sqlite":
+        url = request.getfixturevalue("postgresql_url")
+    else:
+        migrate(url)
+    database = Database(url)
+    yield database
+    if request.param != "sqlite":
+        with database.unit_of_work() as session:
+            for table in reversed(Base.metadata.sorted_tables):
+                session.execute(delete(table))
+    database.dispose()
+
+
+def at_once(database: Database, act: Callable[[Session, int], Any]) -> list[str]:
+    """All try in the same moment; says of each "done" or the error's name."""
+    gate = Barrier(AT_ONCE)
+
+    def one(number: int) -> str:
+        gate.wait()
+        try:
+            with database.unit_of_work() as session:
+                act(session, number)
+        except DomainError as error:
+            return type(error).__name__
+        return "done"
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return sorted(pool.map(one, range(AT_ONCE)))
+
+
+def people(session: Session) -> list[int]:
+    return [factories.account(session).id for _number in range(AT_ONCE)]
+
+
+def test_one_letter_is_one_person(committing: Database, keyring: Keyring) -> None:
+    with committing.unit_of_work() as session:
+        town = factories.municipality(session)
+        admin = factories.actor(factories.account(session, Role.ADMIN, town=town))
+        code = issue_codes(session, keyring, admin, town, label="X", count=1, days=1, now=clock.now())[0]
+        accounts = people(session)
+
+    def redeem(session: Session, number: int) -> None:
+        actor = factories.actor(session.get_one(Account, accounts[number]))
+        redeem_code(session, keyring, actor, code, clock.now())
+
+    assert at_once(committing, redeem) == ["Conflict"] * (AT_ONCE - 1) + ["done"]
+    with committing.reading() as session:
+        assert session.scalar(select(func.count()).select_from(AccountVerification)) == 1
+
+
+def test_one_link_signs_in_once(committing: Database) -> None:
+    with committing.unit_of_work() as session:
+        token = issue_token(session, factories.account(session).id, TokenPurpose.SIGN_IN, clock.now())
+    outcome = at_once(committing, lambda session, _number: sign_in_by_link(session, token, clock.now()))
+    assert outcome == ["Gone"] * (AT_ONCE - 1) + ["done"]
+
+
+def test_a_receipt_in_many_hands_goes_to_one_account(committing: Database, keyring: Keyring) -> None:
+    with committing.unit_of_work() as session:
+        process = factories.process(session)
+        process.participant_count = 1
+        guest = factories.participant(session, process, kind=ParticipantKind.GUEST)
+        number, accounts = factories.proposal(session, process, participant=guest).id, people(session)
+
+    def attach(session: Session, one: int) -> None:
+        proposal = session.get_one(Proposal, number)
+        proposal.is_own = True
+        attach_to_account(session, keyring, factories.actor(session.get_one(Account, accounts[one])), proposal,
+                          clock.now())
+
+    assert at_once(committing, attach) == ["Conflict"] * (AT_ONCE - 1) + ["done"]
+    with committing.unit_of_work() as session:
+        assert session.scalars(select(Participant.kind)).all() == [ParticipantKind.ACCOUNT]
+        assert set(recount(session).values()) == {0}
+
+
+def test_a_vote_in_the_moment_of_merging_is_kept_and_counted_once(committing: Database, keyring: Keyring) -> None:
+    with committing.unit_of_work() as session:
+        process = factories.process(session)
+        account = factories.account(session)
+        guest = factories.participant(session, process, kind=ParticipantKind.GUEST)
+        mine, liked = factories.proposal(session, process, participant=guest), factories.proposal(session, process)
+        mine_id, liked_id, account_id = mine.id, liked.id, account.id
+        contributions.ensure_participant(
+            session, keyring, process.id, f"account:{account.id}", kind=ParticipantKind.ACCOUNT, pseudonym="Ich",
+            now=clock.now())
+        session.add(Vote(contribution_id=liked.id, participant_id=guest.id, created_at=clock.now()))
+        session.flush()
+        recount(session)
+
+    def act(session: Session, number: int) -> None:
+        actor = factories.actor(session.get_one(Account, account_id))
+        if number:
+            support(session, keyring, actor, session.get_one(Proposal, liked_id), clock.now())
+            return
+        proposal = session.get_one(Proposal, mine_id)
+        proposal.is_own = True
+        attach_to_account(session, keyring, actor, proposal, clock.now())
+
+    assert at_once(committing, act) == ["done"] * AT_ONCE
+    with committing.unit_of_work() as session:
+        assert session.scalar(select(func.count()).select_from(Vote)) == 1
+        assert session.get_one(Proposal, liked_id).support_count == 1
+        assert set(recount(session).values()) == {0}
