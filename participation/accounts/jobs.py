@@ -71,7 +71,7 @@ def mail_sign_in(context: outbox.JobContext) -> None:
     with context.database.unit_of_work() as session:
         now = clock.now()
         account = session.scalar(account_by_email(email or ""))
-        if account is None or account.is_disabled or not may_get_sign_in_link(session, account.id, now):
+        if account is None or not may_get_sign_in_link(session, account, now):
             return
         token = issue_token(session, account.id, TokenPurpose.SIGN_IN, now)
         recipient, name = account.email, account.display_name

@@ -195,7 +195,7 @@ def confirm_email(session: Session, token: str, now: datetime) -> Account:
 def request_reset(session: Session, email: str, now: datetime) -> None:
     """Send a link if the address is known; nobody learns whether it is. At most one mail a minute."""
     account = session.scalar(account_by_email(clean_email(email)))
-    if account is not None and not account.is_disabled:
+    if account is not None and not account.is_disabled and not awaits_invitation(account):
         outbox.enqueue(session, "mail_reset", f"mail-reset:{account.id}:{now:%Y%m%d%H%M}", account_id=account.id)
 
 
@@ -211,10 +211,17 @@ def request_sign_in_link(session: Session, keyring: Keyring, email: str, target:
                    target=keyring.seal(target) if target else "")
 
 
-def may_get_sign_in_link(session: Session, account_id: int, now: datetime) -> bool:
-    """Whether the account got fewer links than allowed within the last hour."""
+def awaits_invitation(account: Account) -> bool:
+    """New staff come in by the invitation alone; once it has expired, no other link stands in for it."""
+    return account.email_confirmed_at is None and bool(account.grants)
+
+
+def may_get_sign_in_link(session: Session, account: Account, now: datetime) -> bool:
+    """Whether the account may sign in by mail at all, and got fewer links than allowed within the last hour."""
+    if account.is_disabled or awaits_invitation(account):
+        return False
     sent = session.scalar(select(func.count()).select_from(OneTimeToken).where(
-        OneTimeToken.account_id == account_id, OneTimeToken.purpose == TokenPurpose.SIGN_IN,
+        OneTimeToken.account_id == account.id, OneTimeToken.purpose == TokenPurpose.SIGN_IN,
         OneTimeToken.created_at > now - timedelta(hours=1),
     ))
     return (sent or 0) < SIGN_IN_LINKS_PER_HOUR

@@ -17,6 +17,7 @@ from participation.accounts.operations import (
     SIGN_IN_LINKS_PER_HOUR,
     forget_expired,
     forget_second_factor,
+    invite_staff,
     issue_token,
     sign_in_by_link,
 )
@@ -275,3 +276,16 @@ def test_whoever_lost_every_factor_starts_anew(session: Session, browser: Browse
     assert browser.get("/verwaltung").status_code == 302
     browser.sign_in(staff, second_factor=False)
     assert "Zweiten Faktor einrichten" in browser.text("/konto/zweiter-faktor")
+
+
+def test_an_expired_invitation_is_not_renewed_by_other_links(
+    session: Session, browser: Browser, town, run_jobs: Callable[[], int], mails: Callable[[], list[str]]
+) -> None:
+    now = clock.now()
+    token = invite_staff(session, "chef@stadt.example", "Chefin", Role.ADMIN, town.id, None, now - timedelta(days=8))
+    session.commit()
+    assert browser.get(f"/konto/einladung/{token}").status_code == 410
+    for path in ("/konto/passwort-vergessen", "/konto/anmelden-per-link"):
+        assert browser.submit(path, {"email": "chef@stadt.example"}).request.path == "/konto/post-pruefen"
+    run_jobs()
+    assert mails() == []

@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, literal, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from participation import audit, outbox
 from participation.accounts.models import Account, Participant, ParticipantKind, RoleGrant
@@ -17,6 +18,7 @@ from participation.contributions.personal.queries import participants_of
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.queries import lock_contribution
 from participation.contributions.votes.models import Vote
+from participation.db import is_sqlite
 from participation.errors import Conflict
 from participation.events import AccountDeleted, ParticipantsMerged, emit
 from participation.i18n import N_
@@ -70,19 +72,22 @@ def attach_to_account(session: Session, keyring: Keyring, actor: Actor, proposal
 
 def _merge(session: Session, source: Participant, target: Participant, now: datetime) -> None:
     """All of `source` goes to `target`, and `source` vanishes. Locks: participants, contributions, process."""
-    # A vote of the account itself waits until the guest's are there, and then finds its place taken.
-    session.execute(select(Participant.id).where(Participant.id == target.id).with_for_update())
-    given = select(Vote.contribution_id).where(Vote.participant_id == target.id)
-    twice = sorted(session.scalars(
-        delete(Vote).where(Vote.participant_id == source.id, Vote.contribution_id.in_(given))
-        .returning(Vote.contribution_id).execution_options(synchronize_session=False)
+    # A vote of the account itself may come in this very moment, so the primary key decides which ones are new.
+    upsert = sqlite.insert if is_sqlite(session) else postgresql.insert
+    votes = select(Vote.contribution_id, literal(target.id), Vote.created_at).where(Vote.participant_id == source.id)
+    moved = set(session.scalars(
+        upsert(Vote).from_select(["contribution_id", "participant_id", "created_at"], votes)
+        .on_conflict_do_nothing(index_elements=["contribution_id", "participant_id"])
+        .returning(Vote.contribution_id)
     ))
-    session.execute(update(Vote).where(Vote.participant_id == source.id).values(participant_id=target.id)
-                    .execution_options(synchronize_session=False))
+    given = set(session.scalars(
+        delete(Vote).where(Vote.participant_id == source.id).returning(Vote.contribution_id)
+        .execution_options(synchronize_session=False)
+    ))
     session.execute(update(Contribution).where(Contribution.participant_id == source.id)
                     .values(participant_id=target.id).execution_options(synchronize_session=False))
     shown = 0
-    for contribution_id in twice:
+    for contribution_id in sorted(given - moved):
         state = session.execute(
             update(Contribution).where(Contribution.id == contribution_id)
             .values(support_count=Contribution.support_count - 1).returning(Contribution.state)
