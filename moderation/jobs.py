@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from flask import url_for
 
-from moderation.models import OUTCOME_LABELS, Case, CaseState, Decision, Outcome
+from moderation.models import OUTCOME_LABELS, Case, CaseState, Decision, Outcome, Report
 from moderation.operations import examine, keep_findings
-from moderation.reasons import REASONS
+from moderation.reasons import REASONS, REPORT_REASONS
 from participation import clock, outbox
 from participation.accounts.queries import recipient_of
 from participation.contributions.comments.models import Comment
@@ -62,3 +62,29 @@ def mail_decision(context: outbox.JobContext) -> None:
             "decision", key=context.key, recipient=recipient, name=name, title=title, link=link, rule=rule,
             statement=statement, outcome=outcome.value, outcome_label=OUTCOME_LABELS[outcome],
         ))
+
+
+@outbox.job("mail_report_receipt", N_("E-Mail: Meldung eingegangen"))
+def mail_report_receipt(context: outbox.JobContext) -> None:
+    """That a report arrived, with its number (Art. 16 (4) DSA)."""
+    _mail_reporter(context, "report_receipt")
+
+
+@outbox.job("mail_report_outcome", N_("E-Mail: Ergebnis einer Meldung"))
+def mail_report_outcome(context: outbox.JobContext) -> None:
+    """What became of a report (Art. 16 (5) DSA)."""
+    _mail_reporter(context, "report_outcome")
+
+
+def _mail_reporter(context: outbox.JobContext, template: str) -> None:
+    with context.database.reading() as session:
+        report = session.get(Report, context.args["report_id"])
+        contact = current_keyring().unseal(report.contact_sealed) if report and report.contact_sealed else None
+        if report is None or not contact:
+            return
+        recipient, _, name = contact.partition("\n")
+        number, is_gone = report.receipt_number, not report.contribution.is_published
+        reason = REPORT_REASONS[report.reason_key]
+    with mail_context():
+        send(render_mail(template, key=context.key, recipient=recipient, name=name, number=number, reason=reason,
+                         is_gone=is_gone))

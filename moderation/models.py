@@ -119,3 +119,28 @@ class Decision(Base):
 
     case: Mapped[Case] = relationship(back_populates="decisions")
     account: Mapped[Account | None] = relationship()
+
+
+class Report(Base):
+    """What a reader points out about a contribution (Art. 16 DSA). It brings the contribution back to the desk.
+
+    It never hides anything by itself, however many there are.
+    """
+
+    __tablename__ = "report"
+    __table_args__ = (Index("ix_report_open", "contribution_id", "handled_at"),)
+
+    id: Mapped[Key]
+    contribution_id: Mapped[int] = mapped_column(ForeignKey("contribution.id", ondelete="CASCADE"))
+    reason_key: Mapped[str] = mapped_column(String(40))
+    statement: Mapped[str] = mapped_column(Text)
+    # Name and address of whoever wants to hear of the outcome; sealed, read by jobs only.
+    contact_sealed: Mapped[str | None] = mapped_column(String(900))
+    receipt_number: Mapped[str] = mapped_column(String(20), unique=True)
+    submission_key: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[Created]
+    handled_at: Mapped[datetime | None]
+    decision_id: Mapped[int | None] = mapped_column(ForeignKey("decision.id", ondelete="SET NULL"))
+
+    contribution: Mapped[Contribution] = relationship()
+    decision: Mapped[Decision | None] = relationship()

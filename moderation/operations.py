@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, select, update
 
 from moderation.checks import Found, check, similar
-from moderation.models import OUTCOME_LABELS, Case, CaseState, Decision, Finding, Outcome, Severity
-from moderation.reasons import REASONS
+from moderation.models import OUTCOME_LABELS, Case, CaseState, Decision, Finding, Outcome, Report, Severity
+from moderation.reasons import REASONS, REPORT_REASONS
 from participation import audit, clock, outbox, search, text
+from participation.accounts.operations import NAME_MAX, clean_email
 from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.models import Contribution, ContributionState
@@ -17,11 +18,14 @@ from participation.contributions.proposals.models import Proposal
 from participation.errors import Conflict, InvalidInput
 from participation.i18n import N_
 from participation.permissions import Actor, require
+from participation.tokens import new_receipt_number
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy.orm import Session
+
+    from participation.tokens import Keyring
 
 STATEMENT_MAX = 2000
 CANDIDATES = 50
@@ -36,6 +40,70 @@ def open_case(session: Session, contribution_id: int, revision_number: int, proc
     session.flush()
     outbox.enqueue(session, "check_case", f"check-case:{case.id}", case_id=case.id)
     return case
+
+
+def report_contribution(
+    session: Session,
+    keyring: Keyring,
+    contribution: Contribution,
+    *,
+    reason_key: str,
+    statement: str,
+    in_good_faith: bool,
+    name: str,
+    email: str,
+    submission_key: str,
+    now: datetime,
+) -> Report:
+    """Take a reader's notice and bring the contribution back to the desk; the same form sent twice stays one.
+
+    Needs no account. `email` is for the receipt and the outcome only, and may be left out. Raises InvalidInput, or
+    Conflict when the contribution is not public any more.
+    """
+    known = session.scalar(select(Report).where(Report.submission_key == submission_key))
+    if known is not None:
+        return known
+    if not contribution.is_published:
+        raise Conflict(N_("Dieser Beitrag ist nicht mehr zu sehen. Eine Meldung ist nicht mehr nötig."))
+    if reason_key not in REPORT_REASONS:
+        raise InvalidInput(N_("Bitte wählen Sie aus, worum es geht."), field="reason_key")
+    clean = text.clean_text(statement)
+    if not clean:
+        raise InvalidInput(N_("Bitte schreiben Sie kurz, was nicht in Ordnung ist."), field="statement")
+    if len(clean) > STATEMENT_MAX:
+        raise InvalidInput(N_("Der Text ist zu lang. Höchstens %(number)s Zeichen sind möglich."), field="statement",
+                           number=STATEMENT_MAX)
+    address = clean_email(email) if email.strip() else ""
+    if not in_good_faith:
+        raise InvalidInput(N_("Bitte bestätigen Sie, dass Ihre Angaben nach Ihrem Wissen stimmen."),
+                           field="in_good_faith")
+    contact = f"{address}\n{text.clean_line(name)[:NAME_MAX]}"
+    report = Report(
+        contribution_id=contribution.id, reason_key=reason_key, statement=clean, created_at=now,
+        contact_sealed=keyring.seal(contact) if address else None, receipt_number=new_receipt_number(),
+        submission_key=submission_key,
+    )
+    session.add(report)
+    session.flush()
+    _reopen(session, contribution, now)
+    if address:
+        outbox.enqueue(session, "mail_report_receipt", f"mail-report-receipt:{report.id}", report_id=report.id)
+    audit.record(session, at=now, actor="reader", action="report_contribution", subject_type=contribution.kind,
+                 subject_id=contribution.id, rule=reason_key)
+    return report
+
+
+def _reopen(session: Session, contribution: Contribution, now: datetime) -> None:
+    """The case of the revision that readers see is open again, and stands among those with a warning."""
+    case = session.scalar(select(Case).where(
+        Case.contribution_id == contribution.id, Case.revision_number == contribution.revision_number))
+    if case is None:
+        case = Case(contribution_id=contribution.id, revision_number=contribution.revision_number,
+                    process_id=contribution.process_id, opened_at=now, checked_at=now, state=CaseState.OPEN)
+        session.add(case)
+    case.state, case.decided_at = CaseState.OPEN, None
+    case.warning_count = (case.warning_count or 0) + 1
+    session.flush()
 
 
 def close_cases(session: Session, contribution_id: int, now: datetime) -> None:
@@ -188,7 +256,25 @@ def _record(
                         statement=statement, decided_at=now)
     session.add(decision)
     session.flush()
+    if outcome is Outcome.APPROVE and case.contribution.is_published and _handle_reports(session, case, decision, now):
+        # It stays as it is: nothing changed for its author, who was told long ago.
+        audit.record(session, at=now, actor=actor.label, action="decide_report_unfounded", subject_type="case",
+                     subject_id=case.id)
+        return decision
+    _handle_reports(session, case, decision, now)
     outbox.enqueue(session, "mail_decision", f"mail-decision:{decision.id}", decision_id=decision.id)
     audit.record(session, at=now, actor=actor.label, action=f"decide_{outcome.value}", subject_type="case",
                  subject_id=case.id, rule=rule_key)
     return decision
+
+
+def _handle_reports(session: Session, case: Case, decision: Decision, now: datetime) -> int:
+    """Whoever reported the contribution hears of the outcome; returns how many reports that were."""
+    reports = session.scalars(select(Report).where(
+        Report.contribution_id == case.contribution_id, Report.handled_at.is_(None))).all()
+    for report in reports:
+        report.handled_at, report.decision_id = now, decision.id
+        if report.contact_sealed:
+            outbox.enqueue(session, "mail_report_outcome", f"mail-report-outcome:{report.id}", report_id=report.id)
+    session.flush()
+    return len(reports)

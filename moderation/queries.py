@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.orm import joinedload, selectin_polymorphic, selectinload
 
-from moderation.models import Case, CaseState, Decision
+from moderation.models import Case, CaseState, Decision, Report
 from participation.contributions.comments.models import Comment
 from participation.contributions.models import Contribution
 from participation.contributions.proposals.models import Proposal
@@ -90,3 +90,11 @@ def decisions(actor: Actor, before_id: int | None) -> Select[Decision]:
         .order_by(Decision.id.desc()).limit(PAGE + 1)
     )
     return statement if before_id is None else statement.where(Decision.id < before_id)
+
+
+def open_reports(contribution_id: int) -> Select[Report]:
+    """What readers pointed out about a contribution and nobody decided yet, oldest first, twenty at most."""
+    return (
+        select(Report).where(Report.contribution_id == contribution_id, Report.handled_at.is_(None))
+        .order_by(Report.id).limit(20)
+    )

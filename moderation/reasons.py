@@ -14,3 +14,13 @@ REASONS: dict[str, str] = {
     "unclear": N_("Der Beitrag ist nicht zu verstehen oder zu kurz."),
     "other": N_("Ein anderer Grund (bitte im Text nennen)."),
 }
+
+# What a reader can point out, in the reader's words; the keys are those of REASONS.
+REPORT_REASONS: dict[str, str] = {
+    "personal_data": N_("Persönliche Daten, zum Beispiel Name, Telefonnummer oder Adresse"),
+    "insult": N_("Beleidigung, Bedrohung oder Hetze"),
+    "advertising": N_("Werbung oder Betrug"),
+    "unlawful": N_("Verstoß gegen ein Gesetz oder gegen meine Rechte"),
+    "off_topic": N_("Gehört nicht hierher"),
+    "other": N_("Etwas anderes"),
+}

@@ -8,13 +8,22 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from markupsafe import Markup, escape
 from sqlalchemy import select
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import joinedload, selectin_polymorphic
 
 from moderation import jobs, operations  # noqa: F401 - jobs register themselves
-from moderation.forms import DecisionForm
-from moderation.models import OUTCOME_LABELS, Case, CaseState, Decision, Finding, Outcome
-from moderation.queries import PAGE, decisions, earlier_decisions, full_case, moderated_by, open_cases
-from moderation.reasons import REASONS
+from moderation.forms import DecisionForm, ReportForm
+from moderation.models import OUTCOME_LABELS, Case, CaseState, Decision, Finding, Outcome, Report
+from moderation.operations import STATEMENT_MAX
+from moderation.queries import (
+    PAGE,
+    decisions,
+    earlier_decisions,
+    full_case,
+    moderated_by,
+    open_cases,
+    open_reports,
+)
+from moderation.reasons import REASONS, REPORT_REASONS
 from participation import web
 from participation.actions import Action
 from participation.contributions.comments.models import Comment
@@ -24,6 +33,7 @@ from participation.contributions.queries import pictures_of
 from participation.db import bounded_count
 from participation.errors import InvalidInput, NotFound
 from participation.processes.models import Process
+from participation.tokens import new_token
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,6 +88,12 @@ def decision_of(contribution_id: int) -> str:
     return render_template("moderation/_decision.html", decision=decision, rule=REASONS.get(decision.rule_key, ""))
 
 
+def report_link(contribution_id: int, author: str) -> str:
+    """Below a contribution, for everybody: the way to point out what is wrong with it."""
+    return web.render_part("moderation/_report_link.html", contribution_id=contribution_id, author=author)
+
+
+PARTS = {"report_link": report_link}
 HOLES = {"moderation_links": moderation_links, "decision_of": decision_of}
 
 
@@ -124,12 +140,14 @@ def _desk(chosen: Case | None, form: DecisionForm) -> ResponseReturnValue:
     related: dict[int, Proposal] = {}
     target = earlier = None
     pictures: Sequence[ContributionPicture] = ()
+    reports: Sequence[Report] = ()
     if chosen is not None:
         ids = [one.related_contribution_id for one in chosen.findings if one.related_contribution_id]
         related = {row.id: row for row in session.scalars(select(Proposal).where(Proposal.id.in_(ids)))} if ids else {}
         contribution = chosen.contribution
         target = session.get(Proposal, contribution.proposal_id) if isinstance(contribution, Comment) else None
         pictures = session.scalars(pictures_of(contribution.id)).all() if target is None else ()
+        reports = session.scalars(open_reports(contribution.id)).all()
         earlier = [one for one in earlier_decisions(session, contribution.participant_id) if one.case_id != chosen.id]
         form.revision_seen.data = form.revision_seen.data or str(chosen.revision_number)
     processes = session.scalars(
@@ -140,6 +158,7 @@ def _desk(chosen: Case | None, form: DecisionForm) -> ResponseReturnValue:
         "moderation/desk.html", cases=cases[:PAGE], more=cases[PAGE - 1].id if len(cases) > PAGE else None,
         chosen=chosen, form=form, filters=filters, related=related, target=target, is_chosen=is_chosen,
         choices=[(str(process.id), process.title) for process in processes], pictures=pictures,
+        reports=reports, report_reasons=REPORT_REASONS,
         earlier=earlier or [], marked=marked, is_open=chosen is not None and chosen.state is CaseState.OPEN,
         waiting=bounded_count(session, select(Case.id).where(Case.state == CaseState.OPEN, moderated_by(actor)), COUNTED),
         counted=COUNTED, outcome_labels=OUTCOME_LABELS,
@@ -207,8 +226,7 @@ def _contribution(contribution_id: int) -> Contribution:
 
 
 def _after(contribution: Contribution) -> ResponseReturnValue:
-    proposal_id = contribution.proposal_id if isinstance(contribution, Comment) else contribution.id
-    return redirect(url_for("proposals.show", slug=contribution.process.slug, proposal_id=proposal_id), code=303)
+    return redirect(_address(contribution), code=303)
 
 
 @blueprint.post("/moderation/beitraege/<int:contribution_id>/ausblenden")
@@ -245,3 +263,43 @@ def history() -> ResponseReturnValue:
     rows = web.current_session().scalars(decisions(web.current_actor(), _number("vor"))).all()
     return render_template("moderation/history.html", rows=rows[:PAGE], labels=OUTCOME_LABELS, reasons=REASONS,
                            more=rows[PAGE - 1].id if len(rows) > PAGE else None, hidden=ContributionState.HIDDEN)
+
+
+@blueprint.route("/melden/<int:contribution_id>", methods=["GET", "POST"])
+@web.public
+@web.limiter.limit("10 per hour", methods=["POST"])
+def report(contribution_id: int) -> ResponseReturnValue:
+    """Point out what is wrong with a public contribution; with or without an account, with or without a name."""
+    contribution = web.current_session().scalar(
+        select(Contribution).where(Contribution.id == min(contribution_id, LARGEST_ID))
+        .options(joinedload(Contribution.process), selectin_polymorphic(Contribution, [Proposal, Comment]))
+    )
+    municipality = web.the_municipality()
+    if contribution is None or contribution.process.municipality_id != municipality.id:
+        raise NotFound
+    if not web.can(Action.SEE_CONTRIBUTION, contribution):
+        # That there is something hidden is nobody's business.
+        raise NotFound
+    form = ReportForm()
+    form.offer_reasons()
+    status = 200
+    if request.method == "POST":
+        try:
+            found = operations.report_contribution(
+                web.current_session(), web.current_keyring(), contribution, reason_key=form.reason_key.data or "",
+                statement=form.statement.data or "", in_good_faith=bool(form.in_good_faith.data),
+                name=form.name.data or "", email=form.email.data or "",
+                submission_key=(form.submission_key.data or new_token())[:64], now=web.current_now(),
+            )
+        except InvalidInput as error:
+            web.attach(form, error)
+            status = 422
+        else:
+            return render_template("moderation/reported.html", report=found, back=_address(contribution))
+    return render_template("moderation/report.html", form=form, contribution=contribution, limit=STATEMENT_MAX,
+                           back=_address(contribution)), status
+
+
+def _address(contribution: Contribution) -> str:
+    proposal_id = contribution.proposal_id if isinstance(contribution, Comment) else contribution.id
+    return url_for("proposals.show", slug=contribution.process.slug, proposal_id=proposal_id)

@@ -29,7 +29,7 @@ RESIDENT_PAGES = (
     "/verfahren/{slug}/vorschlaege/neu", "/verfahren/{slug}/vorschlaege/{proposal}", "/konto", "/konto/e-mail",
     "/verfahren/{slug}/vorschlaege/{proposal}/kommentare", "/barrierefreiheit/melden", "/beleg",
 )
-STRANGER_PAGES = ("/konto/anmelden", "/konto/registrieren", "/konto/passwort-vergessen", "/konto/anmelden-per-link")
+STRANGER_PAGES = ("/konto/anmelden", "/konto/registrieren", "/konto/passwort-vergessen", "/konto/anmelden-per-link", "/melden/{proposal}")
 STAFF_PAGES = (
     "/verwaltung/verfahren/neu", "/verwaltung/verfahren/{process}", "/verwaltung/verfahren/{process}/phasen/neu",
     "/verwaltung/verfahren/{process}/phasen/{phase}", "/verwaltung/verfahren/{process}/themen",

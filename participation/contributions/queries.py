@@ -9,6 +9,7 @@ from sqlalchemy.orm import contains_eager, defer, joinedload
 
 from participation.accounts.models import Participant
 from participation.contributions.models import Contribution, ContributionPicture, ContributionState
+from participation.municipalities.models import Municipality
 from participation.processes.models import Process
 from participation.uploads import Upload
 
@@ -30,7 +31,8 @@ STANDING = (
     .options(
         defer(Contribution.body), joinedload(Contribution.participant).load_only(Participant.person_hash),
         contains_eager(Contribution.process).options(
-            defer(Process.body), contains_eager(Process.municipality), joinedload(Process.phases)
+            defer(Process.body), contains_eager(Process.municipality).load_only(Municipality.id, Municipality.parent_id),
+            joinedload(Process.phases),
         ),
     )
 )

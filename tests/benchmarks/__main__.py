@@ -238,7 +238,8 @@ def _queries(app: Any, path: str, cookie: str) -> int:
     statements: list[str] = []
 
     def note(*args: object) -> None:
-        statements.append(str(args[2]))
+        if not str(args[2]).startswith("BEGIN"):
+            statements.append(str(args[2]))
 
     app.extensions["platform"].page_cache.clear()
     event.listen(Engine, "before_cursor_execute", note)

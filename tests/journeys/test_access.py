@@ -21,7 +21,7 @@ BASE = "/verfahren/smart-city"
 PUBLIC = (
     "/", "/verfahren", BASE, f"{BASE}/vorschlaege", f"{BASE}/vorschlaege/1", f"{BASE}/karte", f"{BASE}/vorschlaege/neu",
     f"{BASE}/massnahmen", f"{BASE}/massnahmen/K1", "/beleg", "/konto/anmelden", "/konto/registrieren", "/netiquette",
-    "/impressum", "/barrierefreiheit/melden",
+    "/impressum", "/barrierefreiheit/melden", "/melden/1",
 )
 STAFF = (
     "/verwaltung", "/moderation", "/moderation/entscheidungen", "/verwaltung/verfahren", "/verwaltung/verfahren/1",
