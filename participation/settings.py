@@ -41,7 +41,7 @@ class Settings:
     metrics_token: str = field(default="", repr=False)
     proxy_count: int = 0
     web_workers: int = 2
-    web_threads: int = 4
+    web_threads: int = 2
     basemap: str = "none"
     basemap_url: str = ""
     basemap_attribution: str = ""
@@ -117,7 +117,7 @@ class Settings:
             metrics_token=env.get("METRICS_TOKEN", ""),
             proxy_count=_whole_number(env, "PROXY_COUNT", 0),
             web_workers=_whole_number(env, "WEB_WORKERS", 2),
-            web_threads=_whole_number(env, "WEB_THREADS", 4),
+            web_threads=_whole_number(env, "WEB_THREADS", 2),
             basemap=env.get("BASEMAP") or "none",
             basemap_url=env.get("BASEMAP_URL", ""),
             basemap_attribution=env.get("BASEMAP_ATTRIBUTION", ""),

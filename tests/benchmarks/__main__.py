@@ -271,7 +271,7 @@ def _granian(port: int) -> list[str]:
     """The bare page on the same server, with the same numbers of workers and threads."""
     return [
         sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port),
-        "--workers", "2", "--blocking-threads", "4", "--no-access-log", "--log-level", "warning",
+        "--workers", "2", "--blocking-threads", "2", "--no-access-log", "--log-level", "warning",
         "tests.benchmarks.bare:app",
     ]  # fmt: skip
 
