@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from lxml.etree import fromstring
 
 from participation import clock
+from participation.contributions import operations as contributions
 from participation.contributions.models import ContributionPicture, ContributionState
 from participation.contributions.proposals.queries import MATCHES_MAX, PAGE_SIZE, Sort, read_cursor, write_cursor
 from participation.processes.models import ProcessState
@@ -185,3 +187,28 @@ def test_a_draft_process_shows_its_list_to_nobody_outside(session: Session, brow
     session.commit()
     for path in ("vorschlaege", "karte", "karte.geojson", "karte.js"):
         assert browser.get(f"/verfahren/{process.slug}/{path}").status_code == 404
+
+
+ATOM = "{http://www.w3.org/2005/Atom}"
+
+
+def test_the_feed_holds_what_the_list_holds_and_forgets_what_is_hidden(session: Session, browser: Browser) -> None:
+    process = factories.process(session)
+    kept = factories.proposal(session, process, title="Bänke & <b>Brunnen</b>", body="Für heiße Tage")
+    other = factories.proposal(session, process, title="Radweg nach Darfeld")
+    session.commit()
+    list_page = browser.open(f"/verfahren/{process.slug}/vorschlaege?q=Brunnen")
+    address = list_page.xpath("//link[@type='application/atom+xml']/@href")[0]
+    response = browser.get(address)
+    assert response.mimetype == "application/atom+xml"
+    feed = fromstring(response.get_data())
+    assert [entry.findtext(f"{ATOM}title") for entry in feed.iter(f"{ATOM}entry")] == ["Bänke & <b>Brunnen</b>"]
+    entry = next(feed.iter(f"{ATOM}entry"))
+    assert entry.find(f"{ATOM}link").get("href") == f"http://localhost/verfahren/{process.slug}/vorschlaege/{kept.id}"
+    assert entry.findtext(f"{ATOM}id").startswith("http://localhost/")
+    assert datetime.fromisoformat(entry.findtext(f"{ATOM}updated")).tzinfo is not None
+    everything = f"/verfahren/{process.slug}/vorschlaege.atom"
+    assert "Radweg nach Darfeld" in browser.get(everything).get_data(as_text=True)
+    contributions.hide(session, other, "Regel verletzt", clock.now())
+    session.commit()
+    assert "Radweg nach Darfeld" not in browser.get(everything).get_data(as_text=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from participation import clock
+from participation import clock, formats
 from participation.municipalities.models import Municipality, MunicipalityKind
 from participation.permissions import Role
 from participation.processes.models import ProcessState
@@ -179,3 +179,32 @@ def test_nonsense_in_an_address_is_no_error_of_ours(
     session: Session, town: Municipality, browser: Browser, address: str
 ) -> None:
     assert browser.get(address).status_code in {200, 404}
+
+
+def test_dates_of_a_process_go_into_a_calendar(session: Session, town: Municipality, browser: Browser) -> None:
+    settings = formats.WorkshopSettings(place="Rathaus, Ratssaal; 1. Stock")
+    meeting = factories.phase("workshop", settings=settings)
+    meeting.title = "Werkstatt-Abend"
+    meeting.starts_at = clock.from_berlin(datetime(2099, 6, 30, 18, 30))  # noqa: DTZ001 - a wall clock
+    meeting.ends_at = clock.from_berlin(datetime(2099, 6, 30, 21, 0))  # noqa: DTZ001 - a wall clock
+    collecting = factories.phase("collect")
+    collecting.title = "Vorschläge sammeln, überall in der Stadt und in allen Bauerschaften, von Osthellen bis Westhellen"
+    collecting.starts_at = clock.from_berlin(datetime(2099, 3, 1, 0, 0))  # noqa: DTZ001 - a wall clock
+    collecting.ends_at = clock.from_berlin(datetime(2099, 4, 1, 0, 0))  # noqa: DTZ001 - a wall clock
+    row = factories.process(session, town, phases=[meeting, collecting, factories.phase("inform", opens=-1, closes=None)])
+    session.commit()
+    link = browser.open(f"/verfahren/{row.slug}").xpath("//a[contains(@href, '.ics')]/@href")[0]
+    response = browser.get(link)
+    assert response.mimetype == "text/calendar"
+    raw = response.get_data()
+    assert all(len(line) <= 75 for line in raw.split(b"\r\n"))
+    lines = raw.decode().replace("\r\n ", "").split("\r\n")
+    assert "DTSTART:20990630T163000Z" in lines
+    assert "DTEND:20990630T190000Z" in lines
+    assert "LOCATION:Rathaus\\, Ratssaal\\; 1. Stock" in lines
+    assert "DTSTART;VALUE=DATE:20990301" in lines
+    # "Until 1 April, 0:00" is the last moment of 31 March.
+    assert "DTSTART;VALUE=DATE:20990331" in lines
+    assert any((line.startswith("SUMMARY:") and line.endswith("von Osthellen bis Westhellen\\, letzter Tag"))
+               or "Westhellen, letzter Tag".replace(",", "\\,") in line for line in lines)
+    assert lines.count("BEGIN:VEVENT") == lines.count("END:VEVENT") >= 4

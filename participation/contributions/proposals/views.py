@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from flask import Blueprint, make_response, render_template, request, send_file, url_for
-from flask_babel import gettext as _
+from flask_babel import get_locale, gettext as _
 
 from mapping.basemap import PMTILES_PATH, TILE_PATH, basemap_from_settings
 from mapping.clustering import CLUSTER_FROM
@@ -99,7 +99,7 @@ class Asked:
             sort=self.sort, after=read_cursor(self.sort, self.cursor), with_point=with_point,
         )
 
-    def address(self, endpoint: str = "proposals.index", **changes: str | None) -> str:
+    def address(self, endpoint: str = "proposals.index", **changes: str | bool | None) -> str:
         """The address with some values changed; defaults are left out, and any change leads to the first page."""
         values: dict[str, Any] = {
             "q": self.query or None, "thema": self.theme.slug if self.theme else None,
@@ -152,6 +152,30 @@ def index(slug: str) -> ResponseReturnValue:
         is_first_page=asked.listing().after is None,
         may_submit=asked.process.phase_opening(Action.SUBMIT_PROPOSAL, web.current_now()) is not None,
     )
+
+
+@blueprint.get("/verfahren/<slug>/vorschlaege.atom")
+@web.public
+@cached
+def feed(slug: str) -> ResponseReturnValue:
+    """The newest proposals as an Atom feed (RFC 4287), narrowed by search and theme like the list."""
+    asked = _asked(load_process(slug))
+    newest = replace(asked, sort=Sort.NEWEST, cursor="")
+    page = list_page(web.current_session(), newest.listing())
+    process = asked.process
+    title = f"{process.title}: {_('Vorschläge')}"
+    if asked.theme:
+        title += f", {asked.theme.name}"
+    if asked.query:
+        title += f", „{asked.query}“"
+    updated = page.cards[0].published_at if page.cards else process.published_at or process.created_at
+    body = render_template(
+        "contributions/proposals/feed.xml", process=process, cards=page.cards, title=title, updated=updated,
+        address=asked.address("proposals.feed", sort=None, _external=True),
+        page_address=asked.address("proposals.index", _external=True),
+        themes={theme.id: theme for theme in process.themes}, get_locale=get_locale,
+    )
+    return make_response(body, 200, {"Content-Type": "application/atom+xml; charset=utf-8"})
 
 
 @blueprint.get("/verfahren/<slug>/vorschlaege/<int:proposal_id>")

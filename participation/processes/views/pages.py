@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, render_template, request, send_file, url_for
+from flask import Blueprint, Response, render_template, request, send_file, url_for
 from flask_babel import format_date, format_decimal, gettext as _, ngettext
 
 from participation import clock, web
@@ -18,6 +18,7 @@ from participation.municipalities.queries import towns_of
 from participation.municipalities.views import blueprint as town_blueprint
 from participation.page_cache import cached
 from participation.processes.edge import load_process
+from participation.processes.export import calendar
 from participation.processes.models import Phase, PhaseState, Process, ProcessDocument, ProcessState
 from participation.processes.queries import (
     ARCHIVE_PAGE,
@@ -278,6 +279,18 @@ def show(slug: str) -> ResponseReturnValue:
         files=[(row.title, url_for("processes.document", slug=slug, document_id=row.id), _file_note(row))
                for row in documents],
     )
+
+
+@blueprint.get("/verfahren/<slug>/termine.ics")
+@web.public
+def dates(slug: str) -> ResponseReturnValue:
+    """The dates of a process for one's own calendar."""
+    process = load_process(slug)
+    address = url_for("processes.show", slug=slug, _external=True)
+    host = request.host.split(":")[0]
+    response = Response(calendar(process, address, host, web.current_now(), _), content_type="text/calendar; charset=utf-8")
+    response.headers["Content-Disposition"] = f'attachment; filename="{process.slug}.ics"'
+    return response
 
 
 @blueprint.get("/verfahren/<slug>/bild/<any(small,large):size>")
