@@ -11,7 +11,7 @@ import sqlite3
 import tarfile
 import tempfile
 from contextlib import closing
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -122,6 +122,24 @@ def write_backup(settings: Settings, path: Path) -> dict[str, Any]:
     return manifest
 
 
+def _unpack(tar: tarfile.TarFile, folder: Path) -> None:
+    """Plain files only, and none outside the folder. Debian's Python 3.11 has no filter for `extractall` yet.
+
+    Raises tarfile.TarError for anything else.
+    """
+    for member in tar:
+        name = PurePosixPath(member.name)
+        if member.isdir():
+            continue
+        source = tar.extractfile(member) if member.isfile() else None
+        if source is None or name.is_absolute() or ".." in name.parts:
+            raise tarfile.TarError(member.name)
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with source, target.open("wb") as file:
+            shutil.copyfileobj(source, file)
+
+
 def read_backup(settings: Settings, path: Path, *, force: bool) -> dict[str, int]:
     """Bring a backup onto a blank host and compare counts and hashes. Returns the counts.
 
@@ -131,7 +149,7 @@ def read_backup(settings: Settings, path: Path, *, force: bool) -> dict[str, int
         folder = Path(name)
         try:
             with tarfile.open(path) as tar:
-                tar.extractall(folder, filter="data")
+                _unpack(tar, folder)
             manifest = json.loads((folder / MANIFEST).read_text())
         except (OSError, tarfile.TarError, ValueError) as error:
             message = f"{path} ist keine lesbare Sicherung ({type(error).__name__})."

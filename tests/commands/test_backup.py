@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tarfile
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -88,3 +89,18 @@ def test_a_damaged_backup_changes_nothing(tmp_path: Path) -> None:
     with pytest.raises(click.ClickException, match="keine lesbare Sicherung"):
         read_backup(replace(settings), tmp_path / "kaputt.tar.gz", force=True)
     assert not (tmp_path / "x.sqlite3").exists()
+
+
+@pytest.mark.parametrize("name", ["../ausserhalb.txt", "/ausserhalb.txt", "uploads/../../ausserhalb.txt"])
+def test_a_forged_backup_writes_nothing_outside(tmp_path: Path, name: str) -> None:
+    archive = tmp_path / "gefaelscht.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        entry = tarfile.TarInfo(name)
+        entry.size = 4
+        tar.addfile(entry, io.BytesIO(b"text"))
+    settings = Settings(environment="test", data_dir=tmp_path / "hier", secret_key=SECRET,
+                        database_url=f"sqlite:///{tmp_path / 'hier' / 'town.sqlite3'}")
+    with pytest.raises(click.ClickException, match="keine lesbare Sicherung"):
+        read_backup(settings, archive, force=False)
+    assert not list(tmp_path.rglob("ausserhalb.txt"))
+    assert not Path("/ausserhalb.txt").exists()
