@@ -87,6 +87,9 @@ class CollectSettings(PhaseSettings):
     guests_may_submit: bool = _setting(True, N_("Ohne Konto einreichen ist möglich"))  # noqa: FBT003
     moderation: Moderation = _setting(Moderation.BEFORE, N_("Prüfung"))
     place: PlaceRule = _setting(PlaceRule.OPTIONAL, N_("Ort"))
+    fair_order: bool = _setting(
+        False, N_("Liste in zufälliger Reihenfolge"),  # noqa: FBT003
+        N_("Jede Person sieht die Vorschläge in einer eigenen Reihenfolge, damit späte nicht untergehen."))
     pictures_allowed: bool = _setting(True, N_("Bild ist möglich"))  # noqa: FBT003
     comments_open: bool = _setting(True, N_("Kommentare sind möglich"))  # noqa: FBT003
     comment_style: CommentStyle = _setting(CommentStyle.NEUTRAL, N_("Art der Kommentare"))

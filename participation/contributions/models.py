@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import secrets
 from datetime import datetime
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
@@ -57,6 +58,14 @@ TRANSITIONS: dict[ContributionState, frozenset[ContributionState]] = {
 }
 
 
+SHUFFLE_RANGE = 2**24
+
+
+def new_shuffle_key() -> int:
+    """A place in the shuffled order, 0 to SHUFFLE_RANGE - 1."""
+    return secrets.randbelow(SHUFFLE_RANGE)
+
+
 class Contribution(Base):
     """Base of proposal and comment. Columns that lists sort and filter by stand here, under one index each."""
 
@@ -72,6 +81,8 @@ class Contribution(Base):
         Index("ix_contribution_theme_newest", "theme_id", "kind", "state", "published_at", "id"),
         Index("ix_contribution_theme_supported", "theme_id", "kind", "state", "support_count", "id"),
         Index("ix_contribution_theme_discussed", "theme_id", "kind", "state", "comment_count", "id"),
+        Index("ix_contribution_fair", "process_id", "kind", "state", "shuffle_key", "id"),
+        Index("ix_contribution_theme_fair", "theme_id", "kind", "state", "shuffle_key", "id"),
         Index("ix_contribution_author", "participant_id", "id"),
     )
 
@@ -94,6 +105,8 @@ class Contribution(Base):
     claim_token_hash: Mapped[str | None] = mapped_column(String(64), unique=True)
     support_count: Mapped[int] = mapped_column(default=0)
     comment_count: Mapped[int] = mapped_column(default=0)
+    # Where it stands in a shuffled list; drawn once, so that such a list has pages and an index.
+    shuffle_key: Mapped[int] = mapped_column(default=new_shuffle_key, server_default="0")
     created_at: Mapped[Created]
     submitted_at: Mapped[datetime | None]
     published_at: Mapped[datetime | None]

@@ -12,7 +12,7 @@ from sqlalchemy import Table, func, insert, select, text as sql, update
 from participation import audit, search, text
 from participation.accounts.models import Participant, ParticipantKind
 from participation.contributions.comments.models import MAX_DEPTH, Comment
-from participation.contributions.models import Contribution, ContributionState, Revision
+from participation.contributions.models import Contribution, ContributionState, Revision, new_shuffle_key
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.votes.models import Vote
 from participation.db import Base, is_sqlite
@@ -230,7 +230,7 @@ class Import:
         return {
             "id": key, "kind": kind, "process_id": self.process.id, "phase_id": None, "theme_id": None,
             "participant_id": self._people[author], "state": ContributionState.PUBLISHED, "body": body,
-            "revision_number": 1, "source_key": None, "support_count": 0, "comment_count": 0, "created_at": at,
+            "revision_number": 1, "shuffle_key": new_shuffle_key(), "source_key": None, "support_count": 0, "comment_count": 0, "created_at": at,
             "submitted_at": at, "published_at": at, "decided_at": None, **values,
         }
 

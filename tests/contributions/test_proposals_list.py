@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lxml.etree import fromstring
+from lxml.html import fromstring as html_of
 
-from participation import clock
+from participation import clock, formats
 from participation.contributions import operations as contributions
-from participation.contributions.models import ContributionPicture, ContributionState
+from participation.contributions.models import ContributionPicture, ContributionState, new_shuffle_key
 from participation.contributions.proposals.queries import MATCHES_MAX, PAGE_SIZE, Sort, read_cursor, write_cursor
 from participation.processes.models import ProcessState
 from participation.uploads import Upload
@@ -77,7 +78,7 @@ def test_a_theme_narrows_the_list_and_stays_in_every_link(session: Session, brow
     assert len(titles(browser.open(second))) == 2
 
 
-@pytest.mark.parametrize("sort", [sort.value for sort in Sort])
+@pytest.mark.parametrize("sort", [sort.value for sort in Sort if sort is not Sort.FAIR])
 def test_pages_show_everything_once_also_when_something_new_comes_in_between(
     session: Session, browser: Browser, sort: str
 ) -> None:
@@ -212,3 +213,46 @@ def test_the_feed_holds_what_the_list_holds_and_forgets_what_is_hidden(session: 
     contributions.hide(session, other, "Regel verletzt", clock.now())
     session.commit()
     assert "Radweg nach Darfeld" not in browser.get(everything).get_data(as_text=True)
+
+
+def _shuffled(browser: Browser, address: str, agent: str) -> list[str]:
+    """The titles of all pages of a shuffled list, as one visitor sees them."""
+    headers = {"User-Agent": agent}
+    first = browser.get(address, headers=headers)
+    assert first.status_code == 302
+    titles: list[str] = []
+    following: str | None = first.headers["Location"]
+    while following:
+        page = html_of(browser.get(following, headers=headers).get_data(as_text=True))
+        titles += [link.text_content().strip() for link in page.xpath("//*[contains(@class, 'bp-contribution__title')]/a")]
+        following = next(iter(page.xpath("//a[@rel='next']/@href")), None)
+    return titles
+
+
+def test_a_shuffled_list_is_another_for_everybody_and_the_same_for_one(session: Session, browser: Browser) -> None:
+    process = factories.process(session)
+    for number in range(PAGE_SIZE * 2 + 5):
+        factories.proposal(session, process, title=f"Vorschlag Nummer {number}", shuffle_key=new_shuffle_key())
+    session.commit()
+    wanted = {f"Vorschlag Nummer {number}" for number in range(PAGE_SIZE * 2 + 5)}
+    for query in ("", "&thema=verkehr", "&q=Nummer"):
+        address = f"/verfahren/{process.slug}/vorschlaege?sort=zufall{query}"
+        orders = [_shuffled(browser, address, f"Browser {number}") for number in range(8)]
+        for order in orders:
+            assert len(order) == len(set(order))
+            assert set(order) == wanted or query == "&thema=verkehr"
+        assert _shuffled(browser, address, "Browser 0") == orders[0]
+        assert len({tuple(order) for order in orders}) > 1
+
+
+def test_editors_can_make_the_shuffled_list_the_first_one(session: Session, browser: Browser) -> None:
+    settings = formats.CollectSettings(fair_order=True)
+    process = factories.process(session, phases=[factories.phase("collect", settings=settings)])
+    factories.proposal(session, process)
+    session.commit()
+    base = f"/verfahren/{process.slug}/vorschlaege"
+    assert "ab=" in browser.get(base).headers["Location"]
+    assert browser.open(base).xpath("//option[@selected]/@value") == ["zufall"]
+    newest = browser.open(f"{base}?sort=neu")
+    assert newest.xpath("//option[@selected]/@value") == ["neu"]
+    assert "sort=neu" in newest.xpath("//nav[@class='bp-chips']//a/@href")[0]

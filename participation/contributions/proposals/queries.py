@@ -13,14 +13,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import ColumnElement, Select, exists, func, literal, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from participation import search
 from participation.accounts.models import Participant
-from participation.contributions.models import Contribution, ContributionState
+from participation.contributions.models import SHUFFLE_RANGE, Contribution, ContributionState
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.queries import first_pictures
 from participation.i18n import N_
@@ -33,7 +33,7 @@ PAGE_SIZE = 20
 MATCHES_MAX = 1000
 EXCERPT_LENGTH = 400
 SEARCH_MAX = 100
-_CURSOR = re.compile(r"([nud])(\d{1,16})\.(\d{1,10})")
+_CURSOR = re.compile(r"([nudz])(\d{1,16})\.(\d{1,10})")
 _LARGEST = 2**31 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -44,14 +44,16 @@ class Sort(enum.Enum):
     NEWEST = "neu"
     SUPPORTED = "unterstuetzt"
     DISCUSSED = "diskutiert"
+    FAIR = "zufall"
 
     @property
     def column(self) -> InstrumentedAttribute[Any]:
-        """What it orders by, highest first; each has an index."""
+        """What it orders by, highest first (shuffled lists: from the reader's start on); each has an index."""
         return {
             Sort.NEWEST: Contribution.published_at,
             Sort.SUPPORTED: Contribution.support_count,
             Sort.DISCUSSED: Contribution.comment_count,
+            Sort.FAIR: Contribution.shuffle_key,
         }[self]
 
 
@@ -59,6 +61,7 @@ SORT_LABELS = {
     Sort.NEWEST: N_("Neueste zuerst"),
     Sort.SUPPORTED: N_("Am meisten unterstützt"),
     Sort.DISCUSSED: N_("Am meisten kommentiert"),
+    Sort.FAIR: N_("Zufällige Reihenfolge"),
 }
 
 
@@ -80,6 +83,8 @@ class Listing:
     query: str = ""
     sort: Sort = Sort.NEWEST
     after: Cursor | None = None
+    start: int = 0
+    """Where a shuffled list begins, 0 to SHUFFLE_RANGE - 1; the same for one reader on one day."""
     with_point: bool = False
 
 
@@ -158,9 +163,41 @@ def list_ids(listing: Listing, limit: int) -> Select[Any]:
     return statement.order_by(column.desc(), Contribution.id.desc()).limit(limit)
 
 
+def _shuffled_rows(session: Session, listing: Listing, limit: int) -> list[Any]:
+    """(id, place) of one page of a shuffled list: from the reader's start to the end, then from the beginning."""
+    place, after = Contribution.shuffle_key, listing.after
+    rows: list[Any] = []
+    for is_behind_start in (True, False):
+        statement = select(Contribution.id, place).where(
+            *published(listing.process_id, listing.theme_id),
+            place >= listing.start if is_behind_start else place < listing.start,
+        )
+        if listing.with_point:
+            statement = statement.where(_has_point())
+        if after is not None:
+            if is_behind_start and after.value < listing.start:
+                continue
+            if is_behind_start == (after.value >= listing.start):
+                last = tuple_(literal(after.value, place.type), literal(after.id))
+                statement = statement.where(tuple_(place, Contribution.id) > last)
+        rows += session.execute(statement.order_by(place, Contribution.id).limit(limit - len(rows))).all()
+        if len(rows) >= limit:
+            break
+    return rows
+
+
+def _distance(place: ColumnElement[Any], start: int) -> ColumnElement[Any]:
+    """How far behind the reader's start a place of the shuffled order lies."""
+    return (place + (SHUFFLE_RANGE - start)) % SHUFFLE_RANGE
+
+
 def _after(value: ColumnElement[Any] | InstrumentedAttribute[Any], key: Any, listing: Listing) -> ColumnElement[bool]:  # noqa: ANN401 - a column either way
     """The rows that come after the cursor in the order of the list."""
     cursor = listing.after or Cursor(0, 0)
+    if listing.sort is Sort.FAIR:
+        passed = (cursor.value + SHUFFLE_RANGE - listing.start) % SHUFFLE_RANGE
+        distance = _distance(cast("ColumnElement[Any]", value), listing.start)
+        return tuple_(distance, key) > tuple_(literal(passed), literal(cursor.id))
     last: Any = cursor.value
     if listing.sort is Sort.NEWEST:
         last = _EPOCH + timedelta(microseconds=cursor.value)
@@ -199,9 +236,14 @@ def list_page(session: Session, listing: Listing) -> Page:
         statement = select(found.c.id, found.c.value, total)
         if listing.after is not None:
             statement = statement.where(_after(found.c.value, found.c.id, listing))
-        statement = statement.order_by(found.c.value.desc(), found.c.id.desc()).limit(PAGE_SIZE + 1)
+        order: list[ColumnElement[Any]] = [found.c.value.desc(), found.c.id.desc()]
+        if listing.sort is Sort.FAIR:
+            order = [_distance(found.c.value, listing.start), found.c.id]
+        statement = statement.order_by(*order).limit(PAGE_SIZE + 1)
         rows = session.execute(statement).all()
         matches = rows[0][2] if rows else 0
+    elif listing.sort is Sort.FAIR:
+        rows = _shuffled_rows(session, listing, PAGE_SIZE + 1)
     else:
         rows = session.execute(list_ids(listing, PAGE_SIZE + 1)).all()
     shown = rows[:PAGE_SIZE]

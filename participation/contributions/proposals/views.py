@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from flask import Blueprint, make_response, render_template, request, send_file, url_for
+from flask import Blueprint, make_response, redirect, render_template, request, send_file, url_for
 from flask_babel import get_locale, gettext as _
 
 from mapping.basemap import PMTILES_PATH, TILE_PATH, basemap_from_settings
@@ -26,12 +26,12 @@ from mapping.folium_map import (
 )
 from mapping.geometry import BBox
 from mapping.tiles import NoTileError, TileStore, TileUnavailableError
-from participation import text, web
+from participation import clock, text, web
 from participation.actions import Action
 from participation.contributions.comments.models import STANCE_LABELS
 from participation.contributions.comments.operations import asks_for_stance
 from participation.contributions.comments.queries import ORDER_LABELS, Order, stance_counts, thread_page
-from participation.contributions.models import STATE_LABELS, ContributionState
+from participation.contributions.models import SHUFFLE_RANGE, STATE_LABELS, ContributionState
 from participation.contributions.operations import mark_own
 from participation.contributions.proposals import export
 from participation.contributions.proposals.edge import load_proposal, load_standing, require_storable
@@ -85,7 +85,9 @@ class Asked:
     theme: Theme | None
     query: str
     sort: Sort
+    default_sort: Sort
     cursor: str
+    start: int | None
 
     @property
     def is_narrowed(self) -> bool:
@@ -96,27 +98,42 @@ class Asked:
         """The same for the query."""
         return Listing(
             process_id=self.process.id, theme_id=self.theme.id if self.theme else None, query=self.query,
-            sort=self.sort, after=read_cursor(self.sort, self.cursor), with_point=with_point,
+            sort=self.sort, after=read_cursor(self.sort, self.cursor), start=self.start or 0, with_point=with_point,
         )
 
     def address(self, endpoint: str = "proposals.index", **changes: str | bool | None) -> str:
         """The address with some values changed; defaults are left out, and any change leads to the first page."""
         values: dict[str, Any] = {
             "q": self.query or None, "thema": self.theme.slug if self.theme else None,
-            "sort": self.sort.value if self.sort is not Sort.NEWEST else None,
+            "sort": self.sort.value if self.sort is not self.default_sort else None,
+            "ab": self.start if self.sort is Sort.FAIR else None,
         }
         return url_for(endpoint, slug=self.process.slug, **(values | changes))
 
 
 def _asked(process: Process) -> Asked:
     """Read the address. Nothing in it is an error: a link that somebody shortened still shows the list."""
-    wanted = request.args.get("thema", "")
-    sort = next((one for one in Sort if one.value == request.args.get("sort")), Sort.NEWEST)
+    wanted, start = request.args.get("thema", ""), request.args.get("ab", "")
+    phase = process.phase_opening(Action.SUBMIT_PROPOSAL, web.current_now())
+    is_fair = phase is not None and getattr(phase.settings, "fair_order", False)
+    default = Sort.FAIR if is_fair else Sort.NEWEST
+    sort = next((one for one in Sort if one.value == request.args.get("sort")), default)
     return Asked(
         process=process, theme=next((one for one in process.themes if one.slug == wanted), None),
         query=text.clean_line(request.args.get("q", "")[:1000])[:SEARCH_MAX].strip(), sort=sort,
-        cursor=request.args.get("nach", ""),
+        default_sort=default, cursor=request.args.get("nach", ""),
+        start=int(start) % SHUFFLE_RANGE if _ID.fullmatch(start) and start.isascii() else None,
     )
+
+
+def _own_start(process: Process) -> int:
+    """Where a shuffled list begins for this reader today: the same when they come back, another for others.
+
+    Made of what the request says anyway, by a keyed hash; nothing is stored.
+    """
+    day = clock.to_berlin(web.current_now()).date().isoformat()
+    reader = web.current_actor().identity or f"{request.remote_addr} {request.user_agent.string}"
+    return int(web.current_keyring().person_hash(process.id, f"shuffle:{day}:{reader}")[:8], 16) % SHUFFLE_RANGE
 
 
 def _theme_chips(asked: Asked, endpoint: str) -> list[tuple[str, str, bool, int | None]]:
@@ -140,8 +157,14 @@ def _total(asked: Asked, page: Page) -> tuple[int, bool]:
 @web.public
 @cached
 def index(slug: str) -> ResponseReturnValue:
-    """The list: search, one theme, three orders, pages by cursor."""
+    """The list: search, one theme, four orders, pages by cursor.
+
+    A shuffled list begins elsewhere for every reader; where, is then part of its address, so that it can be kept.
+    """
     asked = _asked(load_process(slug))
+    if asked.sort is Sort.FAIR and asked.start is None:
+        web.do_not_cache()
+        return redirect(asked.address(ab=str(_own_start(asked.process))))
     page = list_page(web.current_session(), asked.listing())
     total, is_more = _total(asked, page)
     return render_template(
@@ -171,8 +194,8 @@ def feed(slug: str) -> ResponseReturnValue:
     updated = page.cards[0].published_at if page.cards else process.published_at or process.created_at
     body = render_template(
         "contributions/proposals/feed.xml", process=process, cards=page.cards, title=title, updated=updated,
-        address=asked.address("proposals.feed", sort=None, _external=True),
-        page_address=asked.address("proposals.index", _external=True),
+        address=asked.address("proposals.feed", sort=None, ab=None, _external=True),
+        page_address=asked.address("proposals.index", ab=None, _external=True),
         themes={theme.id: theme for theme in process.themes}, get_locale=get_locale,
     )
     return make_response(body, 200, {"Content-Type": "application/atom+xml; charset=utf-8"})
