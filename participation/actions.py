@@ -22,6 +22,7 @@ class Action(enum.Enum):
     MODERATE = "Beiträge moderieren"
     CREATE_PROCESS = "Verfahren anlegen"
     EDIT_PROCESS = "Verfahren bearbeiten"
+    ANSWER_PROPOSAL = "Vorschläge offiziell beantworten"
     MANAGE_CATALOGUE = "Maßnahmenkatalog bearbeiten"
     VERIFY_RESIDENTS = "Nachweise ausstellen"
     MANAGE_JOBS = "Aufträge und E-Mails einsehen"

@@ -268,6 +268,7 @@ RULES: dict[Action, tuple[Rule, ...]] = {
     Action.MODERATE: (staff(Role.MODERATOR), system),
     Action.CREATE_PROCESS: (staff(Role.EDITOR), system),
     Action.EDIT_PROCESS: (staff(Role.EDITOR), system),
+    Action.ANSWER_PROPOSAL: (staff(Role.EDITOR, Role.PLANNER), system),
     Action.MANAGE_CATALOGUE: (staff(Role.PLANNER), system),
     Action.VERIFY_RESIDENTS: (staff(Role.EDITOR), system),
     Action.MANAGE_JOBS: (staff(), system),

@@ -24,6 +24,7 @@ STAFF_ONLY = {
     Action.MODERATE: {Role.MODERATOR, Role.ADMIN},
     Action.CREATE_PROCESS: {Role.EDITOR, Role.ADMIN},
     Action.EDIT_PROCESS: {Role.EDITOR, Role.ADMIN},
+    Action.ANSWER_PROPOSAL: {Role.EDITOR, Role.PLANNER, Role.ADMIN},
     Action.MANAGE_CATALOGUE: {Role.PLANNER, Role.ADMIN},
     Action.VERIFY_RESIDENTS: {Role.EDITOR, Role.ADMIN},
     Action.MANAGE_JOBS: {Role.ADMIN},

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index
+import enum
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from participation.contributions.models import Contribution
-from participation.db import Line
+from participation.db import Line, enum_type
+from participation.i18n import N_
 from participation.municipalities.models import District
 from participation.processes.models import Theme
+
+
+class AnswerStatus(enum.Enum):
+    """What the administration says to a proposal."""
+
+    IN_REVIEW = "in_review"
+    ACCEPTED = "accepted"
+    PARTLY = "partly"
+    DECLINED = "declined"
+    DONE = "done"
+
+
+ANSWER_LABELS = {
+    AnswerStatus.IN_REVIEW: N_("Wird fachlich geprüft"),
+    AnswerStatus.ACCEPTED: N_("Wird umgesetzt"),
+    AnswerStatus.PARTLY: N_("Wird teilweise umgesetzt"),
+    AnswerStatus.DECLINED: N_("Wird nicht umgesetzt"),
+    AnswerStatus.DONE: N_("Ist umgesetzt"),
+}
 
 
 class Proposal(Contribution):
@@ -27,6 +50,13 @@ class Proposal(Contribution):
     lat: Mapped[float | None]
     place: Mapped[Line] = mapped_column(default="")
     district_id: Mapped[int | None] = mapped_column(ForeignKey("district.id", ondelete="SET NULL"), index=True)
+
+    # The official answer; Markdown of staff, not of residents. Cost in whole euros.
+    answer_status: Mapped[AnswerStatus | None] = mapped_column(enum_type(AnswerStatus))
+    answer_body: Mapped[str] = mapped_column(Text, default="", server_default="")
+    answer_cost: Mapped[int | None]
+    answered_at: Mapped[datetime | None]
+    answered_by: Mapped[Line] = mapped_column(default="", server_default="")
 
     __mapper_args__ = {"polymorphic_identity": "proposal"}  # noqa: RUF012
 

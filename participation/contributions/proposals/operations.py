@@ -14,10 +14,10 @@ from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.comments.models import Comment
 from participation.contributions.models import Contribution, ContributionPicture, ContributionState
-from participation.contributions.proposals.models import Proposal
+from participation.contributions.proposals.models import AnswerStatus, Proposal
 from participation.contributions.queries import lock_contribution
 from participation.contributions.votes.models import Vote
-from participation.errors import InvalidInput
+from participation.errors import Conflict, InvalidInput
 from participation.events import ContributionSubmitted, emit
 from participation.formats import CollectSettings, Moderation, PlaceRule
 from participation.i18n import N_
@@ -38,6 +38,8 @@ TITLE_MAX = 120
 BODY_MAX = 6000
 PLACE_MAX = 200
 PSEUDONYM_MAX = 60
+ANSWER_MAX = 6000
+COST_MAX = 1_000_000_000
 
 
 @dataclass(slots=True)
@@ -264,6 +266,54 @@ def _count_proposal(session: Session, contribution: Contribution, step: int) -> 
                               f"{proposal.body} {proposal.place}")
     else:
         search.remove_proposal(session, proposal.id)
+
+
+def answer_proposal(
+    session: Session,
+    actor: Actor,
+    proposal: Proposal,
+    *,
+    status: AnswerStatus | None,
+    body: str,
+    cost: str,
+    now: datetime,
+) -> None:
+    """Give, or change, the administration's answer to a published proposal; its author hears of it by mail.
+
+    `cost` is what was typed: whole euros, with or without points and the euro sign; empty for unknown. Raises
+    InvalidInput, Conflict (not public), or NotAllowed.
+    """
+    require(actor, Action.ANSWER_PROPOSAL, proposal, now)
+    if not proposal.is_published:
+        raise Conflict(N_("Beantworten lässt sich nur, was öffentlich ist."))
+    if status is None:
+        raise InvalidInput(N_("Bitte wählen Sie, was aus dem Vorschlag wird."), field="status")
+    clean = text.clean_text(body)
+    if not clean:
+        raise InvalidInput(N_("Bitte schreiben Sie eine Antwort. Alle können sie lesen."), field="body")
+    if len(clean) > ANSWER_MAX:
+        raise InvalidInput(N_("Die Antwort ist zu lang. Höchstens %(number)s Zeichen sind möglich."), field="body",
+                           number=ANSWER_MAX)
+    amount = _clean_cost(cost)
+    is_new = (proposal.answer_status, proposal.answer_body) != (status, clean)
+    proposal.answer_status, proposal.answer_body, proposal.answer_cost = status, clean, amount
+    proposal.answered_at, proposal.answered_by = now, actor.display_name
+    session.flush()
+    raise_content_version(session, proposal.process.municipality_id)
+    if is_new:
+        outbox.enqueue(session, "mail_answer", f"mail-answer:{proposal.id}:{now.isoformat()}",
+                       proposal_id=proposal.id)
+    audit.record(session, at=now, actor=actor.label, action="answer_proposal", subject_type="proposal",
+                 subject_id=proposal.id, status=status.value)
+
+
+def _clean_cost(raw: str) -> int | None:
+    typed = text.clean_line(raw).replace(" ", "").replace("€", "").replace("Euro", "").removesuffix(",00").replace(".", "")
+    if not typed:
+        return None
+    if not (typed.isascii() and typed.isdecimal()) or int(typed) > COST_MAX:
+        raise InvalidInput(N_("Bitte schreiben Sie die Kosten als ganze Zahl in Euro, zum Beispiel 12.000."), field="cost")
+    return int(typed)
 
 
 def recount(session: Session) -> dict[str, int]:

@@ -21,7 +21,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from participation import search
 from participation.accounts.models import Participant
 from participation.contributions.models import SHUFFLE_RANGE, Contribution, ContributionState
-from participation.contributions.proposals.models import Proposal
+from participation.contributions.proposals.models import AnswerStatus, Proposal
 from participation.contributions.queries import first_pictures
 from participation.i18n import N_
 
@@ -101,6 +101,7 @@ class Card:
     published_at: datetime
     support_count: int
     comment_count: int
+    answer_status: AnswerStatus | None
     picture_id: int | None
     picture_alt: str
 
@@ -259,6 +260,7 @@ def _cards(session: Session, ids: list[int]) -> list[Card]:
         select(
             base.id, own.title, func.substr(base.body, 1, EXCERPT_LENGTH).label("excerpt"), own.place, base.theme_id,
             Participant.pseudonym, base.published_at, base.support_count, base.comment_count,
+            own.answer_status,
         )
         .select_from(Contribution.__table__)
         .join(Proposal.__table__, own.id == base.id)
@@ -269,7 +271,7 @@ def _cards(session: Session, ids: list[int]) -> list[Card]:
     cards = {
         row.id: Card(
             row.id, row.title, row.excerpt, row.place, row.theme_id, row.pseudonym, row.published_at,
-            row.support_count, row.comment_count, *pictures.get(row.id, (None, "")),
+            row.support_count, row.comment_count, row.answer_status, *pictures.get(row.id, (None, "")),
         )
         for row in rows
     }

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from flask import Blueprint, make_response, redirect, render_template, request, send_file, url_for
+from flask import Blueprint, flash, make_response, redirect, render_template, request, send_file, url_for
 from flask_babel import get_locale, gettext as _
 
 from mapping.basemap import PMTILES_PATH, TILE_PATH, basemap_from_settings
@@ -33,8 +33,11 @@ from participation.contributions.comments.operations import asks_for_stance
 from participation.contributions.comments.queries import ORDER_LABELS, Order, stance_counts, thread_page
 from participation.contributions.models import SHUFFLE_RANGE, STATE_LABELS, ContributionState
 from participation.contributions.operations import mark_own
-from participation.contributions.proposals import export
+from participation.contributions.proposals import export, jobs  # noqa: F401 - jobs register themselves
 from participation.contributions.proposals.edge import load_proposal, load_standing, require_storable
+from participation.contributions.proposals.forms import AnswerForm
+from participation.contributions.proposals.models import ANSWER_LABELS, AnswerStatus
+from participation.contributions.proposals.operations import ANSWER_MAX, answer_proposal
 from participation.contributions.proposals.queries import (
     MATCHES_MAX,
     SEARCH_MAX,
@@ -47,7 +50,7 @@ from participation.contributions.proposals.queries import (
 )
 from participation.contributions.queries import pictures_of, stored_picture
 from participation.db import Database
-from participation.errors import NotFound
+from participation.errors import InvalidInput, NotFound
 from participation.municipalities.models import Municipality
 from participation.page_cache import cached
 from participation.processes.edge import load_process
@@ -171,7 +174,7 @@ def index(slug: str) -> ResponseReturnValue:
         "contributions/proposals/index.html", process=asked.process, asked=asked, page=page, total=total,
         is_more=is_more, chips=_theme_chips(asked, "proposals.index"),
         sorts=[(sort.value, SORT_LABELS[sort], sort is asked.sort) for sort in Sort],
-        themes={theme.id: theme for theme in asked.process.themes},
+        themes={theme.id: theme for theme in asked.process.themes}, answer_labels=ANSWER_LABELS,
         is_first_page=asked.listing().after is None,
         may_submit=asked.process.phase_opening(Action.SUBMIT_PROPOSAL, web.current_now()) is not None,
     )
@@ -218,12 +221,38 @@ def show(slug: str, proposal_id: int) -> ResponseReturnValue:
     return render_template(
         "contributions/proposals/show.html", process=process, proposal=proposal,
         pictures=session.scalars(pictures_of(proposal.id)).all(), threads=threads, after=after, map=parts,
-        state_label=STATE_LABELS[proposal.state], measures=measures, steps=_steps(proposal, bool(measures)),
+        state_label=STATE_LABELS[proposal.state], answer_labels=ANSWER_LABELS, measures=measures, steps=_steps(proposal, bool(measures)),
         orders=[(one, ORDER_LABELS[one], one is order) for one in Order], order=order,
         comments_open=phase is not None, supports_open=process.phase_opening(Action.SUPPORT, now) is not None,
         stances=stance_counts(session, proposal.id) if asks_for_stance(phase) else {}, stance_labels=STANCE_LABELS,
         share_url=url_for("proposals.show", slug=slug, proposal_id=proposal.id, _external=True),
     )
+
+
+@blueprint.route("/verfahren/<slug>/vorschlaege/<int:proposal_id>/antwort", methods=["GET", "POST"])
+@web.allows(Action.ANSWER_PROPOSAL)
+def answer(slug: str, proposal_id: int) -> ResponseReturnValue:
+    """The administration's answer, for everybody to read."""
+    proposal = load_proposal(slug, proposal_id)
+    web.require(Action.ANSWER_PROPOSAL, proposal)
+    status = proposal.answer_status
+    form = AnswerForm(formdata=request.form or None, status=status.value if status else None,
+                      body=proposal.answer_body, cost="" if proposal.answer_cost is None else str(proposal.answer_cost))
+    form.offer_choices()
+    code = 200
+    if request.method == "POST":
+        wanted = next((one for one in AnswerStatus if one.value == form.status.data), None)
+        try:
+            answer_proposal(web.current_session(), web.current_actor(), proposal, status=wanted,
+                            body=form.body.data or "", cost=form.cost.data or "", now=web.current_now())
+        except InvalidInput as error:
+            web.attach(form, error)
+            code = 422
+        else:
+            flash(_("Die Antwort ist veröffentlicht."), "success")
+            return web.go("proposals.show", slug=slug, proposal_id=proposal_id, _anchor="antwort")
+    return render_template("contributions/proposals/answer.html", form=form, proposal=proposal,
+                           process=proposal.process, limit=ANSWER_MAX), code
 
 
 # ------------------------------------------------------------------------------------------------------------ holes
@@ -253,8 +282,16 @@ def hide_comment(slug: str, proposal_id: int, comment_id: int) -> str:
     return web.render_part("contributions/comments/_moderate.html", comment_id=comment_id)
 
 
+@web.for_staff
+def answer_link(slug: str, proposal_id: int) -> str:
+    """For those who answer: the way to the form."""
+    if not web.can(Action.ANSWER_PROPOSAL, load_standing(slug, proposal_id)):
+        return ""
+    return web.render_part("contributions/proposals/_answer_link.html", slug=slug, proposal_id=proposal_id)
+
+
 HOLES: dict[str, Callable[..., str]] = {
-    "own_actions": own_actions, "hide_comment": hide_comment,
+    "answer_link": answer_link, "own_actions": own_actions, "hide_comment": hide_comment,
 }
 
 

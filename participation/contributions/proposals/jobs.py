@@ -1,0 +1,32 @@
+"""The mail that brings an official answer."""
+
+from __future__ import annotations
+
+from flask import url_for
+
+from participation import outbox
+from participation.accounts.queries import recipient_of
+from participation.contributions.proposals.models import ANSWER_LABELS, Proposal
+from participation.i18n import N_
+from participation.mail_templates import mail_context, render_mail, send
+from participation.text import plain_from_markdown
+from participation.web import current_keyring
+
+
+@outbox.job("mail_answer", N_("E-Mail: Antwort auf einen Vorschlag"))
+def mail_answer(context: outbox.JobContext) -> None:
+    """To the author, as far as there is an address; with the answer as it stands now."""
+    with context.database.reading() as session:
+        proposal = session.get(Proposal, context.args["proposal_id"])
+        if proposal is None or proposal.answer_status is None or not proposal.is_published:
+            return
+        recipient = recipient_of(session, current_keyring(), proposal.participant)
+        if recipient is None:
+            return
+        slug, proposal_id, name, title = (
+            proposal.process.slug, proposal.id, proposal.participant.pseudonym, proposal.title)
+        label, answer = ANSWER_LABELS[proposal.answer_status], plain_from_markdown(proposal.answer_body)
+    with mail_context():
+        link = url_for("proposals.show", slug=slug, proposal_id=proposal_id, _anchor="antwort", _external=True)
+        send(render_mail("answer", key=context.key, recipient=recipient, name=name, title=title, label=label,
+                         answer=answer, link=link))

@@ -1,0 +1,110 @@
+"""The administration answers: for everybody to read, and by mail to whoever asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from participation import clock
+from participation.contributions import operations as contributions
+from participation.contributions.proposals.models import AnswerStatus
+from participation.permissions import Role
+from tests import factories
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.orm import Session
+
+    from participation.contributions.proposals.models import Proposal
+    from tests.browser_client import Browser
+
+
+@pytest.fixture
+def proposal(session: Session, keyring: object) -> Proposal:
+    """A published proposal whose author has an account."""
+    process = factories.process(session)
+    author = factories.account(session, display_name="Die Fragende", email="fragende@beispiel.example")
+    participant = factories.participant(
+        session, process, pseudonym="Die Fragende", contact_sealed=keyring.seal(f"account:{author.id}"))  # type: ignore[attr-defined]
+    found = factories.proposal(session, process, title="Bänke am Fluss", participant=participant)
+    session.commit()
+    return found
+
+
+@pytest.fixture
+def editor(session: Session, proposal: Proposal, new_browser: Callable[[], Browser]) -> Browser:
+    """Somebody who may answer."""
+    account = factories.account(session, Role.EDITOR, on=proposal.process, display_name="Redaktion, Stadt")
+    session.commit()
+    return new_browser().sign_in(account)
+
+
+def _page(proposal: Proposal) -> str:
+    return f"/verfahren/{proposal.process.slug}/vorschlaege/{proposal.id}"
+
+
+def test_an_answer_stands_on_page_and_list_and_reaches_the_author(
+    session: Session, proposal: Proposal, editor: Browser, browser: Browser,
+    run_jobs: Callable[[], int], mails: Callable[[], list[str]],
+) -> None:
+    link = editor.open(_page(proposal)).xpath("//a[contains(@href, '/antwort')]/@href")[0]
+    assert not browser.open(_page(proposal)).xpath("//a[contains(@href, '/antwort')]")
+    editor.submit(link, {"status": "accepted", "body": "Drei Bänke kommen **im Mai**.", "cost": "12.000 €"}, form=-1)
+    text = browser.text(_page(proposal))
+    for wanted in ("Antwort der Verwaltung", "Wird umgesetzt", "Drei Bänke kommen im Mai.", "12.000 Euro",
+                   "Redaktion, Stadt"):
+        assert wanted in text, wanted
+    assert "Wird umgesetzt" in browser.text(f"/verfahren/{proposal.process.slug}/vorschlaege")
+    run_jobs()
+    assert "fragende@beispiel.example" in mails()[-1]
+    assert "Drei Bänke kommen im Mai." in mails()[-1]
+    before = len(mails())
+    # Another figure alone is no news for the author; another answer is.
+    editor.submit(link, {"cost": "13000"}, form=-1)
+    run_jobs()
+    assert len(mails()) == before
+    editor.submit(link, {"status": "done", "body": "Sie stehen."}, form=-1)
+    run_jobs()
+    assert len(mails()) == before + 1
+    session.expire_all()
+    assert (proposal.answer_status, proposal.answer_cost) == (AnswerStatus.DONE, 13_000)
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    ({"status": ""}, "Bitte wählen Sie, was aus dem Vorschlag wird"),
+    ({"status": "vielleicht"}, "Bitte wählen Sie, was aus dem Vorschlag wird"),
+    ({"body": " \u200b"}, "Bitte schreiben Sie eine Antwort"),
+    ({"body": "x" * 6001}, "Die Antwort ist zu lang"),
+    ({"cost": "viel"}, "als ganze Zahl in Euro"),
+    ({"cost": "-5"}, "als ganze Zahl in Euro"),
+    ({"cost": "9" * 30}, "als ganze Zahl in Euro"),
+])
+def test_an_answer_with_a_gap_is_not_published_and_keeps_its_text(
+    session: Session, proposal: Proposal, editor: Browser, changes: dict[str, str], message: str
+) -> None:
+    values = {"status": "partly", "body": "Zwei Bänke gehen.", "cost": "", **changes}
+    response = editor.post(f"{_page(proposal)}/antwort", values)
+    assert response.status_code == 422
+    assert message in response.get_data(as_text=True)
+    if "body" not in changes:
+        assert "Zwei Bänke gehen." in response.get_data(as_text=True)
+    session.expire_all()
+    assert proposal.answer_status is None
+
+
+def test_only_who_may_answers_and_only_what_is_public(
+    session: Session, proposal: Proposal, editor: Browser, new_browser: Callable[[], Browser]
+) -> None:
+    resident = new_browser().sign_in(factories.account(session))
+    stranger = new_browser().sign_in(factories.account(session, Role.EDITOR, on=factories.process(session)))
+    session.commit()
+    values = {"status": "done", "body": "Schon da."}
+    for browser in (resident, stranger):
+        assert browser.post(f"{_page(proposal)}/antwort", values).status_code == 403
+    contributions.hide(session, proposal, "Regel", clock.now())
+    session.commit()
+    assert editor.post(f"{_page(proposal)}/antwort", values).status_code in {404, 409}
+    session.expire_all()
+    assert proposal.answer_status is None
