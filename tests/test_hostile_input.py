@@ -35,6 +35,7 @@ STAFF_PAGES = (
     "/verwaltung/verfahren/{process}/phasen/{phase}", "/verwaltung/verfahren/{process}/themen",
     "/verwaltung/verfahren/{process}/dokumente", "/verwaltung/verfahren/{process}/massnahmen/neu", "/verwaltung/kommune",
     "/verwaltung/kommune/seiten/impressum", "/verwaltung/konten", "/moderation",
+    "/verfahren/{slug}/vorschlaege/{proposal}/antwort",
     "/verfahren/{slug}/vorschlaege/{proposal}",
 )
 TYPED = "self::textarea or (self::input and not(@type) or @type='text' or @type='email' or @type='password' or "

@@ -20,7 +20,7 @@ from participation.accounts.models import Account, Participant, ParticipantKind,
 from participation.catalogue.models import Measure, MeasureSource, MeasureState, Priority
 from participation.contributions.comments.models import Comment
 from participation.contributions.models import Contribution, ContributionState, Revision
-from participation.contributions.proposals.models import Proposal
+from participation.contributions.proposals.models import AnswerStatus, Proposal
 from participation.contributions.votes.models import Vote
 from participation.events import ContributionSubmitted, emit
 from participation.municipalities.models import (
@@ -100,6 +100,7 @@ class Builder:
             self._process(town, process, process)
         for entry in _read("proposals")["proposal"]:
             self._proposal(entry)
+        self._answers()
         self._comments()
         self._votes()
         self._measures()
@@ -286,6 +287,15 @@ class Builder:
         row.support_target = entry.get("support", 0)  # type: ignore[attr-defined]
         if row.is_published:
             search.index_proposal(self.session, row.id, process.id, row.title, f"{row.body} {row.place}")
+
+    def _answers(self) -> None:
+        for entry in _read("answers")["answer"]:
+            row = self.proposals[entry["proposal"]]
+            row.answer_status = AnswerStatus(entry["status"])
+            row.answer_body = entry["text"].strip()
+            row.answer_cost = entry.get("cost")
+            row.answered_by = entry["by"]
+            row.answered_at = self.now - timedelta(days=entry["days_ago"])
 
     def _comments(self) -> None:
         written: dict[str, Comment] = {}
