@@ -48,6 +48,7 @@ def mail_decision(context: outbox.JobContext) -> None:
         proposal_id = contribution.proposal_id if isinstance(contribution, Comment) else contribution.id
         outcome, rule, statement = decision.outcome, REASONS.get(decision.rule_key, ""), decision.statement
         visible = contribution.is_published
+        is_change = bool(context.args.get("is_change"))
         # A guest on another device is known by nothing but this link.
         token = receipt_token(keyring, contribution) if title else None
     with mail_context():
@@ -60,7 +61,7 @@ def mail_decision(context: outbox.JobContext) -> None:
             link = url_for("submissions.mine", slug=slug, proposal_id=proposal_id, _external=True)
         send(render_mail(
             "decision", key=context.key, recipient=recipient, name=name, title=title, link=link, rule=rule,
-            statement=statement, outcome=outcome.value, outcome_label=OUTCOME_LABELS[outcome],
+            statement=statement, outcome=outcome.value, outcome_label=OUTCOME_LABELS[outcome], is_change=is_change,
         ))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moderation.operations import close_cases, open_case
+from moderation.operations import close_cases, close_outdated, open_case
 from participation.events import ContributionSubmitted, ContributionWithdrawn, Event, listen
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ def connect() -> None:
 
 def _submitted(session: Session, event: Event) -> None:
     if isinstance(event, ContributionSubmitted):
+        close_outdated(session, event.contribution_id, event.revision_number, event.at)
         open_case(session, event.contribution_id, event.revision_number, event.process_id, event.at)
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import delete, select, update
 
 from moderation.checks import Found, check, similar
 from moderation.models import OUTCOME_LABELS, Case, CaseState, Decision, Finding, Outcome, Report, Severity
+from moderation.queries import text_of
 from moderation.reasons import REASONS, REPORT_REASONS
 from participation import audit, clock, outbox, search, text
 from participation.accounts.operations import NAME_MAX, clean_email
@@ -15,6 +16,8 @@ from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.models import Contribution, ContributionState
 from participation.contributions.proposals.models import Proposal
+from participation.contributions.proposals.operations import apply_revision, refuse_revision
+from participation.contributions.queries import lock_contribution
 from participation.errors import Conflict, InvalidInput
 from participation.i18n import N_
 from participation.permissions import Actor, require
@@ -106,6 +109,16 @@ def _reopen(session: Session, contribution: Contribution, now: datetime) -> None
     session.flush()
 
 
+def close_outdated(session: Session, contribution_id: int, revision_number: int, now: datetime) -> None:
+    """A newer revision came: older ones that nobody reads any more need no decision."""
+    visible = select(Contribution.revision_number).where(Contribution.id == contribution_id).scalar_subquery()
+    session.execute(
+        update(Case).where(Case.contribution_id == contribution_id, Case.state == CaseState.OPEN,
+                           Case.revision_number < revision_number, Case.revision_number != visible)
+        .values(state=CaseState.OBSOLETE, decided_at=now)
+    )
+
+
 def close_cases(session: Session, contribution_id: int, now: datetime) -> None:
     """The author withdrew: nothing is left to decide."""
     session.execute(
@@ -117,11 +130,11 @@ def close_cases(session: Session, contribution_id: int, now: datetime) -> None:
 def examine(session: Session, case: Case) -> list[tuple[str, Found]]:
     """Run the checks: (part of the contribution, what was found). Reads only, so that nobody waits meanwhile."""
     contribution = case.contribution
-    title = contribution.title if isinstance(contribution, Proposal) else ""
+    title, body = text_of(session, case)
     found: list[tuple[str, Found]] = [("title", one) for one in check(title) if one.key != "short"] if title else []
-    found += [("body", one) for one in check(contribution.body)]
+    found += [("body", one) for one in check(body)]
     if isinstance(contribution, Proposal):
-        found += [("body", one) for one in similar(title, contribution.body, _candidates(session, contribution))]
+        found += [("body", one) for one in similar(title, body, _candidates(session, contribution))]
     return found
 
 
@@ -159,6 +172,11 @@ def decide(
     """
     require(actor, Action.MODERATE, case, now)
     statement = _statement(outcome, rule_key, statement)
+    contribution = case.contribution
+    # Its author may be changing it at this very moment.
+    lock_contribution(session, contribution.id)
+    session.refresh(contribution, ["state", "revision_number", "pending_revision"])
+    is_change = case.revision_number == contribution.pending_revision
     if revision_seen != case.revision_number:
         raise Conflict(N_("Der Text wurde inzwischen überarbeitet. Bitte lesen Sie die neue Fassung."))
     won = session.execute(
@@ -168,9 +186,16 @@ def decide(
     )
     if not won.rowcount:  # type: ignore[attr-defined]
         raise _already_decided(session, case)
-    contribution = case.contribution
+    if not is_change and case.revision_number != contribution.revision_number:
+        raise Conflict(N_("Der Text wurde inzwischen überarbeitet. Bitte lesen Sie die neue Fassung."))
     reason = public_reason(rule_key, statement)
-    if outcome is Outcome.APPROVE:
+    if is_change and isinstance(contribution, Proposal):
+        # What was public before stays so, whatever becomes of the change.
+        if outcome is Outcome.APPROVE:
+            apply_revision(session, contribution, now)
+        else:
+            refuse_revision(session, contribution)
+    elif outcome is Outcome.APPROVE:
         if contribution.state is ContributionState.SUBMITTED:
             contributions.publish(session, contribution, now)
     elif outcome is Outcome.RETURN:
@@ -180,7 +205,7 @@ def decide(
         contributions.hide(session, contribution, reason, now)
     else:
         contributions.reject(session, contribution, reason, now)
-    return _record(session, actor, case, outcome, rule_key, statement, now)
+    return _record(session, actor, case, outcome, rule_key, statement, now, is_change=is_change)
 
 
 def hide_contribution(
@@ -250,19 +275,22 @@ def _last_case(session: Session, contribution: Contribution, now: datetime) -> C
 
 
 def _record(
-    session: Session, actor: Actor, case: Case, outcome: Outcome, rule_key: str, statement: str, now: datetime
+    session: Session, actor: Actor, case: Case, outcome: Outcome, rule_key: str, statement: str, now: datetime,
+    *, is_change: bool = False,
 ) -> Decision:
     decision = Decision(case_id=case.id, account_id=actor.account_id, outcome=outcome, rule_key=rule_key,
                         statement=statement, decided_at=now)
     session.add(decision)
     session.flush()
-    if outcome is Outcome.APPROVE and case.contribution.is_published and _handle_reports(session, case, decision, now):
+    # Reports mean the text that is public; its own case stands beside that of a change.
+    told = not is_change and _handle_reports(session, case, decision, now)
+    if told and outcome is Outcome.APPROVE and case.contribution.is_published:
         # It stays as it is: nothing changed for its author, who was told long ago.
         audit.record(session, at=now, actor=actor.label, action="decide_report_unfounded", subject_type="case",
                      subject_id=case.id)
         return decision
-    _handle_reports(session, case, decision, now)
-    outbox.enqueue(session, "mail_decision", f"mail-decision:{decision.id}", decision_id=decision.id)
+    outbox.enqueue(session, "mail_decision", f"mail-decision:{decision.id}", decision_id=decision.id,
+                   is_change=is_change)
     audit.record(session, at=now, actor=actor.label, action=f"decide_{outcome.value}", subject_type="case",
                  subject_id=case.id, rule=rule_key)
     return decision

@@ -11,6 +11,7 @@ from moderation.models import Case, CaseState, Decision, Report
 from participation.contributions.comments.models import Comment
 from participation.contributions.models import Contribution
 from participation.contributions.proposals.models import Proposal
+from participation.contributions.queries import revision_of
 from participation.permissions import Actor, Role
 from participation.processes.models import Process
 
@@ -70,6 +71,16 @@ def full_case(session: Session, case_id: int) -> Case | None:
                 selectin_polymorphic(Contribution, [Proposal, Comment]), joinedload(Contribution.participant)),
         )
     )
+
+
+def text_of(session: Session, case: Case) -> tuple[str, str]:
+    """Title and body that a case is about: what is there, or a change that awaits its decision. Comments have no title."""
+    contribution = case.contribution
+    if case.revision_number == contribution.pending_revision:
+        revision = revision_of(session, contribution.id, case.revision_number)
+        if revision is not None:
+            return revision.title, revision.body
+    return contribution.title if isinstance(contribution, Proposal) else "", contribution.body
 
 
 def earlier_decisions(session: Session, participant_id: int) -> Sequence[Decision]:

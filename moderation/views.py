@@ -22,6 +22,7 @@ from moderation.queries import (
     moderated_by,
     open_cases,
     open_reports,
+    text_of,
 )
 from moderation.reasons import REASONS, REPORT_REASONS
 from participation import web
@@ -33,6 +34,7 @@ from participation.contributions.queries import pictures_of
 from participation.db import bounded_count
 from participation.errors import InvalidInput, NotFound
 from participation.processes.models import Process
+from participation.text import difference
 from participation.tokens import new_token
 
 if TYPE_CHECKING:
@@ -139,6 +141,8 @@ def _desk(chosen: Case | None, form: DecisionForm) -> ResponseReturnValue:
         chosen = full_case(session, cases[0].id)
     related: dict[int, Proposal] = {}
     target = earlier = None
+    title = body = ""
+    is_change = False
     pictures: Sequence[ContributionPicture] = ()
     reports: Sequence[Report] = ()
     if chosen is not None:
@@ -146,7 +150,11 @@ def _desk(chosen: Case | None, form: DecisionForm) -> ResponseReturnValue:
         related = {row.id: row for row in session.scalars(select(Proposal).where(Proposal.id.in_(ids)))} if ids else {}
         contribution = chosen.contribution
         target = session.get(Proposal, contribution.proposal_id) if isinstance(contribution, Comment) else None
-        pictures = session.scalars(pictures_of(contribution.id)).all() if target is None else ()
+        title, body = text_of(session, chosen)
+        is_change = chosen.revision_number == contribution.pending_revision
+        if target is None:
+            pictures = session.scalars(pictures_of(
+                contribution.id, chosen.revision_number if is_change else None)).all()
         reports = session.scalars(open_reports(contribution.id)).all()
         earlier = [one for one in earlier_decisions(session, contribution.participant_id) if one.case_id != chosen.id]
         form.revision_seen.data = form.revision_seen.data or str(chosen.revision_number)
@@ -158,7 +166,8 @@ def _desk(chosen: Case | None, form: DecisionForm) -> ResponseReturnValue:
         "moderation/desk.html", cases=cases[:PAGE], more=cases[PAGE - 1].id if len(cases) > PAGE else None,
         chosen=chosen, form=form, filters=filters, related=related, target=target, is_chosen=is_chosen,
         choices=[(str(process.id), process.title) for process in processes], pictures=pictures,
-        reports=reports, report_reasons=REPORT_REASONS,
+        reports=reports, report_reasons=REPORT_REASONS, title=title, body=body, is_change=is_change,
+        differences=_differences(chosen.contribution, title, body) if chosen is not None and is_change else [],
         earlier=earlier or [], marked=marked, is_open=chosen is not None and chosen.state is CaseState.OPEN,
         waiting=bounded_count(session, select(Case.id).where(Case.state == CaseState.OPEN, moderated_by(actor)), COUNTED),
         counted=COUNTED, outcome_labels=OUTCOME_LABELS,
@@ -187,6 +196,12 @@ def decide(case_id: int) -> ResponseReturnValue:
         return _desk(chosen, form)
     flash(f"{_(OUTCOME_LABELS[outcome])}: {_title(chosen.contribution)}", "success")
     return web.go("moderation.desk", **{name: value for name, value in request.args.items() if name != "nach"})
+
+
+def _differences(contribution: Contribution, title: str, body: str) -> list[list[tuple[str, str]]]:
+    """What a change does to title and body, word by word."""
+    before = contribution.title if isinstance(contribution, Proposal) else ""
+    return [difference(before, title), difference(contribution.body, body)]
 
 
 def _title(contribution: Contribution) -> str:

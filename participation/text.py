@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import bleach
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
+from rapidfuzz.distance import Indel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,6 +56,7 @@ _INVISIBLE = re.compile(
 )
 _LINE_BREAKS = re.compile(r"\r\n?|\u2028|\u2029|\u0085")
 _BLANKS = re.compile(r"[^\S\n]+")
+_DIFFERENCE_PARTS = re.compile(r"\s*\S+")
 _MANY_NEWLINES = re.compile(r"\n{3,}")
 
 
@@ -82,6 +84,30 @@ def paragraphs(value: str) -> Markup:
     blocks = [block for block in value.split("\n\n") if block.strip()]
     html = "\n".join(f"<p>{str(escape(block)).replace(chr(10), '<br>')}</p>" for block in blocks)
     return Markup(html)  # noqa: S704 - every block was escaped above
+
+
+def difference(before: str, after: str) -> list[tuple[str, str]]:
+    """What turns one text into another, word by word: ("equal" | "delete" | "insert", text) in reading order.
+
+    Whole words with the blanks before them; neighbouring changes are joined, so that a rewritten sentence reads as one
+    change. The cost grows with the product of both lengths, some milliseconds for the longest that can be handed in.
+    """
+    old, new = _DIFFERENCE_PARTS.findall(before), _DIFFERENCE_PARTS.findall(after)
+    parts: list[tuple[str, str]] = []
+    removed, added = "", ""
+    for step in Indel.opcodes(old, new):
+        same = "".join(old[step.src_start:step.src_end]) if step.tag == "equal" else ""
+        if same and (len(same.split()) > 1 or not (removed or added)):
+            parts += [("delete", removed)] * bool(removed) + [("insert", added)] * bool(added)
+            removed = added = ""
+            parts.append(("equal", same))
+        elif step.tag == "equal":
+            # One word between two changes.
+            removed, added = removed + same, added + same
+        else:
+            removed += "".join(old[step.src_start:step.src_end]) if step.tag == "delete" else ""
+            added += "".join(new[step.dest_start:step.dest_end]) if step.tag == "insert" else ""
+    return parts + [("delete", removed)] * bool(removed) + [("insert", added)] * bool(added)
 
 
 def folded(value: str, length: int) -> tuple[str, str]:

@@ -162,7 +162,8 @@ def proposal(session: Session, on: Process, **values: Any) -> Proposal:
         }
     )
     row.process = on
-    row.revisions = [Revision(number=1, title=row.title, body=row.body, created_at=now)]
+    changes = {"theme_id": row.theme_id, "place": row.place or "", "lon": row.lon, "lat": row.lat, "district_id": None}
+    row.revisions = [Revision(number=1, title=row.title, body=row.body, created_at=now, changes=changes)]
     session.add(row)
     session.flush()
     if row.is_published:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import enum
 import secrets
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from participation.accounts.models import Participant
@@ -96,7 +97,9 @@ class Contribution(Base):
     # The public reason of a rejection or a hiding.
     state_reason: Mapped[str | None] = mapped_column(Text)
     body: Mapped[str] = mapped_column(Text)
+    # The revision that `body` is. A later one may await a decision while this one stays to be read.
     revision_number: Mapped[int] = mapped_column(default=1)
+    pending_revision: Mapped[int | None]
     # One submission stays one, however often its form is sent.
     submission_key: Mapped[str | None] = mapped_column(String(64), unique=True)
     # Identity in the platform it was imported from.
@@ -120,7 +123,9 @@ class Contribution(Base):
         back_populates="contribution", order_by="Revision.number", cascade="all, delete-orphan"
     )
     pictures: Mapped[list[ContributionPicture]] = relationship(
-        back_populates="contribution", order_by="ContributionPicture.position", cascade="all, delete-orphan"
+        back_populates="contribution", order_by="ContributionPicture.position", cascade="all, delete-orphan",
+        primaryjoin="and_(Contribution.id == ContributionPicture.contribution_id, "
+        "ContributionPicture.revision_number.is_(None))",
     )
 
     # Whether the actor at hand wrote it; set by operations.mark_own, never stored.
@@ -157,6 +162,12 @@ class Revision(Base):
     title: Mapped[Line] = mapped_column(default="")
     body: Mapped[str] = mapped_column(Text)
     created_at: Mapped[Created]
+    # When it took the place of an earlier text.
+    applied_at: Mapped[datetime | None]
+    # Others had supported or commented this text when it was replaced: it stays to be read.
+    was_seen: Mapped[bool] = mapped_column(default=False, server_default=false())
+    # What else it changes (theme, place), by the name of the column.
+    changes: Mapped[dict[str, Any] | None] = mapped_column(JSON)
 
     contribution: Mapped[Contribution] = relationship(back_populates="revisions")
 
@@ -171,6 +182,8 @@ class ContributionPicture(Base):
     upload_id: Mapped[int] = mapped_column(ForeignKey("upload.id"))
     alt: Mapped[Line] = mapped_column(default="")
     position: Mapped[int] = mapped_column(default=0)
+    # Belongs to a revision that awaits a decision; None for what readers see.
+    revision_number: Mapped[int | None]
 
     contribution: Mapped[Contribution] = relationship(back_populates="pictures")
     upload: Mapped[Upload] = relationship()

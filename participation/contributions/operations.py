@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from participation import audit
+from participation import audit, outbox
 from participation.accounts.models import Participant, ParticipantKind
 from participation.actions import Action
 from participation.contributions.models import Contribution, ContributionState, Revision
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from participation.tokens import Keyring
+    from participation.uploads import Upload
 
 
 # Built once: it runs on the way of every vote.
@@ -141,6 +142,7 @@ def withdraw(session: Session, actor: Actor, contribution: Contribution, now: da
     require(actor, Action.WITHDRAW_CONTRIBUTION, contribution, now)
     was_published = contribution.is_published
     contribution.move_to(ContributionState.WITHDRAWN, now)
+    contribution.pending_revision = None
     if was_published:
         _count(session, contribution, -1)
     emit(session, ContributionWithdrawn(contribution.id, now))
@@ -154,6 +156,14 @@ def withdraw(session: Session, actor: Actor, contribution: Contribution, now: da
     )
 
 
+def drop_uploads(session: Session, uploads: Iterable[Upload]) -> None:
+    """Remove files that belong to nothing any more: their rows now, the files once that is certain."""
+    for upload in uploads:
+        session.delete(upload)
+        outbox.enqueue(session, "remove_picture", f"remove-picture:{upload.name}", file=upload.name)
+    session.flush()
+
+
 _counters: dict[str, Callable[[Session, Contribution, int], None]] = {}
 
 
@@ -164,6 +174,16 @@ def counts_as(kind: str) -> Callable[[Callable[[Session, Contribution, int], Non
         _counters[kind] = function
 
     return register
+
+
+def count_out(session: Session, contribution: Contribution) -> None:
+    """Before a public contribution changes: take it out of counters and index."""
+    _count(session, contribution, -1)
+
+
+def count_in(session: Session, contribution: Contribution) -> None:
+    """After it changed: put it back."""
+    _count(session, contribution, 1)
 
 
 def _count(session: Session, contribution: Contribution, step: int) -> None:

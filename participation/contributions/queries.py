@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Row, Select, bindparam, select
+from sqlalchemy import Row, Select, bindparam, or_, select
 from sqlalchemy.orm import contains_eager, defer, joinedload
 
 from participation.accounts.models import Participant
-from participation.contributions.models import Contribution, ContributionPicture, ContributionState
+from participation.contributions.models import Contribution, ContributionPicture, ContributionState, Revision
 from participation.municipalities.models import Municipality
 from participation.processes.models import Process
 from participation.uploads import Upload
@@ -62,7 +62,8 @@ def first_pictures(session: Session, contribution_ids: Sequence[int]) -> dict[in
         return {}
     rows = session.execute(
         select(ContributionPicture.contribution_id, ContributionPicture.id, ContributionPicture.alt)
-        .where(ContributionPicture.contribution_id.in_(contribution_ids))
+        .where(ContributionPicture.contribution_id.in_(contribution_ids),
+               ContributionPicture.revision_number.is_(None))
         .order_by(ContributionPicture.contribution_id, ContributionPicture.position, ContributionPicture.id)
     )
     found: dict[int, tuple[int, str]] = {}
@@ -71,22 +72,51 @@ def first_pictures(session: Session, contribution_ids: Sequence[int]) -> dict[in
     return found
 
 
-def pictures_of(contribution_id: int) -> Select[ContributionPicture]:
-    """The pictures of a contribution in their order, with width and height of each."""
+def pictures_of(contribution_id: int, revision_number: int | None = None) -> Select[ContributionPicture]:
+    """The pictures of a contribution in their order, with width and height of each.
+
+    Those that readers see, or those of a revision that awaits a decision.
+    """
     return (
         select(ContributionPicture)
-        .where(ContributionPicture.contribution_id == contribution_id)
+        .where(ContributionPicture.contribution_id == contribution_id,
+               ContributionPicture.revision_number.is_not_distinct_from(revision_number))
         .order_by(ContributionPicture.position, ContributionPicture.id)
         .options(joinedload(ContributionPicture.upload))
     )
 
 
+def revision_of(session: Session, contribution_id: int, number: int) -> Revision | None:
+    """One revision of a contribution."""
+    return session.scalar(select(Revision).where(Revision.contribution_id == contribution_id, Revision.number == number))
+
+
+def seen_revisions(contribution: Contribution) -> Select[Revision]:
+    """The texts that others had reacted to when they were replaced, oldest first, and the one that is there now."""
+    return (
+        select(Revision)
+        .where(Revision.contribution_id == contribution.id,
+               or_(Revision.was_seen, Revision.number == contribution.revision_number))
+        .order_by(Revision.number)
+    )
+
+
+def newest_revision(session: Session, contribution_id: int) -> Revision | None:
+    """The revision handed in last, whatever became of it."""
+    return session.scalar(
+        select(Revision).where(Revision.contribution_id == contribution_id).order_by(Revision.number.desc()).limit(1)
+    )
+
+
 def stored_picture(
     session: Session, municipality_id: int, slug: str, contribution_id: int, picture_id: int
-) -> Row[str, ContributionState, Process] | None:
-    """The file name of one picture with the state of its contribution and the process, in one query."""
+) -> Row[str, ContributionState, int | None, Process] | None:
+    """The file name of one picture with the state of its contribution and the process, in one query.
+
+    The number is that of the pending revision it belongs to, None when readers see it.
+    """
     return session.execute(
-        select(Upload.name, Contribution.state, Process)
+        select(Upload.name, Contribution.state, ContributionPicture.revision_number, Process)
         .select_from(ContributionPicture)
         .join(Upload, Upload.id == ContributionPicture.upload_id)
         .join(Contribution, Contribution.id == ContributionPicture.contribution_id)

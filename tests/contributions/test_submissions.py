@@ -475,10 +475,10 @@ def test_the_link_alone_makes_its_holder_the_author(
         "Zwei Bänke", ContributionState.SUBMITTED, 2
     )
     assert session.scalar(select(func.count()).select_from(Upload)) == 0
-    # A revision is handed in once; a second post of other words is told so, with its text.
+    # A window that was opened before does not undo this; it is told so, with its text.
     token = link.rpartition("/")[2]
     late = elsewhere.post(f"{own}/bearbeiten", {"token": token, "title": "Drei Bänke", "body": "B",
-                                                "theme_id": fields["theme_id"]})
+                                                "revision_seen": "1", "theme_id": fields["theme_id"]})
     assert late.status_code == 409
     assert "Drei Bänke" in late.get_data(as_text=True)
     # Taking back asks first.

@@ -13,7 +13,7 @@ from participation.accounts.models import Account, Participant, ParticipantKind,
 from participation.accounts.operations import GONE_NAME, clean_name, empty_account
 from participation.actions import Action
 from participation.contributions import operations as contributions
-from participation.contributions.models import Contribution, ContributionState, Revision
+from participation.contributions.models import Contribution, ContributionPicture, ContributionState, Revision
 from participation.contributions.personal.queries import participants_of
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.queries import lock_contribution
@@ -25,6 +25,7 @@ from participation.i18n import N_
 from participation.municipalities.operations import raise_content_version
 from participation.permissions import Actor, Role, require
 from participation.processes.models import Process
+from participation.uploads import Upload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from participation.tokens import Keyring
-    from participation.uploads import Upload
 
 TAKEN_TITLE = N_("Zurückgezogener Vorschlag")
 WITHDRAWABLE = frozenset({
@@ -184,13 +184,16 @@ def _take_along(session: Session, actor: Actor, participant_ids: tuple[int, ...]
             continue
         contribution.body = ""
         if isinstance(contribution, Proposal):
-            contribution.title, contribution.place = TAKEN_TITLE, ""
+            contribution.title, contribution.place, contribution.withdrawal_reason = TAKEN_TITLE, "", None
             contribution.lon = contribution.lat = contribution.district_id = None
-        session.execute(update(Revision).where(Revision.contribution_id == contribution.id).values(title="", body="")
+        session.execute(update(Revision).where(Revision.contribution_id == contribution.id).values(title="", body="", changes=None)
                         .execution_options(synchronize_session=False))
-        uploads = [picture.upload for picture in contribution.pictures]
-        contribution.pictures = []
-        session.flush()
+        uploads = list(session.scalars(
+            select(Upload).join(ContributionPicture, ContributionPicture.upload_id == Upload.id)
+            .where(ContributionPicture.contribution_id == contribution.id).distinct()
+        ))
+        session.execute(delete(ContributionPicture).where(ContributionPicture.contribution_id == contribution.id))
+        session.expire(contribution, ["pictures"])
         for upload in uploads:
             session.delete(upload)
         dropped += uploads

@@ -87,6 +87,9 @@ def municipality_id() -> int:
 def _require_visible(contribution: Contribution) -> None:
     if contribution.is_published and contribution.process.is_visible:
         return
+    if isinstance(contribution, Proposal) and contribution.withdrawal_reason and contribution.process.is_visible:
+        # Its author left word why it went.
+        return
     actor = web.current_actor()
     if actor.identity is not None:
         mark_own(web.current_keyring(), actor, contribution)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from participation.contributions.models import Contribution
@@ -13,6 +13,15 @@ from participation.db import Line, enum_type
 from participation.i18n import N_
 from participation.municipalities.models import District
 from participation.processes.models import Theme
+
+# Why an author took a proposal back, for all to read. Given words, since nobody checks them before they are public.
+WITHDRAWAL_REASONS = {
+    "done": N_("Die Sache hat sich erledigt."),
+    "double": N_("Jemand anderes hat dasselbe schon vorgeschlagen."),
+    "rewritten": N_("Ich habe den Vorschlag neu geschrieben."),
+    "mind": N_("Ich habe meine Meinung geändert."),
+    "mistake": N_("Der Vorschlag enthielt einen Fehler."),
+}
 
 
 class AnswerStatus(enum.Enum):
@@ -50,6 +59,10 @@ class Proposal(Contribution):
     lat: Mapped[float | None]
     place: Mapped[Line] = mapped_column(default="")
     district_id: Mapped[int | None] = mapped_column(ForeignKey("district.id", ondelete="SET NULL"), index=True)
+    # When a text was replaced that others had reacted to.
+    edited_at: Mapped[datetime | None]
+    # A key of WITHDRAWAL_REASONS, if the author named one.
+    withdrawal_reason: Mapped[str | None] = mapped_column(String(20))
 
     # The official answer; Markdown of staff, not of residents. Cost in whole euros.
     answer_status: Mapped[AnswerStatus | None] = mapped_column(enum_type(AnswerStatus))

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Select, func, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import joinedload
 
 from participation import audit, outbox, search, text, tokens
 from participation.accounts.models import Participant, ParticipantKind
 from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.comments.models import Comment
-from participation.contributions.models import Contribution, ContributionPicture, ContributionState
-from participation.contributions.proposals.models import AnswerStatus, Proposal
-from participation.contributions.queries import lock_contribution
+from participation.contributions.models import Contribution, ContributionPicture, ContributionState, Revision
+from participation.contributions.proposals.models import WITHDRAWAL_REASONS, AnswerStatus, Proposal
+from participation.contributions.queries import lock_contribution, revision_of
 from participation.contributions.votes.models import Vote
 from participation.errors import Conflict, InvalidInput
 from participation.events import ContributionSubmitted, emit
 from participation.formats import CollectSettings, Moderation, PlaceRule
 from participation.i18n import N_
-from participation.municipalities.models import Municipality
+from participation.municipalities.models import District, Municipality
 from participation.municipalities.operations import raise_content_version
 from participation.permissions import Actor, require
 from participation.processes.models import Process, Theme
@@ -40,6 +41,11 @@ PLACE_MAX = 200
 PSEUDONYM_MAX = 60
 ANSWER_MAX = 6000
 COST_MAX = 1_000_000_000
+ALT_MAX = 300
+# In these states its author may change it.
+EDITABLE = frozenset({ContributionState.SUBMITTED, ContributionState.RETURNED, ContributionState.PUBLISHED})
+# What a revision changes besides title and text.
+CHANGEABLE = ("theme_id", "place", "lon", "lat", "district_id")
 
 
 @dataclass(slots=True)
@@ -53,10 +59,8 @@ class ProposalDraft:
     lon: float | None = None
     lat: float | None = None
     district_id: int | None = None
-    # Each with its description.
-    pictures: list[tuple[Upload, str]] = field(default_factory=list)
-    # When revising: whether the pictures that are there go; new ones always replace them.
-    drops_pictures: bool = False
+    # All pictures in their order, each with its description; None means none, or "as they are" when revising.
+    pictures: list[tuple[Upload, str]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,7 @@ def submit_proposal(
     proposal.process = process
     proposal.pictures = _pictures(draft)
     contributions.add_revision(proposal, proposal.title, proposal.body, now)
+    proposal.revisions[-1].changes = {name: getattr(draft, name) for name in CHANGEABLE}
     try:
         with session.begin_nested():
             session.add(proposal)
@@ -176,18 +181,18 @@ def _receipt(keyring: Keyring, proposal: Proposal, *, is_repeat: bool = False) -
 
 def _pictures(draft: ProposalDraft) -> list[ContributionPicture]:
     return [
-        ContributionPicture(upload=upload, alt=text.clean_line(alt)[:300], position=number)
-        for number, (upload, alt) in enumerate(draft.pictures)
+        ContributionPicture(upload=upload, alt=text.clean_line(alt)[:ALT_MAX], position=number)
+        for number, (upload, alt) in enumerate(draft.pictures or [])
     ]
 
 
-def resubmit_proposal(
-    session: Session, actor: Actor, proposal: Proposal, draft: ProposalDraft, now: datetime
-) -> list[Upload]:
-    """Its author revised a returned proposal: a new revision goes to moderation.
+def revise_proposal(session: Session, actor: Actor, proposal: Proposal, draft: ProposalDraft, now: datetime) -> bool:
+    """Its author changed it: a new revision, which is checked like the first.
 
-    Returns the uploads that belong to it no more; their rows are deleted, their files are the caller's to remove after
-    the commit. Raises Conflict (phase over, or no longer returned), InvalidInput, NotAllowed.
+    What is not public yet is replaced at once. What is public stays to be read as it is until the change is approved
+    where the phase checks before publishing, and is replaced at once where it checks afterwards. Returns whether the
+    change awaits a decision of its own. Raises Conflict (phase over, or no longer to be changed), InvalidInput,
+    NotAllowed.
     """
     require(actor, Action.EDIT_PROPOSAL, proposal, now)
     phase = proposal.process.phase_opening(Action.EDIT_PROPOSAL, now)
@@ -195,25 +200,137 @@ def resubmit_proposal(
     _check(draft, proposal.process, settings)
     # The other half of a double click, or a moderator, may have been faster.
     lock_contribution(session, proposal.id)
-    session.refresh(proposal, ["state", "revision_number"])
-    proposal.move_to(ContributionState.SUBMITTED, now)
-    proposal.revision_number += 1
-    proposal.title, proposal.body = draft.title, draft.body
-    proposal.theme_id, proposal.place, proposal.district_id = draft.theme_id, draft.place, draft.district_id
-    proposal.lon, proposal.lat = draft.lon, draft.lat
-    dropped: list[Upload] = []
-    if draft.pictures or draft.drops_pictures:
-        dropped = [picture.upload for picture in proposal.pictures]
-        proposal.pictures = _pictures(draft)
-    contributions.add_revision(proposal, proposal.title, proposal.body, now)
+    session.refresh(proposal, ["state", "revision_number", "pending_revision"])
+    if proposal.state not in EDITABLE:
+        raise Conflict(N_("Das ist nicht mehr möglich: Der Beitrag hat inzwischen einen anderen Stand."))
+    number = 1 + (session.scalar(
+        select(func.max(Revision.number)).where(Revision.contribution_id == proposal.id)) or 0)
+    revision = Revision(
+        contribution_id=proposal.id, number=number, title=draft.title, body=draft.body, created_at=now,
+        changes={name: getattr(draft, name) for name in CHANGEABLE} | {"pictures": draft.pictures is not None},
+    )
+    earlier = _forget_pending(session, proposal)
+    session.add(revision)
+    session.add_all(
+        ContributionPicture(contribution_id=proposal.id, upload=upload, alt=text.clean_line(alt)[:ALT_MAX],
+                            position=position, revision_number=number)
+        for position, (upload, alt) in enumerate(draft.pictures or [])
+    )
     session.flush()
-    for upload in dropped:
-        session.delete(upload)
+    waits = proposal.is_published and settings.moderation is Moderation.BEFORE
+    if waits:
+        proposal.pending_revision = number
+        session.flush()
+    else:
+        _apply(session, proposal, revision, now)
+    _drop_unused(session, proposal, earlier)
+    emit(session, ContributionSubmitted(proposal.id, number, proposal.process_id, now))
+    audit.record(session, at=now, actor=actor.label, action="revise_proposal", subject_type="proposal",
+                 subject_id=proposal.id, revision=number)
+    return waits
+
+
+def apply_revision(session: Session, proposal: Proposal, now: datetime) -> None:
+    """A moderator approved the pending change: it is what everybody reads from now on."""
+    revision = revision_of(session, proposal.id, proposal.pending_revision or 0)
+    if revision is None:
+        raise Conflict(N_("Der Text wurde inzwischen überarbeitet. Bitte lesen Sie die neue Fassung."))
+    proposal.pending_revision = None
+    _apply(session, proposal, revision, now)
+
+
+def refuse_revision(session: Session, proposal: Proposal) -> None:
+    """A moderator refused the pending change: what was public stays as it is."""
+    _drop_unused(session, proposal, _forget_pending(session, proposal))
+
+
+def _forget_pending(session: Session, proposal: Proposal) -> list[Upload]:
+    """No revision waits any more; returns the pictures that came with the one that did."""
+    proposal.pending_revision = None
+    waiting = session.scalars(
+        select(ContributionPicture).options(joinedload(ContributionPicture.upload))
+        .where(ContributionPicture.contribution_id == proposal.id, ContributionPicture.revision_number.is_not(None))
+    ).all()
+    for picture in waiting:
+        session.delete(picture)
     session.flush()
-    emit(session, ContributionSubmitted(proposal.id, proposal.revision_number, proposal.process_id, now))
-    audit.record(session, at=now, actor=actor.label, action="resubmit_proposal", subject_type="proposal",
-                 subject_id=proposal.id, revision=proposal.revision_number)
-    return dropped
+    return [picture.upload for picture in waiting]
+
+
+def _drop_unused(session: Session, proposal: Proposal, uploads: list[Upload]) -> None:
+    """Of these files, remove those that belong to the proposal no more."""
+    used = set(session.scalars(
+        select(ContributionPicture.upload_id).where(ContributionPicture.contribution_id == proposal.id)))
+    contributions.drop_uploads(session, [upload for upload in uploads if upload.id not in used])
+
+
+def _apply(session: Session, proposal: Proposal, revision: Revision, now: datetime) -> None:
+    """Put a revision in the place of what was there: text, theme, place, pictures, counters, search, caches."""
+    was_published = proposal.is_published
+    if was_published:
+        contributions.count_out(session, proposal)
+    before = revision_of(session, proposal.id, proposal.revision_number)
+    if before is not None and _others_reacted(session, proposal):
+        before.was_seen = True
+        proposal.edited_at = now
+    changes = revision.changes or {}
+    proposal.title, proposal.body, proposal.revision_number = revision.title, revision.body, revision.number
+    revision.applied_at = now
+    proposal.place, proposal.lon, proposal.lat = (changes.get(name, getattr(proposal, name)) for name in
+                                                  ("place", "lon", "lat"))
+    # What was chosen then may be gone by now.
+    if changes.get("theme_id") in {theme.id for theme in proposal.process.themes}:
+        proposal.theme_id = changes["theme_id"]
+    district_id = changes.get("district_id")
+    proposal.district_id = district_id if district_id and session.get(District, district_id) else None
+    if changes.get("pictures"):
+        replaced = list(proposal.pictures)
+        for picture in replaced:
+            session.delete(picture)
+        session.execute(
+            update(ContributionPicture)
+            .where(ContributionPicture.contribution_id == proposal.id,
+                   ContributionPicture.revision_number == revision.number)
+            .values(revision_number=None)
+        )
+        session.flush()
+        session.expire(proposal, ["pictures"])
+        _drop_unused(session, proposal, [picture.upload for picture in replaced])
+    if proposal.state is ContributionState.RETURNED:
+        proposal.move_to(ContributionState.SUBMITTED, now)
+    elif proposal.state is ContributionState.SUBMITTED:
+        proposal.submitted_at = now
+    session.flush()
+    session.expire(proposal, ["theme", "district"])
+    if was_published:
+        contributions.count_in(session, proposal)
+
+
+def _others_reacted(session: Session, proposal: Proposal) -> bool:
+    """Whether anybody but the author supported or commented what is public now."""
+    author = proposal.participant_id
+    votes = select(Vote.contribution_id).where(Vote.contribution_id == proposal.id, Vote.participant_id != author)
+    comments = select(Comment.id).where(
+        Comment.proposal_id == proposal.id, Contribution.participant_id != author,
+        Contribution.state == ContributionState.PUBLISHED,
+    )
+    return session.scalar(votes.limit(1)) is not None or session.scalar(comments.limit(1)) is not None
+
+
+def withdraw_proposal(session: Session, actor: Actor, proposal: Proposal, now: datetime, reason: str = "") -> None:
+    """Its author takes it back; a reason (a key of WITHDRAWAL_REASONS) then stands where it was.
+
+    Without one, nobody learns that it was ever there. Raises InvalidInput, Conflict or NotAllowed.
+    """
+    if reason and reason not in WITHDRAWAL_REASONS:
+        raise InvalidInput(N_("Bitte wählen Sie einen Grund aus der Liste, oder keinen."), field="reason")
+    require(actor, Action.WITHDRAW_CONTRIBUTION, proposal, now)
+    # Two at once would both count it away.
+    lock_contribution(session, proposal.id)
+    session.refresh(proposal, ["state", "decided_at"])
+    refuse_revision(session, proposal)
+    contributions.withdraw(session, actor, proposal, now)
+    proposal.withdrawal_reason = reason or None
 
 
 def _check(draft: ProposalDraft, process: Process, settings: CollectSettings) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import math
 import re
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -31,13 +32,13 @@ from participation.actions import Action
 from participation.contributions.comments.models import STANCE_LABELS
 from participation.contributions.comments.operations import asks_for_stance
 from participation.contributions.comments.queries import ORDER_LABELS, Order, stance_counts, thread_page
-from participation.contributions.models import SHUFFLE_RANGE, STATE_LABELS, ContributionState
+from participation.contributions.models import SHUFFLE_RANGE, STATE_LABELS, ContributionState, Revision
 from participation.contributions.operations import mark_own
 from participation.contributions.proposals import export, jobs  # noqa: F401 - jobs register themselves
 from participation.contributions.proposals.edge import load_proposal, load_standing, require_storable
 from participation.contributions.proposals.forms import AnswerForm
-from participation.contributions.proposals.models import ANSWER_LABELS, AnswerStatus
-from participation.contributions.proposals.operations import ANSWER_MAX, answer_proposal
+from participation.contributions.proposals.models import ANSWER_LABELS, WITHDRAWAL_REASONS, AnswerStatus
+from participation.contributions.proposals.operations import ANSWER_MAX, EDITABLE, answer_proposal
 from participation.contributions.proposals.queries import (
     MATCHES_MAX,
     SEARCH_MAX,
@@ -48,7 +49,7 @@ from participation.contributions.proposals.queries import (
     list_page,
     read_cursor,
 )
-from participation.contributions.queries import pictures_of, stored_picture
+from participation.contributions.queries import pictures_of, seen_revisions, stored_picture
 from participation.db import Database
 from participation.errors import InvalidInput, NotFound
 from participation.municipalities.models import Municipality
@@ -210,6 +211,8 @@ def feed(slug: str) -> ResponseReturnValue:
 def show(slug: str, proposal_id: int) -> ResponseReturnValue:
     """One proposal with its way, its comments and what can be done with it."""
     proposal = load_proposal(slug, proposal_id)
+    if proposal.state is ContributionState.WITHDRAWN and proposal.withdrawal_reason:
+        return _gone(proposal)
     session = web.current_session()
     after = request.args.get("kommentare_nach", "")[:30]
     order = next((one for one in Order if one.value == request.args.get("kommentare")), Order.OLDEST)
@@ -255,6 +258,43 @@ def answer(slug: str, proposal_id: int) -> ResponseReturnValue:
                            process=proposal.process, limit=ANSWER_MAX), code
 
 
+def _gone(proposal: Proposal) -> ResponseReturnValue:
+    """What stands where a proposal was whose author said why it went."""
+    page = render_template(
+        "contributions/proposals/gone.html", proposal=proposal, process=proposal.process,
+        reason=WITHDRAWAL_REASONS[proposal.withdrawal_reason or ""],
+    )
+    return page, 410
+
+
+@blueprint.get("/verfahren/<slug>/vorschlaege/<int:proposal_id>/verlauf")
+@web.public
+def history(slug: str, proposal_id: int) -> ResponseReturnValue:
+    """How a proposal changed after others had supported or commented it: each text, and what differs word by word."""
+    proposal = load_proposal(slug, proposal_id)
+    if proposal.edited_at is None or not proposal.is_published:
+        return redirect(url_for("proposals.show", slug=slug, proposal_id=proposal_id))
+    texts = list(web.current_session().scalars(seen_revisions(proposal)))
+    themes = {theme.id: theme.name for theme in proposal.process.themes}
+    changes = [_change(before, after, themes) for before, after in pairwise(texts)]
+    return render_template(
+        "contributions/proposals/history.html", process=proposal.process, proposal=proposal, first=texts[0],
+        changes=list(reversed(changes)),
+    )
+
+
+def _change(before: Revision, after: Revision, themes: dict[int, str]) -> dict[str, Any]:
+    """One step of the history, ready to be shown."""
+    old, new = before.changes or {}, after.changes or {}
+    theme = themes.get(new.get("theme_id", 0)) if old and old.get("theme_id") != new.get("theme_id") else None
+    place = new.get("place") if old and old.get("place") != new.get("place") else None
+    return {
+        "at": after.applied_at or after.created_at, "number": after.number, "theme": theme, "place": place,
+        "title": text.difference(before.title, after.title) if before.title != after.title else [],
+        "body": text.difference(before.body, after.body) if before.body != after.body else [],
+    }
+
+
 # ------------------------------------------------------------------------------------------------------------ holes
 
 
@@ -269,7 +309,7 @@ def own_actions(slug: str, proposal_id: int) -> str:
     state = proposal.state
     return web.render_part(
         "contributions/proposals/_own.html", proposal=proposal, slug=slug, state=state,
-        may_edit=state is ContributionState.RETURNED and web.can(Action.EDIT_PROPOSAL, proposal),
+        may_edit=state in EDITABLE and web.can(Action.EDIT_PROPOSAL, proposal),
         may_withdraw=state in {ContributionState.SUBMITTED, ContributionState.RETURNED, ContributionState.PUBLISHED},
     )
 
@@ -526,10 +566,16 @@ def picture(slug: str, proposal_id: int, picture_id: int, size: str) -> Response
     found = stored_picture(web.current_session(), web.the_municipality().id, slug, proposal_id, picture_id)
     if found is None:
         raise NotFound
-    name, state, process = found
-    is_public = state is ContributionState.PUBLISHED and process.is_visible
+    name, state, revision_number, process = found
+    is_public = state is ContributionState.PUBLISHED and process.is_visible and revision_number is None
     if not is_public:
-        load_standing(slug, proposal_id)
+        contribution = load_standing(slug, proposal_id)
+        # The picture of a change that awaits its decision, on a page that everybody sees.
+        if revision_number is not None and not (
+            web.can(Action.MODERATE, contribution)
+            or mark_own(web.current_keyring(), web.current_actor(), contribution)
+        ):
+            raise NotFound
     path = picture_path(web.current_settings().upload_dir, name, size)
     if not path.is_file():
         raise NotFound

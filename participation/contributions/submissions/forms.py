@@ -11,14 +11,14 @@ from wtforms import BooleanField, EmailField, HiddenField, RadioField, StringFie
 from wtforms.validators import StopValidation
 from wtforms.widgets import Select
 
-from participation.contributions.proposals.operations import BODY_MAX, PLACE_MAX, PSEUDONYM_MAX, TITLE_MAX
+from participation.contributions.proposals.models import WITHDRAWAL_REASONS
+from participation.contributions.proposals.operations import ALT_MAX, BODY_MAX, PLACE_MAX, PSEUDONYM_MAX, TITLE_MAX
 from participation.text import clean_line, clean_text
 from participation.tokens import new_token
 
 if TYPE_CHECKING:
     from participation.processes.models import Process
 
-ALT_MAX = 300
 EMAIL_MAX = 254
 KEY_MAX = 64
 # More themes than this are a list to open; fewer are seen at once.
@@ -57,6 +57,8 @@ class ProposalForm(FlaskForm):
     """An idea: title, text, theme, place, picture; for guests a name and an address if they want."""
 
     submission_key = HiddenField(default=new_token)
+    # When changing: the revision that was there when the form was opened, so that two windows can't undo each other.
+    revision_seen = HiddenField()
     title = StringField(
         _l("Titel"), [Text(TITLE_MAX, _l("Bitte geben Sie Ihrem Vorschlag einen Titel."))], filters=[clean_line]
     )
@@ -83,6 +85,17 @@ class ProposalForm(FlaskForm):
             self.theme_id.widget = Select()
             choices.insert(0, (0, str(_l("Bitte wählen"))))
         self.theme_id.choices = choices
+
+
+class WithdrawForm(FlaskForm):
+    """Why somebody takes a proposal back."""
+
+    reason = RadioField(_l("Möchten Sie sagen, warum?"), validate_choice=False)
+
+    def offer(self, *, is_public: bool) -> None:
+        """Offer the reasons; of what nobody has read, nobody needs one."""
+        reasons = [(key, str(_l(label))) for key, label in WITHDRAWAL_REASONS.items()] if is_public else []
+        self.reason.choices = [("", str(_l("Ohne Angabe: Der Vorschlag verschwindet ganz."))), *reasons]
 
 
 class ReceiptForm(FlaskForm):

@@ -1,4 +1,4 @@
-"""The mail that confirms a submission."""
+"""The mail that confirms a submission, and files that belong to nothing any more."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from participation.contributions.proposals.operations import receipt_token
 from participation.contributions.submissions.operations import forget_pictures
 from participation.i18n import N_
 from participation.mail_templates import mail_context, render_mail, send
+from participation.uploads import SIZES, picture_path
 from participation.web import current_keyring, current_settings
 
 
@@ -19,6 +20,13 @@ from participation.web import current_keyring, current_settings
 def forget_kept_pictures() -> None:
     """Pictures of forms that nobody sent."""
     forget_pictures(current_settings().upload_dir, clock.now())
+
+
+@outbox.job("remove_picture", N_("Bilddatei entfernen"))
+def remove_picture(context: outbox.JobContext) -> None:
+    """The files of a picture whose row is gone."""
+    for size in SIZES:
+        picture_path(current_settings().upload_dir, context.args["file"], size).unlink(missing_ok=True)
 
 
 @outbox.job("mail_receipt", N_("E-Mail: Beleg"))

@@ -24,11 +24,13 @@ from participation.accounts.models import ParticipantKind
 from participation.accounts.operations import clean_email
 from participation.actions import Action
 from participation.contributions import operations as contributions
-from participation.contributions.models import STATE_LABELS, Contribution, ContributionState
+from participation.contributions.models import STATE_LABELS, Contribution, ContributionPicture, ContributionState
 from participation.contributions.proposals.edge import load_proposal
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.proposals.operations import (
+    ALT_MAX,
     BODY_MAX,
+    EDITABLE,
     PLACE_MAX,
     PSEUDONYM_MAX,
     TITLE_MAX,
@@ -36,12 +38,13 @@ from participation.contributions.proposals.operations import (
     Receipt,
     find_submission,
     receipt_token,
-    resubmit_proposal,
+    revise_proposal,
     submit_proposal,
+    withdraw_proposal,
 )
-from participation.contributions.queries import lock_contribution, pictures_of
+from participation.contributions.queries import newest_revision, pictures_of
 from participation.contributions.submissions import jobs  # noqa: F401 - registers itself
-from participation.contributions.submissions.forms import ALT_MAX, ProposalForm, ReceiptForm
+from participation.contributions.submissions.forms import ProposalForm, ReceiptForm, WithdrawForm
 from participation.contributions.submissions.operations import (
     discard_files,
     forget_pictures,
@@ -59,6 +62,7 @@ from participation.static_files import static_url
 from participation.uploads import Upload, picture_path, store_picture
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from flask.typing import ResponseReturnValue
@@ -204,7 +208,7 @@ def _submit(form: ProposalForm, process: Process, author: Participant | None) ->
         _keep_pictures(form, draft)
         return None
     if receipt.is_repeat:
-        for upload, _alt in draft.pictures:
+        for upload, _alt in draft.pictures or []:
             web.current_session().delete(upload)
             discard_files(web.current_settings().upload_dir, upload)
     return receipt
@@ -281,18 +285,18 @@ def _read_picture(
     return True
 
 
-def _keep_pictures(form: ProposalForm, draft: ProposalDraft) -> None:
+def _keep_pictures(form: ProposalForm, draft: ProposalDraft, *, drops_shown: bool = False) -> None:
     """The form goes back: its picture is laid aside, and the next try finds it."""
     folder = web.current_settings().upload_dir
     if form.picture_drop.data:
         form.picture_kept.data = ""
-    for upload, _alt in draft.pictures:
+    for upload, _alt in draft.pictures or []:
         if form.picture_kept.data:
             discard_files(folder, upload)
         else:
             form.picture_kept.data = keep_picture(web.current_keyring(), folder, upload)
-    form.picture_drop.data = draft.drops_pictures
-    draft.pictures = []
+    form.picture_drop.data = drops_shown
+    draft.pictures = None
 
 
 def _data_url(content: bytes) -> str:
@@ -301,9 +305,13 @@ def _data_url(content: bytes) -> str:
 
 def _shown_pictures(proposal: Proposal) -> list[tuple[str, str]]:
     """Address and description of each picture. In the page itself: the holder of a link may have no cookie."""
+    return _shown(web.current_session().scalars(pictures_of(proposal.id)).all())
+
+
+def _shown(pictures: Sequence[ContributionPicture]) -> list[tuple[str, str]]:
     folder = web.current_settings().upload_dir
     shown = []
-    for picture in web.current_session().scalars(pictures_of(proposal.id)):
+    for picture in pictures:
         path = picture_path(folder, picture.upload.name, "small")
         if path.is_file():
             shown.append((_data_url(path.read_bytes()), picture.alt))
@@ -399,7 +407,7 @@ def _receipt_page(proposal: Proposal, actor: Actor, token: str) -> ResponseRetur
         "contributions/submissions/receipt.html", proposal=proposal, process=proposal.process, steps=_steps(proposal),
         link=link, qr_code=_qr_code(link) if link else "", pictures=_shown_pictures(proposal),
         own=_own_address(proposal, token), token=token, may_attach=token and _is_of_guest(proposal), is_signed_in=web.current_actor().is_signed_in,
-        may_edit=state is ContributionState.RETURNED
+        may_edit=state in EDITABLE
         and actor_can(actor, Action.EDIT_PROPOSAL, proposal, web.current_now()),
         may_withdraw=state in WITHDRAWABLE,
         decision=_hole("decision_of", contribution_id=proposal.id) if state is ContributionState.RETURNED else "",
@@ -528,60 +536,119 @@ def _back(proposal: Proposal, token: str) -> ResponseReturnValue:
 @web.public
 @web.limiter.limit("60 per hour", methods=["POST"], key_func=_sender)
 def edit(slug: str, proposal_id: int) -> ResponseReturnValue:
-    """Revise what a moderator returned."""
+    """Change what was handed in: before it is decided, after it was returned, or as a change of what is public."""
     web.do_not_cache()
     proposal, actor, token = _authored(slug, proposal_id)
-    process = proposal.process
-    form = ProposalForm(data=_entered(proposal))
+    process, now = proposal.process, web.current_now()
+    base = _base(proposal)
+    form = ProposalForm(data=_entered(base))
     form.offer(process)
-    if proposal.state is not ContributionState.RETURNED:
+    if proposal.state not in EDITABLE:
         if form.is_submitted() and (form.title.data, form.body.data) != (proposal.title, proposal.body):
             raise Conflict(_("Ihr Vorschlag hat inzwischen einen anderen Stand. Ihr Text ist nicht gespeichert."))
         return _back(proposal, token)
-    if process.phase_opening(Action.EDIT_PROPOSAL, web.current_now()) is None:
-        raise Conflict(" ".join([_("Überarbeiten ist zurzeit nicht möglich."),
-                                 *_phase_dates(process, web.current_now())]))
-    if form.is_submitted() and _resubmit(form, proposal, actor):
-        flash(_("Danke! Ihr überarbeiteter Vorschlag wird jetzt geprüft."), "success")
-        return _back(proposal, token)
+    if process.phase_opening(Action.EDIT_PROPOSAL, now) is None:
+        raise Conflict(" ".join([_("Überarbeiten ist zurzeit nicht möglich."), *_phase_dates(process, now)]))
+    if form.is_submitted():
+        message = _revise(form, proposal, base, actor)
+        if message:
+            flash(message, "success")
+            return _back(proposal, token)
+    is_returned = proposal.state is ContributionState.RETURNED
+    form.revision_seen.data = form.revision_seen.data or str(base.number)
     body = _form_page(
-        "edit", form, process, proposal=proposal, token=token, pictures=_shown_pictures(proposal),
-        decision=_hole("decision_of", contribution_id=proposal.id), own=_own_address(proposal, token),
+        "edit", form, process, proposal=proposal, token=token, pictures=_shown(base.pictures), base=base,
+        decision=_hole("decision_of", contribution_id=proposal.id) if is_returned or base.was_refused else "",
+        own=_own_address(proposal, token),
     )
     return _private(body, 422 if form.is_submitted() else 200)
 
 
-def _entered(proposal: Proposal) -> dict[str, object]:
-    """A proposal as its form had it."""
-    lon, lat = ("" if number is None else str(number).replace(".", ",") for number in (proposal.lon, proposal.lat))
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What an author goes on from: the text that is there, or a change of it that was handed in after it."""
+
+    title: str
+    body: str
+    theme_id: int | None
+    place: str
+    lon: float | None
+    lat: float | None
+    pictures: list[ContributionPicture]
+    number: int
+    has_own_pictures: bool = False
+    waits: bool = False
+    was_refused: bool = False
+
+
+def _base(proposal: Proposal) -> Base:
+    session = web.current_session()
+    newest = newest_revision(session, proposal.id)
+    shown = list(session.scalars(pictures_of(proposal.id)))
+    if newest is None or newest.number <= proposal.revision_number:
+        return Base(proposal.title, proposal.body, proposal.theme_id, proposal.place, proposal.lon, proposal.lat, shown,
+                    proposal.revision_number)
+    waits, changes = newest.number == proposal.pending_revision, newest.changes or {}
+    has_own = waits and bool(changes.get("pictures"))
+    return Base(
+        newest.title, newest.body, changes.get("theme_id"), changes.get("place", ""), changes.get("lon"),
+        changes.get("lat"), list(session.scalars(pictures_of(proposal.id, newest.number))) if has_own else shown,
+        newest.number, has_own_pictures=has_own, waits=waits, was_refused=not waits,
+    )
+
+
+def _entered(base: Base) -> dict[str, object]:
+    """A text as its form had it."""
+    lon, lat = ("" if number is None else str(number).replace(".", ",") for number in (base.lon, base.lat))
     return {
-        "title": proposal.title, "body": proposal.body, "theme_id": proposal.theme_id, "place": proposal.place,
-        "lon": lon, "lat": lat, "picture_alt": next((picture.alt for picture in proposal.pictures), ""),
+        "title": base.title, "body": base.body, "theme_id": base.theme_id, "place": base.place,
+        "lon": lon, "lat": lat, "picture_alt": next((picture.alt for picture in base.pictures), ""),
     }
 
 
-def _resubmit(form: ProposalForm, proposal: Proposal, actor: Actor) -> bool:
-    """Store the revision; False when something is wrong, with a message beside each field concerned."""
+def _revise(form: ProposalForm, proposal: Proposal, base: Base, actor: Actor) -> str:
+    """Store the revision; returns what to tell, or "" when something is wrong, with messages beside the fields."""
     process, session = proposal.process, web.current_session()
     settings = _settings(process)
     draft, is_valid = _read_draft(form, process, settings)
-    drops_kept = bool(form.picture_drop.data)
+    drops = bool(form.picture_drop.data) and not form.picture_kept.data
     is_valid = _read_picture(form, process, settings, draft, is_valid=is_valid) and is_valid
-    draft.drops_pictures = drops_kept and not form.picture_kept.data
     if not is_valid:
-        _keep_pictures(form, draft)
-        return False
-    if not draft.pictures and not draft.drops_pictures:
-        for picture in proposal.pictures:
-            picture.alt = form.picture_alt.data or ""
+        _keep_pictures(form, draft, drops_shown=drops)
+        return ""
+    if draft.pictures is None:
+        draft.pictures = _changed_pictures(base, form.picture_alt.data or "", drops=drops)
+    entered = (draft.title, draft.body, draft.theme_id, draft.place, draft.lon, draft.lat)
+    is_same = entered == (base.title, base.body, base.theme_id, base.place, base.lon, base.lat)
+    if is_same and draft.pictures is None and proposal.state is not ContributionState.RETURNED:
+        return str(_("Sie haben nichts geändert."))
+    if (form.revision_seen.data or str(base.number)) != str(base.number):
+        raise Conflict(_("Der Vorschlag wurde inzwischen an anderer Stelle geändert. Ihr Text ist nicht gespeichert."))
+    if draft.pictures is None and base.has_own_pictures:
+        draft.pictures = [(picture.upload, picture.alt) for picture in base.pictures]
     try:
-        dropped = resubmit_proposal(session, actor, proposal, draft, web.current_now())
+        waits = revise_proposal(session, actor, proposal, draft, web.current_now())
     except InvalidInput as error:
         web.attach(form, error)
-        _keep_pictures(form, draft)
-        return False
-    remove_after_commit(dropped)
-    return True
+        _keep_pictures(form, draft, drops_shown=drops)
+        return ""
+    if waits:
+        return str(_("Danke! Ihre Änderung wird jetzt geprüft. Bis dahin ist die bisherige Fassung zu lesen."))
+    if proposal.is_published:
+        return str(_("Danke! Ihre Änderung ist veröffentlicht."))
+    return str(_("Danke! Ihr überarbeiteter Vorschlag wird jetzt geprüft."))
+
+
+def _changed_pictures(base: Base, alt: str, *, drops: bool) -> list[tuple[Upload, str]] | None:
+    """The pictures that are there, when something about them changes; None when nothing does."""
+    if not base.pictures:
+        return None
+    if drops:
+        return []
+    first, *others = base.pictures
+    if alt == first.alt:
+        return None
+    return [(first.upload, alt), *((picture.upload, picture.alt) for picture in others)]
 
 
 def remove_after_commit(uploads: list[Upload]) -> None:
@@ -602,14 +669,19 @@ def withdraw(slug: str, proposal_id: int) -> ResponseReturnValue:
     proposal, actor, token = _authored(slug, proposal_id)
     if proposal.state is ContributionState.WITHDRAWN:
         return _back(proposal, token)
-    if request.form.get("confirmed") != "yes":
-        return _private(render_template(
-            "contributions/submissions/withdraw.html", proposal=proposal, process=proposal.process, token=token,
-            own=_own_address(proposal, token),
-        ))
-    # Two at once would both count it away.
-    lock_contribution(web.current_session(), proposal.id)
-    web.current_session().refresh(proposal, ["state", "decided_at"])
-    contributions.withdraw(web.current_session(), actor, proposal, web.current_now())
-    flash(_("Ihr Vorschlag ist zurückgezogen. Niemand sieht ihn mehr."), "success")
-    return _back(proposal, token)
+    form = WithdrawForm()
+    form.offer(is_public=proposal.is_published)
+    if request.form.get("confirmed") == "yes":
+        try:
+            withdraw_proposal(web.current_session(), actor, proposal, web.current_now(), form.reason.data or "")
+        except InvalidInput as error:
+            web.attach(form, error)
+        else:
+            flash(_("Ihr Vorschlag ist zurückgezogen. Niemand liest ihn mehr."), "success")
+            return _back(proposal, token)
+    else:
+        form.reason.data = ""
+    return _private(render_template(
+        "contributions/submissions/withdraw.html", proposal=proposal, process=proposal.process, token=token, form=form,
+        own=_own_address(proposal, token),
+    ), 422 if form.errors else 200)
