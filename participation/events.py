@@ -54,7 +54,16 @@ class AccountDeleted:
     at: datetime
 
 
-Event = ContributionSubmitted | ContributionWithdrawn | ParticipantsMerged | AccountDeleted
+@dataclass(frozen=True, slots=True)
+class ProposalAnswered:
+    """The administration answered a public proposal officially, for the first time or anew."""
+
+    contribution_id: int
+    process_id: int
+    at: datetime
+
+
+Event = ContributionSubmitted | ContributionWithdrawn | ProposalAnswered | ParticipantsMerged | AccountDeleted
 Listener = Callable[["Session", Event], None]
 _listeners: defaultdict[type, list[Listener]] = defaultdict(list)
 

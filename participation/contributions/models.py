@@ -7,7 +7,7 @@ import secrets
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, false
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from participation.accounts.models import Participant
@@ -59,6 +59,25 @@ TRANSITIONS: dict[ContributionState, frozenset[ContributionState]] = {
 }
 
 
+class AnswerStatus(enum.Enum):
+    """What the administration says to a proposal."""
+
+    IN_REVIEW = "in_review"
+    ACCEPTED = "accepted"
+    PARTLY = "partly"
+    DECLINED = "declined"
+    DONE = "done"
+
+
+_ANSWERED = text("answer_status IS NOT NULL")
+
+
+def _answered_index(name: str, column: str) -> Index:
+    """For lists of answered proposals: holds these alone, so that all others cost nothing."""
+    return Index(f"ix_contribution_answered_{name}", "process_id", "kind", "state", column, "id",
+                 sqlite_where=_ANSWERED, postgresql_where=_ANSWERED)
+
+
 SHUFFLE_RANGE = 2**24
 
 
@@ -84,6 +103,10 @@ class Contribution(Base):
         Index("ix_contribution_theme_discussed", "theme_id", "kind", "state", "comment_count", "id"),
         Index("ix_contribution_fair", "process_id", "kind", "state", "shuffle_key", "id"),
         Index("ix_contribution_theme_fair", "theme_id", "kind", "state", "shuffle_key", "id"),
+        _answered_index("newest", "published_at"),
+        _answered_index("supported", "support_count"),
+        _answered_index("discussed", "comment_count"),
+        _answered_index("fair", "shuffle_key"),
         Index("ix_contribution_author", "participant_id", "id"),
     )
 
@@ -108,6 +131,8 @@ class Contribution(Base):
     claim_token_hash: Mapped[str | None] = mapped_column(String(64), unique=True)
     support_count: Mapped[int] = mapped_column(default=0)
     comment_count: Mapped[int] = mapped_column(default=0)
+    # What the official answer says; None while there is none.
+    answer_status: Mapped[AnswerStatus | None] = mapped_column(enum_type(AnswerStatus))
     # Where it stands in a shuffled list; drawn once, so that such a list has pages and an index.
     shuffle_key: Mapped[int] = mapped_column(default=new_shuffle_key, server_default="0")
     created_at: Mapped[Created]

@@ -19,8 +19,8 @@ from participation import clock, formats, search, tokens
 from participation.accounts.models import Account, Participant, ParticipantKind, RoleGrant
 from participation.catalogue.models import Measure, MeasureSource, MeasureState, Priority
 from participation.contributions.comments.models import Comment
-from participation.contributions.models import Contribution, ContributionState, Revision
-from participation.contributions.proposals.models import AnswerStatus, Proposal
+from participation.contributions.models import AnswerStatus, Contribution, ContributionState, Revision
+from participation.contributions.proposals.models import Proposal
 from participation.contributions.votes.models import Vote
 from participation.events import ContributionSubmitted, emit
 from participation.municipalities.models import (

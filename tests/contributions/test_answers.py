@@ -8,7 +8,7 @@ import pytest
 
 from participation import clock
 from participation.contributions import operations as contributions
-from participation.contributions.proposals.models import AnswerStatus
+from participation.contributions.models import AnswerStatus
 from participation.permissions import Role
 from tests import factories
 
@@ -108,3 +108,23 @@ def test_only_who_may_answers_and_only_what_is_public(
     assert editor.post(f"{_page(proposal)}/antwort", values).status_code in {404, 409}
     session.expire_all()
     assert proposal.answer_status is None
+
+
+def test_the_list_shows_answered_proposals_alone_in_every_order_and_with_search(
+    session: Session, browser: Browser
+) -> None:
+    process = factories.process(session)
+    for number in range(25):
+        status = None if number == 7 else AnswerStatus.DONE if number % 2 else AnswerStatus.DECLINED
+        factories.proposal(session, process, title=f"Laterne {number}", answer_status=status)
+    session.commit()
+    base = f"/verfahren/{process.slug}/vorschlaege?antwort="
+    assert "24 Vorschläge" in browser.text(f"{base}ja")
+    for extra in ("", "&sort=unterstuetzt", "&sort=diskutiert", "&sort=zufall", "&q=Laterne", "&thema=verkehr"):
+        page = browser.open(f"{base}umgesetzt{extra}")
+        assert len(page.find_class("bp-contribution")) == 11, extra
+        assert page.xpath("//select[@name='antwort']/option[@selected]/@value") == ["umgesetzt"]
+    second = browser.open(f"{base}ja").xpath("//a[@rel='next']/@href")[0]
+    assert len(browser.open(second).find_class("bp-contribution")) == 4
+    assert "noch keine Antwort" in browser.text(f"{base}angenommen")
+    assert len(browser.open(f"{base}unsinn").find_class("bp-contribution")) == 20

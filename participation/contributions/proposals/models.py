@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import enum
 from datetime import datetime
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from participation.contributions.models import Contribution
-from participation.db import Line, enum_type
+from participation.contributions.models import AnswerStatus, Contribution
+from participation.db import Line
 from participation.i18n import N_
 from participation.municipalities.models import District
 from participation.processes.models import Theme
@@ -22,16 +21,6 @@ WITHDRAWAL_REASONS = {
     "mind": N_("Ich habe meine Meinung geändert."),
     "mistake": N_("Der Vorschlag enthielt einen Fehler."),
 }
-
-
-class AnswerStatus(enum.Enum):
-    """What the administration says to a proposal."""
-
-    IN_REVIEW = "in_review"
-    ACCEPTED = "accepted"
-    PARTLY = "partly"
-    DECLINED = "declined"
-    DONE = "done"
 
 
 ANSWER_LABELS = {
@@ -64,8 +53,7 @@ class Proposal(Contribution):
     # A key of WITHDRAWAL_REASONS, if the author named one.
     withdrawal_reason: Mapped[str | None] = mapped_column(String(20))
 
-    # The official answer; Markdown of staff, not of residents. Cost in whole euros.
-    answer_status: Mapped[AnswerStatus | None] = mapped_column(enum_type(AnswerStatus))
+    # The official answer (its status stands in `contribution`, for lists); Markdown of staff, not of residents. Cost in whole euros.
     answer_body: Mapped[str] = mapped_column(Text, default="", server_default="")
     answer_cost: Mapped[int | None]
     answered_at: Mapped[datetime | None]

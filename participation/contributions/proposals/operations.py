@@ -14,12 +14,18 @@ from participation.accounts.models import Participant, ParticipantKind
 from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.comments.models import Comment
-from participation.contributions.models import Contribution, ContributionPicture, ContributionState, Revision
-from participation.contributions.proposals.models import WITHDRAWAL_REASONS, AnswerStatus, Proposal
+from participation.contributions.models import (
+    AnswerStatus,
+    Contribution,
+    ContributionPicture,
+    ContributionState,
+    Revision,
+)
+from participation.contributions.proposals.models import WITHDRAWAL_REASONS, Proposal
 from participation.contributions.queries import lock_contribution, revision_of
 from participation.contributions.votes.models import Vote
 from participation.errors import Conflict, InvalidInput
-from participation.events import ContributionSubmitted, emit
+from participation.events import ContributionSubmitted, ProposalAnswered, emit
 from participation.formats import CollectSettings, Moderation, PlaceRule
 from participation.i18n import N_
 from participation.municipalities.models import District, Municipality
@@ -418,6 +424,7 @@ def answer_proposal(
     session.flush()
     raise_content_version(session, proposal.process.municipality_id)
     if is_new:
+        emit(session, ProposalAnswered(proposal.id, proposal.process_id, now))
         outbox.enqueue(session, "mail_answer", f"mail-answer:{proposal.id}:{now.isoformat()}",
                        proposal_id=proposal.id)
     audit.record(session, at=now, actor=actor.label, action="answer_proposal", subject_type="proposal",

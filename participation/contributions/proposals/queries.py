@@ -20,8 +20,8 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from participation import search
 from participation.accounts.models import Participant
-from participation.contributions.models import SHUFFLE_RANGE, Contribution, ContributionState
-from participation.contributions.proposals.models import AnswerStatus, Proposal
+from participation.contributions.models import SHUFFLE_RANGE, AnswerStatus, Contribution, ContributionState
+from participation.contributions.proposals.models import Proposal
 from participation.contributions.queries import first_pictures
 from participation.i18n import N_
 
@@ -86,6 +86,8 @@ class Listing:
     start: int = 0
     """Where a shuffled list begins, 0 to SHUFFLE_RANGE - 1; the same for one reader on one day."""
     with_point: bool = False
+    answers: tuple[AnswerStatus, ...] = ()
+    """Only proposals whose official answer says one of these; empty shows all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,22 @@ def published(process_id: int, theme_id: int | None = None) -> list[ColumnElemen
     return [scope, Contribution.kind == "proposal", Contribution.state == ContributionState.PUBLISHED]
 
 
+def _answered(listing: Listing) -> list[ColumnElement[bool]]:
+    """The conditions of a list that shows answered proposals only; the first is that of the indexes."""
+    if not listing.answers:
+        return []
+    conditions: list[ColumnElement[bool]] = [Contribution.answer_status.is_not(None)]
+    if len(listing.answers) < len(AnswerStatus):
+        conditions.append(Contribution.answer_status.in_(listing.answers))
+    return conditions
+
+
+def count_answered(session: Session, listing: Listing) -> int:
+    """How many answered proposals a list without search has, MATCHES_MAX + 1 at most."""
+    found = select(Contribution.id).where(*published(listing.process_id, listing.theme_id), *_answered(listing))
+    return session.scalar(select(func.count()).select_from(found.limit(MATCHES_MAX + 1).subquery())) or 0
+
+
 def _has_point() -> ColumnElement[bool]:
     """Asked row by row (not by IN, which would collect every point of the town first)."""
     own = Proposal.__table__.c
@@ -156,7 +174,8 @@ def _has_point() -> ColumnElement[bool]:
 def list_ids(listing: Listing, limit: int) -> Select[Any]:
     """(id, value of the order) of one page, from `contribution` alone. Without search."""
     column = listing.sort.column
-    statement = select(Contribution.id, column).where(*published(listing.process_id, listing.theme_id))
+    statement = select(Contribution.id, column).where(
+        *published(listing.process_id, listing.theme_id), *_answered(listing))
     if listing.with_point:
         statement = statement.where(_has_point())
     if listing.after is not None:
@@ -170,7 +189,7 @@ def _shuffled_rows(session: Session, listing: Listing, limit: int) -> list[Any]:
     rows: list[Any] = []
     for is_behind_start in (True, False):
         statement = select(Contribution.id, place).where(
-            *published(listing.process_id, listing.theme_id),
+            *published(listing.process_id, listing.theme_id), *_answered(listing),
             place >= listing.start if is_behind_start else place < listing.start,
         )
         if listing.with_point:
@@ -216,10 +235,10 @@ def matching_ids(session: Session, listing: Listing) -> Select[Any]:
     matches = (
         select(Contribution.id, listing.sort.column.label("value"))
         .where(
-            scope, base.state == ContributionState.PUBLISHED,
+            scope, base.state == ContributionState.PUBLISHED, *_answered(listing),
             search.matching(
                 session, listing.process_id, listing.query, Contribution.__table__.c.id,
-                search.NEWEST if listing.with_point or listing.theme_id is not None else MATCHES_MAX + 1,
+                search.NEWEST if listing.with_point or listing.theme_id is not None or listing.answers else MATCHES_MAX + 1,
             ),
         )
     )
@@ -260,7 +279,7 @@ def _cards(session: Session, ids: list[int]) -> list[Card]:
         select(
             base.id, own.title, func.substr(base.body, 1, EXCERPT_LENGTH).label("excerpt"), own.place, base.theme_id,
             Participant.pseudonym, base.published_at, base.support_count, base.comment_count,
-            own.answer_status,
+            base.answer_status,
         )
         .select_from(Contribution.__table__)
         .join(Proposal.__table__, own.id == base.id)

@@ -32,12 +32,12 @@ from participation.actions import Action
 from participation.contributions.comments.models import STANCE_LABELS
 from participation.contributions.comments.operations import asks_for_stance
 from participation.contributions.comments.queries import ORDER_LABELS, Order, stance_counts, thread_page
-from participation.contributions.models import SHUFFLE_RANGE, STATE_LABELS, ContributionState, Revision
+from participation.contributions.models import SHUFFLE_RANGE, STATE_LABELS, AnswerStatus, ContributionState, Revision
 from participation.contributions.operations import mark_own
 from participation.contributions.proposals import export, jobs  # noqa: F401 - jobs register themselves
 from participation.contributions.proposals.edge import load_proposal, load_standing, require_storable
 from participation.contributions.proposals.forms import AnswerForm
-from participation.contributions.proposals.models import ANSWER_LABELS, WITHDRAWAL_REASONS, AnswerStatus
+from participation.contributions.proposals.models import ANSWER_LABELS, WITHDRAWAL_REASONS
 from participation.contributions.proposals.operations import ANSWER_MAX, EDITABLE, answer_proposal
 from participation.contributions.proposals.queries import (
     MATCHES_MAX,
@@ -46,12 +46,14 @@ from participation.contributions.proposals.queries import (
     Listing,
     Page,
     Sort,
+    count_answered,
     list_page,
     read_cursor,
 )
 from participation.contributions.queries import pictures_of, seen_revisions, stored_picture
 from participation.db import Database
 from participation.errors import InvalidInput, NotFound
+from participation.i18n import N_
 from participation.municipalities.models import Municipality
 from participation.page_cache import cached
 from participation.processes.edge import load_process
@@ -78,6 +80,19 @@ TONES = 8
 FAR_AWAY = 11
 # Of each database its own: ids say nothing about whose they are.
 _documents: WeakKeyDictionary[Database, export.Documents] = WeakKeyDictionary()
+# How the list is narrowed by official answers; the keys stand in the address.
+ANSWER_FILTERS: dict[str, tuple[AnswerStatus, ...]] = {
+    "ja": tuple(AnswerStatus),
+    "wird-geprueft": (AnswerStatus.IN_REVIEW,),
+    "angenommen": (AnswerStatus.ACCEPTED, AnswerStatus.PARTLY),
+    "abgelehnt": (AnswerStatus.DECLINED,),
+    "umgesetzt": (AnswerStatus.DONE,),
+}
+ANSWER_FILTER_LABELS = {
+    "ja": N_("Alle mit Antwort"), "wird-geprueft": N_("Wird fachlich geprüft"),
+    "angenommen": N_("Wird umgesetzt, auch teilweise"), "abgelehnt": N_("Wird nicht umgesetzt"),
+    "umgesetzt": N_("Ist umgesetzt"),
+}
 _ID = re.compile(r"\d{1,10}")
 
 
@@ -92,17 +107,19 @@ class Asked:
     default_sort: Sort
     cursor: str
     start: int | None
+    answer: str = ""
 
     @property
     def is_narrowed(self) -> bool:
         """Whether less than everything is shown."""
-        return self.theme is not None or bool(self.query)
+        return self.theme is not None or bool(self.query) or bool(self.answer)
 
     def listing(self, *, with_point: bool = False) -> Listing:
         """The same for the query."""
         return Listing(
             process_id=self.process.id, theme_id=self.theme.id if self.theme else None, query=self.query,
             sort=self.sort, after=read_cursor(self.sort, self.cursor), start=self.start or 0, with_point=with_point,
+            answers=ANSWER_FILTERS.get(self.answer, ()),
         )
 
     def address(self, endpoint: str = "proposals.index", **changes: str | bool | None) -> str:
@@ -110,6 +127,7 @@ class Asked:
         values: dict[str, Any] = {
             "q": self.query or None, "thema": self.theme.slug if self.theme else None,
             "sort": self.sort.value if self.sort is not self.default_sort else None,
+            "antwort": self.answer or None,
             "ab": self.start if self.sort is Sort.FAIR else None,
         }
         return url_for(endpoint, slug=self.process.slug, **(values | changes))
@@ -125,6 +143,7 @@ def _asked(process: Process) -> Asked:
     return Asked(
         process=process, theme=next((one for one in process.themes if one.slug == wanted), None),
         query=text.clean_line(request.args.get("q", "")[:1000])[:SEARCH_MAX].strip(), sort=sort,
+        answer=request.args.get("antwort", "") if request.args.get("antwort") in ANSWER_FILTERS else "",
         default_sort=default, cursor=request.args.get("nach", ""),
         start=int(start) % SHUFFLE_RANGE if _ID.fullmatch(start) and start.isascii() else None,
     )
@@ -142,10 +161,10 @@ def _own_start(process: Process) -> int:
 
 def _theme_chips(asked: Asked, endpoint: str) -> list[tuple[str, str, bool, int | None]]:
     every = (_("Alle"), asked.address(endpoint, thema=None), asked.theme is None,
-             None if asked.query else asked.process.proposal_count)
+             None if asked.query or asked.answer else asked.process.proposal_count)
     return [every, *(
         (theme.name, asked.address(endpoint, thema=theme.slug), theme is asked.theme,
-         None if asked.query else theme.proposal_count)
+         None if asked.query or asked.answer else theme.proposal_count)
         for theme in asked.process.themes
     )]
 
@@ -154,6 +173,9 @@ def _total(asked: Asked, page: Page) -> tuple[int, bool]:
     """How many there are, and whether there are more than that. Without search the counters know it already."""
     if page.matches is not None:
         return min(page.matches, MATCHES_MAX), page.matches > MATCHES_MAX
+    if asked.answer:
+        number = count_answered(web.current_session(), asked.listing())
+        return min(number, MATCHES_MAX), number > MATCHES_MAX
     return (asked.theme.proposal_count if asked.theme else asked.process.proposal_count), False
 
 
@@ -177,6 +199,7 @@ def index(slug: str) -> ResponseReturnValue:
         sorts=[(sort.value, SORT_LABELS[sort], sort is asked.sort) for sort in Sort],
         themes={theme.id: theme for theme in asked.process.themes}, answer_labels=ANSWER_LABELS,
         is_first_page=asked.listing().after is None,
+        answer_filters=[(key, label, key == asked.answer) for key, label in ANSWER_FILTER_LABELS.items()],
         may_submit=asked.process.phase_opening(Action.SUBMIT_PROPOSAL, web.current_now()) is not None,
     )
 
@@ -224,7 +247,8 @@ def show(slug: str, proposal_id: int) -> ResponseReturnValue:
     return render_template(
         "contributions/proposals/show.html", process=process, proposal=proposal,
         pictures=session.scalars(pictures_of(proposal.id)).all(), threads=threads, after=after, map=parts,
-        state_label=STATE_LABELS[proposal.state], answer_labels=ANSWER_LABELS, measures=measures, steps=_steps(proposal, bool(measures)),
+        state_label=STATE_LABELS[proposal.state], answer_labels=ANSWER_LABELS, measures=measures,
+        steps=_steps(proposal, bool(measures)),
         orders=[(one, ORDER_LABELS[one], one is order) for one in Order], order=order,
         comments_open=phase is not None, supports_open=process.phase_opening(Action.SUPPORT, now) is not None,
         stances=stance_counts(session, proposal.id) if asks_for_stance(phase) else {}, stance_labels=STANCE_LABELS,
@@ -350,6 +374,9 @@ def _steps(proposal: Any, is_taken_up: bool) -> list[dict[str, Any]]:  # noqa: A
         return steps
     steps.append({"label": _("Veröffentlicht"), "date": None if waiting else proposal.published_at,
                   "state": "open" if waiting else "done"})
+    if proposal.answer_status and not waiting:
+        steps.append({"label": _("Antwort der Verwaltung"), "date": proposal.answered_at, "state": "done",
+                      "text": _(ANSWER_LABELS[proposal.answer_status])})
     steps.append({
         "label": _("In eine Maßnahme aufgenommen") if is_taken_up else _("Auswertung für den Maßnahmenkatalog"),
         "date": None, "state": "done" if is_taken_up else "open" if waiting else "current",
@@ -391,7 +418,7 @@ def _overview(asked: Asked) -> MapParts:
     number = asked.theme.proposal_count if asked.theme else process.proposal_count
     detail = url_for("proposals.show", slug=process.slug, proposal_id=0)
     return render_map(MapOptions(
-        bbox=bounds(web.the_municipality()), data_url=asked.address("proposals.geojson", q=None, sort=None),
+        bbox=bounds(web.the_municipality()), data_url=asked.address("proposals.geojson", q=None, sort=None, antwort=None),
         detail_url=detail.removesuffix("0") + "{id}", themes=map_themes(process), translate=_, asset_url=static_url,
         clustered_by_server=number > CLUSTER_FROM, layers_url=url_for("proposals.layers"), basemap=basemap(),
     ))
@@ -414,7 +441,7 @@ def map_page(slug: str) -> ResponseReturnValue:
     parts = _overview(asked)
     return render_template(
         "contributions/proposals/map.html", process=asked.process, asked=asked, page=page, map=parts,
-        map_script=asked.address("proposals.map_script", q=None, sort=None, v=_fingerprint(parts)),
+        map_script=asked.address("proposals.map_script", q=None, sort=None, antwort=None, v=_fingerprint(parts)),
         chips=_theme_chips(asked, "proposals.map_page"), themes={theme.id: theme for theme in asked.process.themes},
         may_submit=asked.process.phase_opening(Action.SUBMIT_PROPOSAL, web.current_now()) is not None,
     )

@@ -26,7 +26,7 @@ from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.models import STATE_LABELS, Contribution, ContributionPicture, ContributionState
 from participation.contributions.proposals.edge import load_proposal
-from participation.contributions.proposals.models import Proposal
+from participation.contributions.proposals.models import ANSWER_LABELS, Proposal
 from participation.contributions.proposals.operations import (
     ALT_MAX,
     BODY_MAX,
@@ -380,6 +380,8 @@ def _steps(contribution: Contribution) -> list[Step]:
         steps += [
             Step(_("Geprüft"), _day(contribution.decided_at or contribution.published_at), "done"),
             Step(_("Veröffentlicht"), _day(contribution.published_at), "done"),
+            *([Step(_("Antwort der Verwaltung"), "", "done", _(ANSWER_LABELS[contribution.answer_status]))]
+              if contribution.answer_status else []),
             Step(_("Auswertung für den Maßnahmenkatalog"), "", "current",
                  _("Wird daraus eine Maßnahme, steht es auf der Seite Ihres Vorschlags.")),
         ]
