@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import snowballstemmer
@@ -24,6 +25,30 @@ MAX_WORD_LENGTH = 40
 MIN_PREFIX_LENGTH = 3
 # How many matches a search looks at, where it is narrowed further (by a theme, a place).
 NEWEST = 20_000
+# Looking for similar texts: how many words of one are looked for, alone and in pairs, and how many hits of each.
+TELLING_WORDS = 6
+PAIRED_WORDS = 4
+CANDIDATES = 60
+# One rare word in common, or several that many share.
+SCORE_FROM = 1.3
+# Of PostgreSQL: how many of the newest are looked at, and which share of them makes a word a frequent one.
+LOOKED_AT = 1000
+FREQUENT_FROM = 0.02
+MIN_TELLING_LENGTH = 4
+BODY_READ = 1500
+_STOP_WORDS = frozenset({
+    "aber", "alle", "allem", "allen", "aller", "alles", "also", "andere", "anderen", "auch", "beim", "bitte",
+    "damit", "dann", "dass", "dein", "denn", "deren", "dessen", "deshalb", "dies", "diese", "diesem", "diesen",
+    "dieser", "dieses", "doch", "dort", "durch", "eine", "einem", "einen", "einer", "eines", "einige", "etwas",
+    "euch", "eure", "ganz", "gegen", "geht", "gerne", "gibt", "habe", "haben", "hatte", "hier", "hinter", "ihre",
+    "ihrem", "ihren", "ihrer", "immer", "jede", "jedem", "jeden", "jeder", "jedes", "jetzt", "kann", "kein",
+    "keine", "keinen", "konnen", "konnte", "leider", "machen", "macht", "manche", "mehr", "mein", "meine", "meiner",
+    "mich", "mochte", "muss", "mussen", "nach", "nicht", "nichts", "noch", "oder", "ohne", "schon", "sehr", "sein",
+    "seine", "seit", "sich", "sind", "soll", "sollen", "sollte", "sondern", "sowie", "uber", "unser", "unsere",
+    "unserer", "unter", "viel", "viele", "vielen", "vielleicht", "wann", "waren", "warum", "weil", "weiter",
+    "welche", "wenn", "werden", "wird", "wieder", "wirklich", "wollen", "wurde", "wurden", "ware", "zum",
+    "zwischen",
+})
 _WORD = re.compile(r"\w+", re.UNICODE)
 
 
@@ -132,6 +157,86 @@ def newest_matching(session: Session, process_id: int, word: str, limit: int) ->
         )
         values = {"process_id": process_id, "word": found[0][:MAX_WORD_LENGTH]}
     return list(session.scalars(statement, {**values, "limit": limit}))
+
+
+def similar_ids(session: Session, process_id: int, title: str, body: str, limit: int) -> list[int]:
+    """The ids of published proposals of a process that say much the same as a text, best first.
+
+    Looks at the newest proposals that share a telling word of the text, or two of them, each from the index alone: so
+    it costs the same in a large town as in a small one. Longer words tell more in German, where they are compounds;
+    words of the title tell more than others. What somebody writes is not stored.
+    """
+    words = _telling_words(title, body)
+    if not words:
+        return []
+    groups = [*([one] for one in words), *([one, other] for one, other in combinations(words[:PAIRED_WORDS], 2))]
+    scores: dict[int, float] = {}
+    for group, ids in zip(groups, _newest_of_groups(session, process_id, groups), strict=True):
+        # Where more share a word than are looked at, the word tells little.
+        weight = sum(1 + min(len(word), 12) / 12 for word in group) * (0.2 if len(ids) >= CANDIDATES else 1.0)
+        for proposal_id in ids:
+            scores[proposal_id] = scores.get(proposal_id, 0.0) + weight
+    best = sorted(scores, key=lambda one: (-scores[one], -one))[:limit]
+    return [one for one in best if scores[one] >= SCORE_FROM]
+
+
+def _telling_words(title: str, body: str) -> list[str]:
+    """Words of a text by which others like it are found, the most telling first; as they are written, but folded."""
+    found: dict[str, str] = {}
+    for part in (title, body[:BODY_READ]):
+        longest = sorted(set(_WORD.findall(_fold(part))), key=lambda word: (-len(word), word))
+        for word in longest:
+            if len(word) >= MIN_TELLING_LENGTH and word not in _STOP_WORDS and not word.isdecimal():
+                found.setdefault(_stem(word[:MAX_WORD_LENGTH]), word[:MAX_WORD_LENGTH])
+        if len(found) >= TELLING_WORDS:
+            break
+    return list(found.values())[:TELLING_WORDS]
+
+
+def _newest_of_groups(session: Session, process_id: int, groups: list[list[str]]) -> list[list[int]]:
+    """For each group, the newest proposals with all of its words, CANDIDATES at most."""
+    if is_sqlite(session):
+        statement = "SELECT rowid AS id FROM proposal_search WHERE proposal_search MATCH :q{} ORDER BY rowid DESC"
+        values = [" AND ".join([f'scope:"p{process_id}x"', *(f'"{_stem(word)}"' for word in group)])
+                  for group in groups]
+        return _of_groups(session, statement, values)
+    # PostgreSQL can't read its index of words in order, and can only guess how frequent one is. So a look at the
+    # newest proposals tells which groups are frequent; all others have few hits, which can be sorted.
+    values = [" ".join(group) for group in groups]
+    tests = ", ".join(f"document @@ plainto_tsquery('german', :q{number})" for number in range(len(values)))
+    newest = session.execute(
+        text(
+            f"SELECT proposal_id, {tests} FROM (SELECT proposal_id, document FROM proposal_search "  # noqa: S608 - numbers
+            "WHERE process_id = :process_id ORDER BY proposal_id DESC LIMIT :looked_at) AS newest"
+        ),
+        {"process_id": process_id, "looked_at": LOOKED_AT, **{f"q{key}": value for key, value in enumerate(values)}},
+    ).all()
+    result = [[row[0] for row in newest if row[number + 1]][:CANDIDATES] for number in range(len(values))]
+    if len(newest) < LOOKED_AT:
+        return result
+    rare = [number for number, ids in enumerate(result) if len(ids) < LOOKED_AT * FREQUENT_FROM]
+    statement = (
+        "SELECT proposal_id AS id FROM proposal_search WHERE process_id = :process_id "
+        "AND document @@ plainto_tsquery('german', :q{}) ORDER BY proposal_id + 0 DESC"
+    )
+    found = _of_groups(session, statement, [values[number] for number in rare], process_id=process_id)
+    for number, ids in zip(rare, found, strict=True):
+        result[number] = ids
+    return result
+
+
+def _of_groups(session: Session, statement: str, values: list[str], **more: object) -> list[list[int]]:
+    """The hits of one statement (with one place for a number) for several values, in one query."""
+    result: list[list[int]] = [[] for _ in values]
+    if not values:
+        return result
+    parts = " UNION ALL ".join(
+        f"SELECT {number} AS number, id FROM ({statement.format(number)} LIMIT {CANDIDATES}) AS part{number}"  # noqa: S608
+        for number in range(len(values))
+    )
+    for number, proposal_id in session.execute(text(parts), {f"q{key}": one for key, one in enumerate(values)} | more):
+        result[number].append(proposal_id)
+    return result
 
 
 def index_many(session: Session, process_id: int, proposals: list[tuple[int, str, str]]) -> None:

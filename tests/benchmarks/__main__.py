@@ -141,6 +141,11 @@ def _measure_pages(kind: str, size: int, environment: dict[str, str], seconds: f
         _print("vote", load.run(port, votes, seconds=seconds, ok=(b"302", b"303", b"201")), bare, "")
         comments = _posts(cookies, f"{base}/vorschlaege/{proposal}/kommentare", {"body": "Das sehe ich auch so."})
         _print("comment", load.run(port, comments, seconds=seconds, ok=(b"302", b"303")), bare, "")
+        similar = _posts(
+            cookies, f"{base}/vorschlaege/neu/aehnliche",
+            {"title": "Mehr Laternen am Radweg zum Bahnhof", "body": "Abends ist es dort dunkel, auch auf der Brücke."},
+        )
+        _print("similar", load.run(port, similar, seconds=seconds, ok=(b"200",)), bare, "")
         theme = str(_theme(platform))
         proposals = _posts(
             cookies,

@@ -33,6 +33,7 @@ PAGE_SIZE = 20
 MATCHES_MAX = 1000
 EXCERPT_LENGTH = 400
 SEARCH_MAX = 100
+SIMILAR_MAX = 4
 _CURSOR = re.compile(r"([nudz])(\d{1,16})\.(\d{1,10})")
 _LARGEST = 2**31 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -295,6 +296,14 @@ def _cards(session: Session, ids: list[int]) -> list[Card]:
         for row in rows
     }
     return [cards[key] for key in ids if key in cards]
+
+
+def similar_cards(
+    session: Session, process_id: int, title: str, body: str, *, limit: int = SIMILAR_MAX, but: int | None = None
+) -> list[Card]:
+    """Published proposals of a process that say much the same as a text, best first. `but` is left out."""
+    found = search.similar_ids(session, process_id, title, body, limit + 1)
+    return _cards(session, [key for key in found if key != but][:limit])
 
 
 def points(

@@ -42,6 +42,7 @@ from participation.contributions.proposals.operations import (
     submit_proposal,
     withdraw_proposal,
 )
+from participation.contributions.proposals.queries import similar_cards
 from participation.contributions.queries import newest_revision, pictures_of
 from participation.contributions.submissions import jobs  # noqa: F401 - registers itself
 from participation.contributions.submissions.forms import ProposalForm, ReceiptForm, WithdrawForm
@@ -59,6 +60,7 @@ from participation.municipalities.models import District, Municipality
 from participation.permissions import Actor, can as actor_can
 from participation.processes.edge import load_process
 from participation.static_files import static_url
+from participation.text import clean_line, clean_text
 from participation.uploads import Upload, picture_path, store_picture
 
 if TYPE_CHECKING:
@@ -68,7 +70,8 @@ if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
     from participation.accounts.models import Participant
-    from participation.processes.models import Process
+    from participation.contributions.proposals.queries import Card
+    from participation.processes.models import Process, Theme
 
 blueprint = Blueprint("submissions", __name__)
 
@@ -126,7 +129,10 @@ def new(slug: str) -> ResponseReturnValue:
         web.current_session(), web.current_keyring(), process.id, actor.identity
     )
     form.offer(process)
-    if form.is_submitted():
+    preview = None
+    if form.is_submitted() and request.form.get("step") == "preview":
+        preview = _preview(form, process)
+    elif form.is_submitted():
         receipt = _submit(form, process, author)
         if receipt is not None:
             flash(_("Danke! Ihr Vorschlag ist veröffentlicht.") if receipt.proposal.is_published
@@ -136,8 +142,51 @@ def new(slug: str) -> ResponseReturnValue:
         wanted = request.args.get("thema", "")
         form.theme_id.data = next((theme.id for theme in process.themes if theme.slug == wanted), 0)
     page = _form_page("new", form, process, author=author, is_guest=not actor.is_signed_in,
-                      actor_name=actor.display_name)
-    return page, 422 if form.is_submitted() else 200
+                      actor_name=actor.display_name, preview=preview)
+    return page, 422 if form.is_submitted() and preview is None else 200
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What others will read, and what they can read already."""
+
+    draft: ProposalDraft
+    theme: Theme | None
+    picture_alt: str
+    similar: list[Card]
+
+
+def _preview(form: ProposalForm, process: Process) -> Preview | None:
+    """Show what was entered as others will see it, and store nothing. None when something is wrong with it."""
+    settings = _settings(process)
+    draft, is_valid = _read_draft(form, process, settings)
+    is_valid = _read_picture(form, process, settings, draft, is_valid=is_valid) and is_valid
+    session = web.current_session()
+    # The picture is laid aside; its row must not stay.
+    for upload, _alt in draft.pictures or []:
+        session.delete(upload)
+    _keep_pictures(form, draft)
+    if not is_valid:
+        return None
+    return Preview(
+        draft, next((one for one in process.themes if one.id == draft.theme_id), None), form.picture_alt.data or "",
+        similar_cards(session, process.id, draft.title, draft.body),
+    )
+
+
+@blueprint.post("/verfahren/<slug>/vorschlaege/neu/aehnliche")
+@web.public
+@web.limiter.limit("600 per hour", key_func=_sender)
+def similar(slug: str) -> ResponseReturnValue:
+    """While somebody writes: what others proposed already, as a piece of the page. Nothing of the text is kept."""
+    web.reads_only()
+    process = load_process(slug)
+    title = clean_line(request.form.get("title", "")[:TITLE_MAX])
+    body = clean_text(request.form.get("body", "")[:BODY_MAX])
+    return _private(render_template(
+        "contributions/submissions/_similar.html", process=process,
+        cards=similar_cards(web.current_session(), process.id, title, body),
+    ))
 
 
 def _form_page(name: str, form: ProposalForm, process: Process, **values: object) -> str:
