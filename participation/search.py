@@ -29,7 +29,7 @@ NEWEST = 20_000
 TELLING_WORDS = 6
 PAIRED_WORDS = 4
 CANDIDATES = 60
-# One rare word in common, or several that many share.
+# One rare word of the title in common, or several that more proposals share.
 SCORE_FROM = 1.3
 # Of PostgreSQL: how many of the newest are looked at, and which share of them makes a word a frequent one.
 LOOKED_AT = 1000
@@ -166,31 +166,33 @@ def similar_ids(session: Session, process_id: int, title: str, body: str, limit:
     it costs the same in a large town as in a small one. Longer words tell more in German, where they are compounds;
     words of the title tell more than others. What somebody writes is not stored.
     """
-    words = _telling_words(title, body)
-    if not words:
+    telling = _telling_words(title, body)
+    if not telling:
         return []
+    words = list(telling)
     groups = [*([one] for one in words), *([one, other] for one, other in combinations(words[:PAIRED_WORDS], 2))]
     scores: dict[int, float] = {}
     for group, ids in zip(groups, _newest_of_groups(session, process_id, groups), strict=True):
         # Where more share a word than are looked at, the word tells little.
-        weight = sum(1 + min(len(word), 12) / 12 for word in group) * (0.2 if len(ids) >= CANDIDATES else 1.0)
+        weight = sum(telling[word] for word in group) * (0.2 if len(ids) >= CANDIDATES else 1.0)
         for proposal_id in ids:
             scores[proposal_id] = scores.get(proposal_id, 0.0) + weight
     best = sorted(scores, key=lambda one: (-scores[one], -one))[:limit]
     return [one for one in best if scores[one] >= SCORE_FROM]
 
 
-def _telling_words(title: str, body: str) -> list[str]:
-    """Words of a text by which others like it are found, the most telling first; as they are written, but folded."""
-    found: dict[str, str] = {}
-    for part in (title, body[:BODY_READ]):
+def _telling_words(title: str, body: str) -> dict[str, float]:
+    """Words of a text by which others like it are found, folded, with what each tells; the most telling first."""
+    found: dict[str, tuple[str, float]] = {}
+    for part, share in ((title, 1.0), (body[:BODY_READ], 0.5)):
         longest = sorted(set(_WORD.findall(_fold(part))), key=lambda word: (-len(word), word))
         for word in longest:
             if len(word) >= MIN_TELLING_LENGTH and word not in _STOP_WORDS and not word.isdecimal():
-                found.setdefault(_stem(word[:MAX_WORD_LENGTH]), word[:MAX_WORD_LENGTH])
+                weight = share * (1 + min(len(word), 12) / 12)
+                found.setdefault(_stem(word[:MAX_WORD_LENGTH]), (word[:MAX_WORD_LENGTH], weight))
         if len(found) >= TELLING_WORDS:
             break
-    return list(found.values())[:TELLING_WORDS]
+    return dict(list(found.values())[:TELLING_WORDS])
 
 
 def _newest_of_groups(session: Session, process_id: int, groups: list[list[str]]) -> list[list[int]]:
