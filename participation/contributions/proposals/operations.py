@@ -22,7 +22,7 @@ from participation.contributions.models import (
     Revision,
 )
 from participation.contributions.proposals.models import WITHDRAWAL_REASONS, Proposal
-from participation.contributions.queries import lock_contribution, revision_of
+from participation.contributions.queries import lock_contribution, newest_revision, revision_of
 from participation.contributions.votes.models import Vote
 from participation.errors import Conflict, InvalidInput
 from participation.events import ContributionSubmitted, ProposalAnswered, emit
@@ -192,13 +192,16 @@ def _pictures(draft: ProposalDraft) -> list[ContributionPicture]:
     ]
 
 
-def revise_proposal(session: Session, actor: Actor, proposal: Proposal, draft: ProposalDraft, now: datetime) -> bool:
+def revise_proposal(
+    session: Session, actor: Actor, proposal: Proposal, draft: ProposalDraft, now: datetime, *, onto: int | None = None
+) -> bool:
     """Its author changed it: a new revision, which is checked like the first.
 
     What is not public yet is replaced at once. What is public stays to be read as it is until the change is approved
     where the phase checks before publishing, and is replaced at once where it checks afterwards. Returns whether the
-    change awaits a decision of its own. Raises Conflict (phase over, or no longer to be changed), InvalidInput,
-    NotAllowed.
+    change awaits a decision of its own. `onto` is the number of the revision that the author went on from: when another
+    one came meanwhile, the same words are taken for the other half of a double click and stored once. Raises Conflict
+    (phase over, no longer to be changed, or changed elsewhere), InvalidInput, NotAllowed.
     """
     require(actor, Action.EDIT_PROPOSAL, proposal, now)
     phase = proposal.process.phase_opening(Action.EDIT_PROPOSAL, now)
@@ -209,12 +212,15 @@ def revise_proposal(session: Session, actor: Actor, proposal: Proposal, draft: P
     session.refresh(proposal, ["state", "revision_number", "pending_revision"])
     if proposal.state not in EDITABLE:
         raise Conflict(N_("Das ist nicht mehr möglich: Der Beitrag hat inzwischen einen anderen Stand."))
-    number = 1 + (session.scalar(
-        select(func.max(Revision.number)).where(Revision.contribution_id == proposal.id)) or 0)
-    revision = Revision(
-        contribution_id=proposal.id, number=number, title=draft.title, body=draft.body, created_at=now,
-        changes={name: getattr(draft, name) for name in CHANGEABLE} | {"pictures": draft.pictures is not None},
-    )
+    newest = newest_revision(session, proposal.id)
+    changes = {name: getattr(draft, name) for name in CHANGEABLE} | {"pictures": draft.pictures is not None}
+    if newest is not None and onto is not None and newest.number != onto:
+        if (newest.title, newest.body, newest.changes) == (draft.title, draft.body, changes) and not draft.pictures:
+            return newest.number == proposal.pending_revision
+        raise Conflict(N_("Der Vorschlag wurde inzwischen an anderer Stelle geändert. Ihr Text ist nicht gespeichert."))
+    number = newest.number + 1 if newest else 1
+    revision = Revision(contribution_id=proposal.id, number=number, title=draft.title, body=draft.body, created_at=now,
+                        changes=changes)
     earlier = _forget_pending(session, proposal)
     session.add(revision)
     session.add_all(

@@ -678,7 +678,7 @@ def _revise(form: ProposalForm, proposal: Proposal, base: Base, actor: Actor) ->
     if draft.pictures is None and base.has_own_pictures:
         draft.pictures = [(picture.upload, picture.alt) for picture in base.pictures]
     try:
-        waits = revise_proposal(session, actor, proposal, draft, web.current_now())
+        waits = revise_proposal(session, actor, proposal, draft, web.current_now(), onto=base.number)
     except InvalidInput as error:
         web.attach(form, error)
         _keep_pictures(form, draft, drops_shown=drops)
