@@ -33,6 +33,7 @@ from participation.contributions.submissions import views as submissions_views
 from participation.contributions.votes import views as votes_views
 from participation.db import Database
 from participation.errors import NotFound
+from participation.following import listening as following_listening, views as following_views
 from participation.municipalities import views as municipalities_views
 from participation.municipalities.queries import municipality_for_host
 from participation.page_cache import PageCache, finish_page, hole
@@ -59,6 +60,7 @@ VIEWS = (
     comments_views,
     votes_views,
     catalogue_views,
+    following_views,
     administration_views,
     moderation_views,
 )
@@ -126,7 +128,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.extensions["platform"] = platform
     _prepare_templates(app)
     Babel(app)
-    CSRFProtect(app)
+    csrf = CSRFProtect(app)
     app.jinja_env.globals["csrf_token"] = web.csrf_token
     web.limiter.init_app(app)
     login = LoginManager(app)
@@ -137,7 +139,10 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         app.register_blueprint(views.blueprint)
         platform.holes.update(getattr(views, "HOLES", {}))
         platform.parts.update(getattr(views, "PARTS", {}))
+        for view in getattr(views, "WITHOUT_CSRF", ()):
+            csrf.exempt(view)
     listening.connect()
+    following_listening.connect()
     app.before_request(telemetry.start_timer)
     app.before_request(_keep_form_translations)
     app.before_request(_refuse_impossible_paths)
@@ -204,6 +209,7 @@ def _prepare_templates(app: Flask) -> None:
     app.jinja_env.filters.update(
         paragraphs=text.paragraphs,
         markdown=text.render_markdown,
+        plain=text.plain_from_markdown,
         shorten=text.shorten,
         folded=text.folded,
         date=lambda value, style="long": format_date(clock.to_berlin(value), style),

@@ -34,6 +34,15 @@ class ContributionWithdrawn:
 
 
 @dataclass(frozen=True, slots=True)
+class ContributionPublished:
+    """Everybody can read it now, perhaps for the second time."""
+
+    contribution_id: int
+    process_id: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ParticipantsMerged:
     """Two participants of a process turned out to be one person: everything of `source_id` goes to `target_id`.
 
@@ -63,7 +72,10 @@ class ProposalAnswered:
     at: datetime
 
 
-Event = ContributionSubmitted | ContributionWithdrawn | ProposalAnswered | ParticipantsMerged | AccountDeleted
+Event = (
+    ContributionSubmitted | ContributionPublished | ContributionWithdrawn | ProposalAnswered | ParticipantsMerged
+    | AccountDeleted
+)
 Listener = Callable[["Session", Event], None]
 _listeners: defaultdict[type, list[Listener]] = defaultdict(list)
 

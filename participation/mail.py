@@ -6,6 +6,8 @@ import hashlib
 import re
 import smtplib
 import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -33,6 +35,16 @@ class Mail:
     plain: str
     html: str
     sender_name: str = ""
+    # Further headers, as List-Unsubscribe.
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class RefusedError(Exception):
+    """The recipient's server wants no mail for this address, now and later."""
+
+
+# RFC 5321, 4.2.1: from here on a refusal is for good.
+PERMANENT = 500
 
 
 def build_message(mail: Mail, sender: str) -> EmailMessage:
@@ -45,6 +57,8 @@ def build_message(mail: Mail, sender: str) -> EmailMessage:
     message["Date"] = format_datetime(clock.now())
     message["Message-ID"] = f"<{hashlib.sha256(mail.key.encode()).hexdigest()[:32]}@{domain}>"
     message["Auto-Submitted"] = "auto-generated"
+    for name, value in mail.headers:
+        message[name] = text.clean_line(value)
     message.set_content(mail.plain)
     message.add_alternative(mail.html, subtype="html")
     return message
@@ -59,7 +73,35 @@ def deliver(mail: Mail, settings: Settings) -> None:
         _keep(message, mail.key, settings.mail_dir)
 
 
+@contextmanager
+def outgoing(settings: Settings) -> Iterator[Callable[[Mail], None]]:
+    """Send many mails over one connection.
+
+    What is yielded raises RefusedError when the recipient's server refuses the address for good, and OSError or
+    smtplib.SMTPException when our own server is away.
+    """
+    if not settings.smtp_url:
+        yield lambda mail: deliver(mail, settings)
+        return
+    with _connection(settings.smtp_url) as connection:
+        def post(mail: Mail) -> None:
+            try:
+                connection.send_message(build_message(mail, settings.mail_from))
+            except smtplib.SMTPRecipientsRefused as error:
+                if all(code >= PERMANENT for code, _text in error.recipients.values()):
+                    raise RefusedError from error
+                raise
+
+        yield post
+
+
 def _send(message: EmailMessage, url: str) -> None:
+    with _connection(url) as connection:
+        connection.send_message(message)
+
+
+@contextmanager
+def _connection(url: str) -> Iterator[smtplib.SMTP]:
     """`smtp://user:password@host:587` speaks STARTTLS, `smtps://` TLS at once; `?tls=off` for a relay on the host."""
     parts = urlsplit(url)
     host = parts.hostname or "localhost"
@@ -74,7 +116,7 @@ def _send(message: EmailMessage, url: str) -> None:
             connection.starttls(context=context)
         if parts.username:
             connection.login(unquote(parts.username), unquote(parts.password or ""))
-        connection.send_message(message)
+        yield connection
 
 
 def _keep(message: EmailMessage, key: str, folder: Path) -> None:

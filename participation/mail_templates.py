@@ -25,7 +25,9 @@ def mail_context() -> Iterator[None]:
         yield
 
 
-def render_mail(template: str, /, *, key: str, recipient: str, **context: object) -> mail.Mail:
+def render_mail(
+    template: str, /, *, key: str, recipient: str, headers: tuple[tuple[str, str], ...] = (), **context: object
+) -> mail.Mail:
     """Render templates/mail/<template>.txt and .html; the first line of the text is the subject."""
     plain = render_template(f"mail/{template}.txt", **context)
     subject, _, body = plain.partition("\n")
@@ -33,6 +35,7 @@ def render_mail(template: str, /, *, key: str, recipient: str, **context: object
     return mail.Mail(
         key=key, recipient=recipient, subject=subject.removeprefix("Betreff:").strip(), plain=body.strip() + "\n",
         html=render_template(f"mail/{template}.html", **context), sender_name=municipality.name if municipality else "",
+        headers=headers,
     )
 
 

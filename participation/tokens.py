@@ -52,6 +52,10 @@ class Keyring:
         message = f"{process_id}:{identity}".encode()
         return hmac.new(self._derive("person"), message, hashlib.sha256).hexdigest()
 
+    def mark(self, purpose: str, value: str) -> str:
+        """A keyed hash of a value for one purpose: a link that nobody can make, a lookup that tells nothing."""
+        return hmac.new(self._derive(f"mark:{purpose}"), value.encode(), hashlib.sha256).hexdigest()
+
     def seal(self, plain: str) -> str:
         """Encrypt a value that jobs need later (an address to write to) but no reader of the database may see."""
         return self._fernet.encrypt(plain.encode()).decode()

@@ -121,7 +121,7 @@ def test_detail_page_of_somebody_signed_in_costs_at_most_eight_queries(
         account = factories.account(session)
         address = f"/verfahren/{process.slug}/vorschlaege/{proposal.id}"
     browser = Browser(live).sign_in(account)
-    for most in (8, 4):
+    for most in (8, 5):
         with count_queries() as statements:
             browser.open(address)
         assert len([one for one in statements if "BEGIN" not in one]) <= most

@@ -15,7 +15,7 @@ from participation.accounts.models import Participant, ParticipantKind
 from participation.actions import Action
 from participation.contributions.models import Contribution, ContributionState, Revision
 from participation.db import is_sqlite
-from participation.events import ContributionWithdrawn, emit
+from participation.events import ContributionPublished, ContributionWithdrawn, emit
 from participation.municipalities.operations import raise_content_version
 from participation.permissions import Actor, require
 from participation.processes.models import Process
@@ -117,6 +117,7 @@ def publish(session: Session, contribution: Contribution, now: datetime) -> None
     """Make a contribution visible: state, counters, search index, caches. Raises Conflict."""
     contribution.move_to(ContributionState.PUBLISHED, now)
     _count(session, contribution, 1)
+    emit(session, ContributionPublished(contribution.id, contribution.process_id, now))
 
 
 def hide(session: Session, contribution: Contribution, reason: str, now: datetime) -> None:

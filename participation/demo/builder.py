@@ -7,6 +7,7 @@ import json
 import random
 import tomllib
 from datetime import datetime, time, timedelta
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +24,13 @@ from participation.contributions.models import AnswerStatus, Contribution, Contr
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.votes.models import Vote
 from participation.events import ContributionSubmitted, emit
+from participation.following.models import Frequency
+from participation.following.operations import follow
 from participation.municipalities.models import (
     Municipality,
     MunicipalityKind,
 )
-from participation.permissions import Role
+from participation.permissions import Actor, Role
 from participation.processes.models import Phase, Process, ProcessDocument, ProcessState, Theme
 from participation.uploads import store_document
 
@@ -104,8 +107,17 @@ class Builder:
         self._comments()
         self._votes()
         self._measures()
+        self._followers()
         self.session.flush()
         self._counters()
+
+    def _followers(self) -> None:
+        """Those who can be signed in as follow the town's large process, each at their own pace."""
+        process = next(one for one in self.processes.values() if one.slug == "smart-city")
+        for account, frequency in zip(self.accounts.values(), cycle(Frequency)):
+            if not account.grants and frequency is not Frequency.NEVER:
+                actor = Actor(account_id=account.id, email=account.email, email_is_confirmed=True)
+                follow(self.session, self.keyring, actor, process, None, self.now, frequency=frequency)
 
     def _municipality(self) -> Municipality:
         data = _read("municipality")

@@ -25,12 +25,12 @@ LARGEST_ID = 2**31 - 1
 _BY_SLUG = (
     select(Process)
     .where(Process.municipality_id == bindparam("municipality_id"), Process.slug == bindparam("slug"))
-    .options(joinedload(Process.phases), selectinload(Process.themes))
+    .options(joinedload(Process.phases))
 )
 
 
 def process_by_slug(session: Session, municipality_id: int, slug: str) -> Process | None:
-    """A process with its phases and themes: two queries, whatever it holds."""
+    """A process with its phases in one query; themes come with the second, when they are asked for."""
     found = session.execute(_BY_SLUG, {"municipality_id": municipality_id, "slug": slug})
     return found.unique().scalar_one_or_none()
 

@@ -34,13 +34,11 @@ def load_proposal(slug: str, proposal_id: int) -> Proposal:
     proposal = session.scalar(
         select(Proposal)
         .where(Proposal.id == proposal_id, Contribution.process_id == process.id)
-        .options(joinedload(Proposal.participant), joinedload(Proposal.district))
+        .options(joinedload(Proposal.participant), joinedload(Proposal.district), joinedload(Proposal.theme))
     )
     if proposal is None:
         raise NotFound
     set_committed_value(proposal, "process", process)
-    theme = next((theme for theme in process.themes if theme.id == proposal.theme_id), None)
-    set_committed_value(proposal, "theme", theme)
     if not (proposal.is_published and process.is_visible):
         web.do_not_cache()
     _require_visible(proposal)

@@ -35,9 +35,15 @@ if TYPE_CHECKING:
 
 PER_PAGE = 50
 STEPS = {"hoch": -1, "runter": 1}
+_more_tabs: list[tuple[str, str, tuple[str, ...]]] = []
 
 
-def _load(process_id: int) -> Process:
+def add_tab(label: str, endpoint: str, endpoints: tuple[str, ...]) -> None:
+    """Features above this one have pages about a process too: (German label, first page, all pages of the tab)."""
+    _more_tabs.append((label, endpoint, endpoints))
+
+
+def load_for_editing(process_id: int) -> Process:
     """The process that the address names, for those who may edit it."""
     process = process_for_editing(web.current_session(), web.the_municipality().id, process_id)
     if process is None:
@@ -46,13 +52,14 @@ def _load(process_id: int) -> Process:
     return process
 
 
-def _tabs(process: Process) -> list[tuple[str, str, bool]]:
+def tabs_of(process: Process) -> list[tuple[str, str, bool]]:
     """The parts of a process as tabs: (label, address, whether it is this page)."""
     parts = (
         (_("Angaben"), "processes.edit", ("processes.edit",)),
         (_("Phasen"), "processes.phases", ("processes.phases", "processes.new_phase", "processes.edit_phase")),
         (_("Themen"), "processes.themes", ("processes.themes", "processes.edit_theme")),
         (_("Dokumente"), "processes.documents", ("processes.documents",)),
+        *((_(label), endpoint, endpoints) for label, endpoint, endpoints in _more_tabs),
     )
     return [
         (label, url_for(endpoint, process_id=process.id), request.endpoint in covered)
@@ -62,7 +69,7 @@ def _tabs(process: Process) -> list[tuple[str, str, bool]]:
 
 def _render(template: str, process: Process, **context: Any) -> str:  # noqa: ANN401 - as render_template
     return render_template(
-        template, process=process, tabs=_tabs(process), limits=operations,
+        template, process=process, tabs=tabs_of(process), limits=operations,
         problems=[_(problem) for problem in operations.publish_problems(process, web.current_now())], **context,
     )
 
@@ -115,7 +122,7 @@ def new() -> ResponseReturnValue:
 @web.allows(Action.EDIT_PROCESS)
 def edit(process_id: int) -> ResponseReturnValue:
     """What the process says of itself; preview without saving."""
-    process = _load(process_id)
+    process = load_for_editing(process_id)
     form = ProcessForm(obj=process)
     if request.method == "GET":
         return _render("processes/edit.html", process, form=form, preview="")
@@ -147,7 +154,7 @@ def edit(process_id: int) -> ResponseReturnValue:
 @web.allows(Action.EDIT_PROCESS)
 def drop_picture(process_id: int) -> ResponseReturnValue:
     """Show the drawing again."""
-    process = _load(process_id)
+    process = load_for_editing(process_id)
     operations.remove_picture(web.current_session(), web.current_actor(), process, web.current_now())
     flash(_("Das Bild ist entfernt."), "success")
     return web.go("processes.edit", process_id=process.id)
@@ -157,7 +164,7 @@ def drop_picture(process_id: int) -> ResponseReturnValue:
 @web.allows(Action.EDIT_PROCESS)
 def publish(process_id: int) -> ResponseReturnValue:
     """Let everybody see it; what is missing is said on the page."""
-    process = _load(process_id)
+    process = load_for_editing(process_id)
     try:
         operations.publish_process(web.current_session(), web.current_actor(), process, web.current_now())
     except InvalidInput:
@@ -171,7 +178,7 @@ def publish(process_id: int) -> ResponseReturnValue:
 @web.allows(Action.EDIT_PROCESS)
 def archive(process_id: int) -> ResponseReturnValue:
     """End it; everything stays readable."""
-    process = _load(process_id)
+    process = load_for_editing(process_id)
     operations.archive_process(web.current_session(), web.current_actor(), process, web.current_now())
     flash(_("Das Verfahren ist im Archiv. Alles bleibt lesbar, nichts kann mehr dazukommen."), "success")
     return web.go("processes.edit", process_id=process.id)
@@ -181,7 +188,7 @@ def archive(process_id: int) -> ResponseReturnValue:
 @web.allows(Action.EDIT_PROCESS)
 def move(process_id: int) -> ResponseReturnValue:
     """Earlier or later on the home page."""
-    process = _load(process_id)
+    process = load_for_editing(process_id)
     web.require(Action.EDIT_PROCESS, web.the_municipality())
     operations.move_process(web.current_session(), web.current_actor(), process, _step(), web.current_now())
     return web.go("processes.manage")
@@ -203,21 +210,21 @@ def _phase(process: Process, phase_id: int) -> Phase:
 @web.allows(Action.EDIT_PROCESS)
 def phases(process_id: int) -> ResponseReturnValue:
     """The timeline, with what each phase opens."""
-    return _render("processes/phases.html", _load(process_id), formats=FORMATS)
+    return _render("processes/phases.html", load_for_editing(process_id), formats=FORMATS)
 
 
 @blueprint.route("/verwaltung/verfahren/<int:process_id>/phasen/neu", methods=["GET", "POST"])
 @web.allows(Action.EDIT_PROCESS)
 def new_phase(process_id: int) -> ResponseReturnValue:
     """Add a phase; ?format= chooses which settings are asked."""
-    return _phase_page(_load(process_id), None)
+    return _phase_page(load_for_editing(process_id), None)
 
 
 @blueprint.route("/verwaltung/verfahren/<int:process_id>/phasen/<int:phase_id>", methods=["GET", "POST"])
 @web.allows(Action.EDIT_PROCESS)
 def edit_phase(process_id: int, phase_id: int) -> ResponseReturnValue:
     """Change a phase."""
-    process = _load(process_id)
+    process = load_for_editing(process_id)
     return _phase_page(process, _phase(process, phase_id))
 
 
@@ -273,7 +280,7 @@ def _phase_page(process: Process, phase: Phase | None) -> ResponseReturnValue:
 @web.allows(Action.EDIT_PROCESS)
 def move_phase(process_id: int, phase_id: int) -> ResponseReturnValue:
     """Earlier or later in the timeline."""
-    process = _load(process_id)
+    process = load_for_editing(process_id)
     operations.move_phase(
         web.current_session(), web.current_actor(), _phase(process, phase_id), _step(), web.current_now()
     )
@@ -284,7 +291,7 @@ def move_phase(process_id: int, phase_id: int) -> ResponseReturnValue:
 @web.allows(Action.EDIT_PROCESS)
 def drop_phase(process_id: int, phase_id: int) -> ResponseReturnValue:
     """Take it away while nothing came in."""
-    process = _load(process_id)
+    process = load_for_editing(process_id)
     phase = _phase(process, phase_id)
     return _try(
         lambda: operations.delete_phase(web.current_session(), web.current_actor(), phase, web.current_now()),
@@ -316,7 +323,7 @@ def _theme(process: Process, theme_id: int) -> Theme:
 @web.allows(Action.EDIT_PROCESS)
 def themes(process_id: int) -> ResponseReturnValue:
     """The themes, and one more."""
-    process = _load(process_id)
+    process = load_for_editing(process_id)
     return _theme_page(process, None)
 
 
@@ -324,7 +331,7 @@ def themes(process_id: int) -> ResponseReturnValue:
 @web.allows(Action.EDIT_PROCESS)
 def edit_theme(process_id: int, theme_id: int) -> ResponseReturnValue:
     """Rename a theme, or give it another tone."""
-    process = _load(process_id)
+    process = load_for_editing(process_id)
     return _theme_page(process, _theme(process, theme_id))
 
 
@@ -350,7 +357,7 @@ def _theme_page(process: Process, theme: Theme | None) -> ResponseReturnValue:
 @web.allows(Action.EDIT_PROCESS)
 def move_theme(process_id: int, theme_id: int) -> ResponseReturnValue:
     """Earlier or later."""
-    process = _load(process_id)
+    process = load_for_editing(process_id)
     operations.move_theme(
         web.current_session(), web.current_actor(), _theme(process, theme_id), _step(), web.current_now()
     )
@@ -361,7 +368,7 @@ def move_theme(process_id: int, theme_id: int) -> ResponseReturnValue:
 @web.allows(Action.EDIT_PROCESS)
 def drop_theme(process_id: int, theme_id: int) -> ResponseReturnValue:
     """Take it away while nothing stands under it."""
-    process = _load(process_id)
+    process = load_for_editing(process_id)
     theme = _theme(process, theme_id)
     return _try(
         lambda: operations.delete_theme(web.current_session(), web.current_actor(), theme, web.current_now()),
@@ -376,7 +383,7 @@ def drop_theme(process_id: int, theme_id: int) -> ResponseReturnValue:
 @web.allows(Action.EDIT_PROCESS)
 def documents(process_id: int) -> ResponseReturnValue:
     """The documents, and one more."""
-    process = _load(process_id)
+    process = load_for_editing(process_id)
     form = DocumentForm()
     rows = web.current_session().scalars(documents_of(process.id)).all()
     if request.method == "GET":
@@ -400,7 +407,7 @@ def documents(process_id: int) -> ResponseReturnValue:
 @web.allows(Action.EDIT_PROCESS)
 def drop_document(process_id: int, document_id: int) -> ResponseReturnValue:
     """Take a document down."""
-    process = _load(process_id)
+    process = load_for_editing(process_id)
     rows = web.current_session().scalars(documents_of(process.id)).all()
     row: ProcessDocument | None = next((one for one in rows if one.id == document_id), None)
     if row is None:

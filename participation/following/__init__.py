@@ -1,0 +1,1 @@
+"""Staying in touch: following processes and proposals by mail, digests, newsletters."""

@@ -1,0 +1,210 @@
+"""Mails to followers, in batches: many addresses, one connection, and after each mail a note that it is out.
+
+A process that is killed goes on where it stopped; the one mail that was just on its way may come twice, under the same
+Message-ID, so that mail programs show it once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from flask import url_for
+from flask_babel import force_locale, gettext as _
+
+from participation import clock, outbox, schedule
+from participation.accounts.models import Account
+from participation.contributions.proposals.models import ANSWER_LABELS
+from participation.following import operations
+from participation.following.models import Follower, Frequency, Newsletter, NewsletterState, Subscription
+from participation.following.queries import News, due_followers, gather_news, newsletter_receivers
+from participation.i18n import N_
+from participation.mail import Mail, RefusedError, outgoing
+from participation.mail_templates import mail_context, render_mail, send
+from participation.web import current_database, current_keyring, current_settings, platform
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from participation.tokens import Keyring
+
+# As many as fit into one job's time even where a mail server takes a second for each.
+BATCH = 50
+
+
+@schedule.hourly
+def begin_due_digests() -> None:
+    """Whatever is due by now; each is begun once."""
+    with current_database().unit_of_work() as session:
+        for frequency in (Frequency.DAILY, Frequency.WEEKLY):
+            operations.begin_digests(session, frequency, clock.now())
+        # Phases begin without anybody doing anything.
+        operations.tell_at_once(session, clock.now())
+
+
+@schedule.hourly
+def forget_unconfirmed_addresses() -> None:
+    """As the privacy notice promises."""
+    with current_database().unit_of_work() as session:
+        operations.forget_unconfirmed(session, clock.now())
+
+
+@outbox.job("send_digests", N_("E-Mails: Neuigkeiten"))
+def send_digests(context: outbox.JobContext) -> None:
+    """One batch of one frequency; asks for the next batch when there may be more."""
+    frequency, until = Frequency(context.args["frequency"]), datetime.fromisoformat(context.args["until"])
+    keyring = current_keyring()
+    with context.database.reading() as session:
+        due = due_followers(session, frequency, until, context.args["after"], BATCH)
+        news = gather_news(session, keyring, [follower for follower, _account in due], frequency, until)
+        readers = [_reader(keyring, follower, account) for follower, account in due]
+    with mail_context():
+        mails = [_digest(one, one.address, news[one.id], until) if one.address and news[one.id] else None
+                 for one in readers]
+    with outgoing(current_settings()) as post:
+        for reader, message in zip(readers, mails, strict=True):
+            refused = _post(post, message) if message is not None else None
+            with context.database.unit_of_work() as session:
+                operations.note_told(session, reader.id, until, refused=refused)
+    if len(readers) == BATCH:
+        last = readers[-1].id
+        _go_on(context, "send_digests", f"digests:{frequency.value}:{until.isoformat()}:{last}",
+               frequency=frequency.value, until=until.isoformat(), after=last)
+
+
+@outbox.job("send_newsletter", N_("E-Mails: Rundbrief"))
+def send_newsletter(context: outbox.JobContext) -> None:
+    """One batch of a newsletter; asks for the next."""
+    newsletter_id, keyring = context.args["newsletter_id"], current_keyring()
+    with context.database.reading() as session:
+        newsletter = session.get(Newsletter, newsletter_id)
+        if newsletter is None or newsletter.state is not NewsletterState.SENDING:
+            return
+        due = session.execute(
+            newsletter_receivers(newsletter.process_id).where(Follower.id > newsletter.reached).limit(BATCH)).all()
+        readers = [_reader(keyring, follower, account) for follower, account in due]
+        letter = _Letter(newsletter)
+    with mail_context():
+        mails = [letter.to(one) if one.address else None for one in readers]
+    with outgoing(current_settings()) as post:
+        for reader, message in zip(readers, mails, strict=True):
+            refused = message is None or _post(post, message)
+            with context.database.unit_of_work() as session:
+                operations.note_reached(session, newsletter_id, reader.id, refused=refused)
+    if len(readers) == BATCH:
+        _go_on(context, "send_newsletter", f"newsletter:{newsletter_id}:{readers[-1].id}", newsletter_id=newsletter_id)
+    else:
+        with context.database.unit_of_work() as session:
+            operations.finish_newsletter(session, newsletter_id)
+
+
+@outbox.job("mail_newsletter_test", N_("E-Mail: Probe eines Rundbriefs"))
+def mail_newsletter_test(context: outbox.JobContext) -> None:
+    """To its writer alone."""
+    with context.database.reading() as session:
+        newsletter = session.get(Newsletter, context.args["newsletter_id"])
+        account = session.get(Account, context.args["account_id"])
+        if newsletter is None or account is None or account.is_disabled:
+            return
+        letter, writer = _Letter(newsletter), Reader(0, account.email, account.display_name, "", account.locale)
+    with mail_context():
+        send(letter.to(writer, key=context.key))
+
+
+@outbox.job("mail_confirm_following", N_("E-Mail: Abo bestätigen"))
+def mail_confirm_following(context: outbox.JobContext) -> None:
+    """Asks the owner of the address. It repeats no word of whoever typed it."""
+    keyring = current_keyring()
+    with context.database.reading() as session:
+        subscription = session.get(Subscription, context.args["subscription_id"])
+        if subscription is None or subscription.follower.email_sealed is None:
+            return
+        address, locale = keyring.unseal(subscription.follower.email_sealed), subscription.follower.locale
+        is_known, token = subscription.confirmed_at is not None, operations.subscription_token(keyring, subscription)
+        own = operations.follower_token(keyring, subscription.follower)
+        title = subscription.proposal.title if subscription.proposal else subscription.process.title
+    if address is None:
+        return
+    with mail_context(), force_locale(locale):
+        if is_known:
+            link = url_for("following.own", token=own, _external=True)
+        else:
+            link = url_for("following.confirm", token=token, oft=context.args["frequency"], _external=True)
+        send(render_mail("confirm_following", key=context.key, recipient=address, title=title, link=link,
+                         is_known=is_known))
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Whom to write to; without an address when the key of the installation was changed. Number 0 gets a test."""
+
+    id: int
+    address: str | None
+    name: str
+    token: str
+    locale: str
+
+
+def _reader(keyring: Keyring, follower: Follower, account: Account | None) -> Reader:
+    token = operations.follower_token(keyring, follower)
+    if account is not None:
+        return Reader(follower.id, account.email, account.display_name, token, account.locale)
+    return Reader(follower.id, keyring.unseal(follower.email_sealed or ""), "", token, follower.locale)
+
+
+def _list_headers(token: str, name: str) -> tuple[tuple[str, str], ...]:
+    """So that a mail program can show a button that ends it (RFC 2369, RFC 8058)."""
+    address = url_for("following.leave", token=token, _external=True)
+    return (("List-Unsubscribe", f"<{address}>"), ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+            ("List-Id", f"<{name}.beteiligung>"))
+
+
+def _digest(reader: Reader, address: str, news: News, until: datetime) -> Mail:
+    with force_locale(reader.locale):
+        return render_mail(
+            "digest", key=f"digest:{reader.id}:{until.isoformat()}", recipient=address, name=reader.name, news=news,
+            answer_labels=ANSWER_LABELS, headers=_list_headers(reader.token, "neuigkeiten"), **_own_links(reader.token),
+        )
+
+
+def _own_links(token: str) -> dict[str, str]:
+    if not token:
+        return {"settings_link": "", "leave_link": ""}
+    return {"settings_link": url_for("following.own", token=token, _external=True),
+            "leave_link": url_for("following.leave", token=token, _external=True)}
+
+
+class _Letter:
+    """A newsletter, ready to be addressed."""
+
+    def __init__(self, newsletter: Newsletter) -> None:
+        self.id, self.subject, self.body = newsletter.id, newsletter.subject, newsletter.body
+        self.process, self.slug, self.author = newsletter.process.title, newsletter.process.slug, newsletter.author
+
+    def to(self, reader: Reader, *, key: str = "") -> Mail:
+        """The letter to one reader."""
+        with force_locale(reader.locale):
+            return render_mail(
+                "newsletter", key=key or f"newsletter:{self.id}:{reader.id}", recipient=reader.address or "",
+                name=reader.name, letter=self, link=url_for("processes.show", slug=self.slug, _external=True),
+                headers=_list_headers(reader.token, "rundbrief") if reader.token else (),
+                test_mark="" if reader.id else _("Probe: "), **_own_links(reader.token),
+            )
+
+
+def _post(post: Callable[[Mail], None], mail: Mail) -> bool:
+    """Send; returns whether the recipient's server refused it for good."""
+    try:
+        post(mail)
+    except RefusedError:
+        return True
+    return False
+
+
+def _go_on(context: outbox.JobContext, name: str, key: str, **args: str | int) -> None:
+    """Ask for the next batch, at once."""
+    with context.database.unit_of_work() as session:
+        outbox.enqueue(session, name, key, not_before=None, **args)
+        rows = outbox.written_rows(session)
+    outbox.send(context.database, platform().redis, rows)

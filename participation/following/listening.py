@@ -1,0 +1,28 @@
+"""What happens elsewhere and concerns followers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from participation.events import AccountDeleted, ContributionPublished, Event, ProposalAnswered, listen
+from participation.following.operations import forget_account, tell_at_once
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+
+def connect() -> None:
+    """Called once when the application is built."""
+    listen(ContributionPublished, _happened)
+    listen(ProposalAnswered, _happened)
+    listen(AccountDeleted, _left)
+
+
+def _happened(session: Session, event: Event) -> None:
+    if isinstance(event, ContributionPublished | ProposalAnswered):
+        tell_at_once(session, event.at)
+
+
+def _left(session: Session, event: Event) -> None:
+    if isinstance(event, AccountDeleted):
+        forget_account(session, event.account_id)

@@ -1,0 +1,124 @@
+"""Who gets mail about what, how often, and what editors write to all of them."""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from participation.contributions.proposals.models import Proposal
+from participation.db import Base, Created, Key, Line, enum_type
+from participation.i18n import N_
+from participation.processes.models import Process
+
+
+class Frequency(enum.Enum):
+    """How often somebody wants to hear of what they follow."""
+
+    AT_ONCE = "at_once"
+    DAILY = "daily"
+    WEEKLY = "weekly"
+    NEVER = "never"
+
+
+FREQUENCY_LABELS = {
+    Frequency.WEEKLY: N_("Einmal in der Woche"),
+    Frequency.DAILY: N_("Einmal am Tag"),
+    Frequency.AT_ONCE: N_("Sofort, wenn es etwas Neues gibt"),
+    Frequency.NEVER: N_("Keine E-Mails"),
+}
+# After so many refusals by the recipient's server nothing is sent any more.
+REFUSALS_MAX = 3
+
+
+class Follower(Base):
+    """Somebody who gets mail of one municipality: an account, or nothing but an address (sealed)."""
+
+    __tablename__ = "follower"
+    __table_args__ = (
+        UniqueConstraint("municipality_id", "account_id"),
+        UniqueConstraint("municipality_id", "email_hash"),
+        CheckConstraint("(account_id IS NULL) <> (email_sealed IS NULL)", name="account_or_address"),
+        Index("ix_follower_due", "frequency", "id"),
+        Index("ix_follower_account_id", "account_id"),
+    )
+
+    id: Mapped[Key]
+    municipality_id: Mapped[int] = mapped_column(ForeignKey("municipality.id", ondelete="CASCADE"))
+    account_id: Mapped[int | None] = mapped_column(ForeignKey("account.id", ondelete="CASCADE"))
+    email_sealed: Mapped[str | None] = mapped_column(String(600))
+    email_hash: Mapped[str | None] = mapped_column(String(64))
+    frequency: Mapped[Frequency] = mapped_column(enum_type(Frequency), default=Frequency.WEEKLY)
+    locale: Mapped[str] = mapped_column(String(10), default="de")
+    # Part of the links in mails; a new one makes all earlier links dead.
+    link_salt: Mapped[str] = mapped_column(String(32))
+    # Everything up to this instant has been told.
+    told_until: Mapped[datetime]
+    # Refusals by the recipient's server in a row.
+    refusals: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[Created]
+
+    subscriptions: Mapped[list[Subscription]] = relationship(
+        back_populates="follower", order_by="Subscription.id", cascade="all, delete-orphan"
+    )
+
+
+class Subscription(Base):
+    """What is followed: a process, or one proposal of it. Of an address it counts only once it is confirmed."""
+
+    __tablename__ = "subscription"
+    __table_args__ = (
+        UniqueConstraint("follower_id", "target"),
+        Index("ix_subscription_process", "process_id", "follower_id"),
+        Index("ix_subscription_proposal_id", "proposal_id"),
+    )
+
+    id: Mapped[Key]
+    follower_id: Mapped[int] = mapped_column(ForeignKey("follower.id", ondelete="CASCADE"))
+    process_id: Mapped[int] = mapped_column(ForeignKey("process.id", ondelete="CASCADE"))
+    proposal_id: Mapped[int | None] = mapped_column(ForeignKey("proposal.id", ondelete="CASCADE"))
+    # "process:7" or "proposal:12": unique where a NULL could not be.
+    target: Mapped[str] = mapped_column(String(24))
+    confirmed_at: Mapped[datetime | None]
+    created_at: Mapped[Created]
+
+    follower: Mapped[Follower] = relationship(back_populates="subscriptions")
+    process: Mapped[Process] = relationship()
+    proposal: Mapped[Proposal | None] = relationship()
+
+
+class NewsletterState(enum.Enum):
+    """Where a newsletter is on its way."""
+
+    DRAFT = "draft"
+    SENDING = "sending"
+    SENT = "sent"
+
+
+class Newsletter(Base):
+    """A letter of the editors to everybody who follows a process."""
+
+    __tablename__ = "newsletter"
+    __table_args__ = (
+        CheckConstraint("delivered >= 0 AND refused >= 0", name="counts_not_negative"),
+        Index("ix_newsletter_process", "process_id", "id"),
+    )
+
+    id: Mapped[Key]
+    process_id: Mapped[int] = mapped_column(ForeignKey("process.id", ondelete="CASCADE"))
+    subject: Mapped[Line]
+    body: Mapped[str] = mapped_column(Text)
+    state: Mapped[NewsletterState] = mapped_column(enum_type(NewsletterState), default=NewsletterState.DRAFT)
+    author: Mapped[Line] = mapped_column(default="")
+    # How many were to get it when it started, how many got it, how many servers refused it.
+    receivers: Mapped[int] = mapped_column(default=0)
+    delivered: Mapped[int] = mapped_column(default=0)
+    refused: Mapped[int] = mapped_column(default=0)
+    # The follower that was reached last, in the order of their numbers.
+    reached: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[Created]
+    sent_at: Mapped[datetime | None]
+
+    process: Mapped[Process] = relationship()

@@ -1,0 +1,392 @@
+"""Following, ending it, confirming addresses, and letters to everybody who follows."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, exists, func, select, update
+from sqlalchemy.exc import IntegrityError
+
+from participation import audit, clock, outbox, text
+from participation.accounts.operations import clean_email
+from participation.actions import Action
+from participation.errors import Conflict, InvalidInput, NotFound
+from participation.following.models import (
+    REFUSALS_MAX,
+    Follower,
+    Frequency,
+    Newsletter,
+    NewsletterState,
+    Subscription,
+)
+from participation.following.queries import (
+    follower_of_account,
+    follower_of_address,
+    newsletter_receivers,
+    target_of,
+)
+from participation.i18n import N_
+from participation.permissions import Actor, require
+from participation.processes.models import Process
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from participation.contributions.proposals.models import Proposal
+    from participation.tokens import Keyring
+
+# Of one person; a limit against scripts, not against interest.
+FOLLOWED_MAX = 500
+UNCONFIRMED_DAYS = timedelta(days=7)
+SUBJECT_MAX = 150
+BODY_MAX = 20_000
+DAILY_HOUR = 6
+# Thursday, as the weekly paper comes.
+WEEKLY_DAY = 3
+SLOT_MINUTES = 5
+# What was written in this time before a mail may not be committed yet.
+SETTLING = timedelta(seconds=60)
+
+
+def last_slot(frequency: Frequency, now: datetime) -> datetime:
+    """The last instant (UTC) at which digests of a frequency were due: 6 in the morning in Berlin, weekly on Thursday."""
+    if frequency is Frequency.AT_ONCE:
+        return now - SETTLING
+    local = clock.to_berlin(now)
+    due = local.replace(hour=DAILY_HOUR, minute=0, second=0, microsecond=0)
+    if frequency is Frequency.WEEKLY:
+        due -= timedelta(days=(due.weekday() - WEEKLY_DAY) % 7)
+        due = due if due <= local else due - timedelta(days=7)
+    elif due > local:
+        due -= timedelta(days=1)
+    return clock.from_berlin(due.replace(tzinfo=None))
+
+
+def begin_digests(session: Session, frequency: Frequency, now: datetime) -> None:
+    """Ask for the digests of a frequency that are due; asked again for the same instant, nothing happens."""
+    until = last_slot(frequency, now)
+    outbox.enqueue(session, "send_digests", f"digests:{frequency.value}:{until.isoformat()}:0",
+                   frequency=frequency.value, until=until.isoformat(), after=0)
+
+
+def tell_at_once(session: Session, at: datetime) -> None:
+    """Something happened: whoever wants to hear at once does so within some minutes, with what else comes meanwhile."""
+    minutes = (int(at.timestamp()) // 60 // SLOT_MINUTES + 1) * SLOT_MINUTES
+    until = datetime.fromtimestamp(minutes * 60, tz=at.tzinfo)
+    frequency = Frequency.AT_ONCE.value
+    outbox.enqueue(session, "send_digests", f"digests:{frequency}:{until.isoformat()}:0",
+                   not_before=until + SETTLING, frequency=frequency, until=until.isoformat(), after=0)
+
+
+# ---- links of mails
+
+
+def follower_token(keyring: Keyring, follower: Follower) -> str:
+    """The key in the links of mails: it opens what this follower chose, and nothing else."""
+    return f"{follower.id}-{keyring.mark('follower', f'{follower.id}:{follower.link_salt}')[:32]}"
+
+
+def subscription_token(keyring: Keyring, subscription: Subscription) -> str:
+    """The key that confirms one subscription of an address."""
+    value = f"{subscription.id}:{subscription.follower.link_salt}"
+    return f"{subscription.id}-{keyring.mark('subscription', value)[:32]}"
+
+
+def follower_by_token(session: Session, keyring: Keyring, token: str) -> Follower:
+    """Raises NotFound for anything but a link of ours that still holds."""
+    found = session.get(Follower, _number(token))
+    if found is None or not _same(follower_token(keyring, found), token):
+        raise NotFound
+    return found
+
+
+def subscription_by_token(session: Session, keyring: Keyring, token: str) -> Subscription:
+    """Raises NotFound for anything but a link of ours that still holds."""
+    found = session.get(Subscription, _number(token))
+    if found is None or not _same(subscription_token(keyring, found), token):
+        raise NotFound
+    return found
+
+
+def _number(token: str) -> int:
+    head = token.partition("-")[0]
+    return int(head) if head.isascii() and head.isdecimal() and len(head) < 10 else 0  # noqa: PLR2004 - longer is no id
+
+
+def _same(expected: str, given: str) -> bool:
+    return hmac.compare_digest(expected.encode(), given.encode())
+
+
+# ---- following
+
+
+def follow(
+    session: Session, keyring: Keyring, actor: Actor, process: Process, proposal: Proposal | None, now: datetime,
+    *, frequency: Frequency | None = None, locale: str = "de",
+) -> Follower:
+    """An account follows a process or one of its proposals from now on. Raises SignInNeeded, NotAllowed, Conflict."""
+    require(actor, Action.FOLLOW, proposal or process, now)
+    account_id = actor.account_id or 0
+    follower = follower_of_account(session, process.municipality_id, account_id)
+    if follower is None:
+        follower = _made(session, Follower(
+            municipality_id=process.municipality_id, account_id=account_id, link_salt=secrets.token_hex(8),
+            told_until=now, locale=locale, created_at=now,
+        )) or follower_of_account(session, process.municipality_id, account_id)
+        if follower is None:  # pragma: no cover - somebody else made it one statement earlier
+            raise NotFound
+        _take_over_address(session, keyring, follower, actor.email)
+    if frequency is not None:
+        follower.frequency = frequency
+    _subscribe(session, follower, process, proposal, now, confirmed=True)
+    return follower
+
+
+def request_following(
+    session: Session, keyring: Keyring, process: Process, proposal: Proposal | None, email: str, now: datetime,
+    *, frequency: Frequency, locale: str = "de",
+) -> None:
+    """Somebody without an account left an address: it gets one mail, and nothing more before its owner agrees.
+
+    What is told is the same whether the address is known or not. Raises InvalidInput (field "email"), Conflict.
+    """
+    address = clean_email(email)
+    email_hash = keyring.mark("follower-address", f"{process.municipality_id}:{address}")
+    follower = follower_of_address(session, process.municipality_id, email_hash)
+    if follower is None:
+        follower = _made(session, Follower(
+            municipality_id=process.municipality_id, email_sealed=keyring.seal(address), email_hash=email_hash,
+            frequency=frequency, link_salt=secrets.token_hex(8), told_until=now, locale=locale, created_at=now,
+        )) or follower_of_address(session, process.municipality_id, email_hash)
+        if follower is None:  # pragma: no cover - as above
+            raise NotFound
+    subscription = _subscribe(session, follower, process, proposal, now, confirmed=False)
+    # One mail an hour at most for the same wish, however often somebody types a stranger's address.
+    outbox.enqueue(session, "mail_confirm_following", f"mail-follow:{subscription.id}:{now:%Y%m%d%H}",
+                   subscription_id=subscription.id, frequency=frequency.value)
+
+
+def confirm_following(session: Session, subscription: Subscription, now: datetime) -> None:
+    """The owner of the address agrees."""
+    if subscription.confirmed_at is None:
+        subscription.confirmed_at = now
+        subscription.follower.refusals = 0
+        if not _has_confirmed(session, subscription):
+            subscription.follower.told_until = now
+    session.flush()
+
+
+def _has_confirmed(session: Session, but: Subscription) -> bool:
+    return bool(session.scalar(select(exists().where(
+        Subscription.follower_id == but.follower_id, Subscription.confirmed_at.is_not(None), Subscription.id != but.id))))
+
+
+def _made(session: Session, follower: Follower) -> Follower | None:
+    """Store a new follower; None when another request was faster."""
+    try:
+        with session.begin_nested():
+            session.add(follower)
+            session.flush()
+    except IntegrityError:
+        return None
+    return follower
+
+
+def _subscribe(
+    session: Session, follower: Follower, process: Process, proposal: Proposal | None, now: datetime, *, confirmed: bool
+) -> Subscription:
+    target = target_of(process.id, proposal.id if proposal else None)
+    wanted = select(Subscription).where(Subscription.follower_id == follower.id, Subscription.target == target)
+    found = session.scalar(wanted)
+    if found is None:
+        number = session.scalar(
+            select(func.count()).select_from(Subscription).where(Subscription.follower_id == follower.id)) or 0
+        if number >= FOLLOWED_MAX:
+            raise Conflict(N_("Sie folgen schon sehr vielem. Bitte beenden Sie zuerst etwas davon."))
+        found = Subscription(follower_id=follower.id, process_id=process.id, target=target,
+                             proposal_id=proposal.id if proposal else None, created_at=now)
+        try:
+            with session.begin_nested():
+                session.add(found)
+                session.flush()
+        except IntegrityError:
+            found = session.scalars(wanted).one()
+    if confirmed and found.confirmed_at is None:
+        found.confirmed_at = now
+    session.flush()
+    return found
+
+
+def _take_over_address(session: Session, keyring: Keyring, follower: Follower, email: str) -> None:
+    """What the same, confirmed address followed without an account goes along; the bare address is forgotten."""
+    email_hash = keyring.mark("follower-address", f"{follower.municipality_id}:{email}")
+    known = follower_of_address(session, follower.municipality_id, email_hash)
+    if known is None:
+        return
+    session.execute(update(Subscription).where(Subscription.follower_id == known.id,
+                                               Subscription.confirmed_at.is_not(None))
+                    .values(follower_id=follower.id).execution_options(synchronize_session=False))
+    follower.frequency, follower.told_until = known.frequency, known.told_until
+    session.expire(known)
+    session.delete(known)
+    session.flush()
+
+
+def end_following(session: Session, follower: Follower, subscription_id: int) -> None:
+    """Hear no more of one thing. An address that follows nothing any more is forgotten."""
+    session.execute(delete(Subscription).where(Subscription.id == subscription_id,
+                                               Subscription.follower_id == follower.id))
+    _forget_idle(session, follower)
+
+
+def unfollow(session: Session, actor: Actor, process: Process, proposal: Proposal | None) -> None:
+    """An account does not follow this any more."""
+    follower = follower_of_account(session, process.municipality_id, actor.account_id or 0)
+    if follower is not None:
+        session.execute(delete(Subscription).where(
+            Subscription.follower_id == follower.id,
+            Subscription.target == target_of(process.id, proposal.id if proposal else None)))
+
+
+def unsubscribe(session: Session, follower: Follower) -> None:
+    """No mail at all from now on: an account keeps its list, a bare address is forgotten (RFC 8058, DSGVO Art. 17)."""
+    if follower.account_id is None:
+        session.delete(follower)
+    else:
+        follower.frequency = Frequency.NEVER
+    session.flush()
+
+
+def set_frequency(session: Session, follower: Follower, frequency: Frequency, now: datetime) -> None:
+    """How often to write. Whoever had no mail for a while is not told everything that happened meanwhile."""
+    if follower.frequency is Frequency.NEVER and frequency is not Frequency.NEVER:
+        follower.told_until = now
+    follower.frequency = frequency
+    follower.refusals = 0
+    session.flush()
+
+
+def _forget_idle(session: Session, follower: Follower) -> None:
+    session.expire(follower, ["subscriptions"])
+    if follower.account_id is None and not follower.subscriptions:
+        session.delete(follower)
+    session.flush()
+
+
+def forget_unconfirmed(session: Session, now: datetime) -> None:
+    """Addresses whose owners did not agree within a week (DSGVO Art. 5: no longer than needed)."""
+    session.execute(delete(Subscription).where(Subscription.confirmed_at.is_(None),
+                                               Subscription.created_at < now - UNCONFIRMED_DAYS))
+    session.execute(delete(Follower).where(
+        Follower.account_id.is_(None), Follower.created_at < now - UNCONFIRMED_DAYS,
+        ~exists().where(Subscription.follower_id == Follower.id)))
+
+
+def forget_account(session: Session, account_id: int) -> None:
+    """The account is deleted: nothing of what it followed stays."""
+    ids = select(Follower.id).where(Follower.account_id == account_id)
+    session.execute(delete(Subscription).where(Subscription.follower_id.in_(ids)))
+    session.execute(delete(Follower).where(Follower.account_id == account_id))
+
+
+# ---- what mails report
+
+
+def note_told(session: Session, follower_id: int, until: datetime, *, refused: bool | None = None) -> None:
+    """A digest is out, or was refused by the recipient's server; None when there was nothing to send."""
+    values: dict[str, object] = {"told_until": until}
+    if refused is not None:
+        values["refusals"] = Follower.refusals + 1 if refused else 0
+    session.execute(update(Follower).where(Follower.id == follower_id, Follower.told_until < until).values(**values)
+                    .execution_options(synchronize_session=False))
+
+
+# ---- newsletters
+
+
+def write_newsletter(
+    session: Session, actor: Actor, process: Process, subject: str, body: str, now: datetime,
+    newsletter: Newsletter | None = None,
+) -> Newsletter:
+    """Keep a draft. Raises InvalidInput, NotAllowed, or Conflict when it is already on its way."""
+    require(actor, Action.SEND_NEWSLETTER, process, now)
+    clean_subject, clean_body = text.clean_line(subject), text.clean_text(body)
+    if not clean_subject:
+        raise InvalidInput(N_("Bitte geben Sie einen Betreff an."), field="subject")
+    if len(clean_subject) > SUBJECT_MAX:
+        raise InvalidInput(N_("Der Betreff ist zu lang. Höchstens %(number)s Zeichen sind möglich."), field="subject",
+                           number=SUBJECT_MAX)
+    if not clean_body:
+        raise InvalidInput(N_("Bitte schreiben Sie einen Text."), field="body")
+    if len(clean_body) > BODY_MAX:
+        raise InvalidInput(N_("Der Text ist zu lang. Höchstens %(number)s Zeichen sind möglich."), field="body",
+                           number=BODY_MAX)
+    if newsletter is None:
+        newsletter = Newsletter(process_id=process.id, created_at=now, author=actor.display_name)
+        session.add(newsletter)
+    elif newsletter.state is not NewsletterState.DRAFT:
+        raise Conflict(N_("Dieser Rundbrief ist schon verschickt."))
+    newsletter.subject, newsletter.body = clean_subject, clean_body
+    session.flush()
+    return newsletter
+
+
+def test_newsletter(session: Session, actor: Actor, newsletter: Newsletter, now: datetime) -> None:
+    """Send it to its writer alone."""
+    require(actor, Action.SEND_NEWSLETTER, newsletter.process, now)
+    outbox.enqueue(session, "mail_newsletter_test", f"newsletter-test:{newsletter.id}:{now.isoformat()}",
+                   newsletter_id=newsletter.id, account_id=actor.account_id)
+
+
+def send_newsletter(session: Session, actor: Actor, newsletter: Newsletter, now: datetime) -> None:
+    """Send it to everybody who follows the process. Raises Conflict when it is already on its way, or for nobody."""
+    require(actor, Action.SEND_NEWSLETTER, newsletter.process, now)
+    receivers = session.scalar(
+        select(func.count()).select_from(newsletter_receivers(newsletter.process_id).order_by(None).subquery())) or 0
+    if not receivers:
+        raise Conflict(N_("Noch folgt niemand diesem Verfahren. Der Rundbrief bleibt als Entwurf gespeichert."))
+    started = session.execute(
+        update(Newsletter).where(Newsletter.id == newsletter.id, Newsletter.state == NewsletterState.DRAFT)
+        .values(state=NewsletterState.SENDING, receivers=receivers, sent_at=now)
+        .execution_options(synchronize_session=False).returning(Newsletter.id)
+    ).all()
+    if not started:
+        raise Conflict(N_("Dieser Rundbrief ist schon verschickt."))
+    session.expire(newsletter)
+    outbox.enqueue(session, "send_newsletter", f"newsletter:{newsletter.id}:0", newsletter_id=newsletter.id)
+    audit.record(session, at=now, actor=actor.label, action="send_newsletter", subject_type="newsletter",
+                 subject_id=newsletter.id, receivers=receivers)
+
+
+def note_reached(session: Session, newsletter_id: int, follower_id: int, *, refused: bool) -> None:
+    """One of them has got it, or their server refused it."""
+    column = Newsletter.refused if refused else Newsletter.delivered
+    session.execute(
+        update(Newsletter).where(Newsletter.id == newsletter_id, Newsletter.reached < follower_id)
+        .values({Newsletter.reached: follower_id, column: column + 1}).execution_options(synchronize_session=False))
+    session.execute(update(Follower).where(Follower.id == follower_id)
+                    .values(refusals=Follower.refusals + 1 if refused else 0)
+                    .execution_options(synchronize_session=False))
+
+
+def finish_newsletter(session: Session, newsletter_id: int) -> None:
+    """Everybody was reached."""
+    session.execute(update(Newsletter).where(Newsletter.id == newsletter_id).values(state=NewsletterState.SENT)
+                    .execution_options(synchronize_session=False))
+
+
+def is_unreachable(follower: Follower) -> bool:
+    """Whether nothing is sent any more because the recipient's server refused it again and again."""
+    return follower.refusals >= REFUSALS_MAX
+
+
+def delete_newsletter(session: Session, actor: Actor, newsletter: Newsletter, now: datetime) -> None:
+    """Drop a draft. Raises Conflict when it was sent."""
+    require(actor, Action.SEND_NEWSLETTER, newsletter.process, now)
+    if newsletter.state is not NewsletterState.DRAFT:
+        raise Conflict(N_("Dieser Rundbrief ist schon verschickt."))
+    session.delete(newsletter)
+    session.flush()

@@ -1,0 +1,361 @@
+"""Buttons to follow, one's own notifications, links of mails, and the editors' newsletters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Response, flash, make_response, render_template, request
+from flask_babel import get_locale, gettext as _
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload
+
+from participation import text, web
+from participation.actions import Action
+from participation.contributions.proposals.edge import LARGEST_ID, load_proposal
+from participation.errors import Conflict, InvalidInput, NotFound
+from participation.following import export, jobs, operations  # noqa: F401 - they register themselves
+from participation.following.forms import FollowForm, NewsletterForm
+from participation.following.models import FREQUENCY_LABELS, Follower, Frequency, Newsletter, NewsletterState
+from participation.following.queries import (
+    FOLLOWED,
+    follower_numbers,
+    follower_of_account,
+    newsletters_of,
+    subscriptions_of,
+    target_of,
+)
+from participation.i18n import N_
+from participation.processes.edge import load_process
+from participation.processes.models import ProcessState
+from participation.processes.views.staff import add_tab, load_for_editing, tabs_of
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+
+    from participation.contributions.proposals.models import Proposal
+    from participation.processes.models import Process
+
+blueprint = Blueprint("following", __name__)
+SHOWN = 200
+NEWSLETTERS_SHOWN = 50
+
+add_tab(N_("Rundbriefe"), "following.newsletters",
+        ("following.newsletters", "following.edit_newsletter", "following.confirm_newsletter"))
+
+
+def follow_box(slug: str, process_id: int, proposal_id: int | None = None) -> str:
+    """The button, as it fits the reader: to follow, or to follow no more."""
+    actor, is_following = web.current_actor(), False
+    if actor.is_signed_in:
+        values = {"account_id": actor.account_id, "target": target_of(process_id, proposal_id)}
+        is_following = bool(web.current_database().glance(FOLLOWED, values))
+    return web.render_kept("following/_box.html", slug=slug, proposal_id=proposal_id, is_following=is_following,
+                           is_signed_in=actor.is_signed_in and actor.email_is_confirmed)
+
+
+HOLES: dict[str, Callable[..., str]] = {"follow": follow_box}
+
+
+def _proposal(slug: str, raw: str) -> Proposal | None:
+    """The proposal that is meant; None for the process itself. Raises NotFound."""
+    if not raw:
+        return None
+    if not (raw.isascii() and raw.isdecimal() and len(raw) <= 10 and int(raw) <= LARGEST_ID):  # noqa: PLR2004
+        raise NotFound
+    proposal = load_proposal(slug, int(raw))
+    if not proposal.is_published:
+        raise NotFound
+    return proposal
+
+
+@blueprint.route("/verfahren/<slug>/folgen", methods=["GET", "POST"])
+@web.public
+@web.limiter.limit("30 per hour", methods=["POST"])
+def follow(slug: str) -> ResponseReturnValue:
+    """Follow a process, or one of its proposals: with the account, or by leaving an address."""
+    web.do_not_cache()
+    process = load_process(slug)
+    proposal = _proposal(slug, request.values.get("vorschlag", ""))
+    if process.state is not ProcessState.PUBLISHED:
+        raise NotFound
+    actor = web.current_actor()
+    has_account = actor.is_signed_in and actor.email_is_confirmed
+    form = FollowForm().offer(address=not has_account)
+    if form.is_submitted():
+        try:
+            if has_account:
+                operations.follow(
+                    web.current_session(), web.current_keyring(), actor, process, proposal, web.current_now(),
+                    frequency=form.chosen if form.frequency.data else None, locale=str(get_locale()))
+                flash(_("Sie folgen jetzt. Wir schreiben Ihnen, wenn es Neues gibt."), "success")
+                return _back(process, proposal)
+            operations.request_following(
+                web.current_session(), web.current_keyring(), process, proposal, form.email.data or "",
+                web.current_now(), frequency=form.chosen, locale=str(get_locale()))
+        except InvalidInput as error:
+            web.attach(form, error)
+        else:
+            return web.go("following.sent", slug=slug)
+    elif form.frequency.data is None:
+        form.frequency.data = Frequency.WEEKLY.value
+    return render_template(
+        "following/follow.html", process=process, proposal=proposal, form=form, has_account=has_account,
+    ), 422 if form.is_submitted() else 200
+
+
+def _back(process: Process, proposal: Proposal | None) -> ResponseReturnValue:
+    if proposal is not None:
+        return web.go("proposals.show", slug=process.slug, proposal_id=proposal.id, _anchor="folgen")
+    return web.go("processes.show", slug=process.slug, _anchor="folgen")
+
+
+@blueprint.get("/verfahren/<slug>/folgen/bitte-bestaetigen")
+@web.public
+def sent(slug: str) -> ResponseReturnValue:
+    """The same for every address, known or not."""
+    return render_template("following/sent.html", process=load_process(slug))
+
+
+@blueprint.post("/verfahren/<slug>/nicht-mehr-folgen")
+@web.allows(Action.MANAGE_OWN_ACCOUNT)
+def unfollow(slug: str) -> ResponseReturnValue:
+    """An account follows this no more."""
+    process = load_process(slug)
+    proposal = _proposal(slug, request.form.get("vorschlag", ""))
+    operations.unfollow(web.current_session(), web.current_actor(), process, proposal)
+    flash(_("Sie folgen nicht mehr."), "success")
+    return _back(process, proposal)
+
+
+@blueprint.get("/verfahren/<slug>/nicht-mehr-folgen")
+@web.public
+def not_by_link(slug: str) -> ResponseReturnValue:
+    """Whoever had to sign in on the way comes back to the process, changing nothing."""
+    return _back(load_process(slug), None)
+
+
+# ---- one's own notifications
+
+
+def _page(follower: Follower | None, token: str, form: FollowForm | None = None, status: int = 200) -> ResponseReturnValue:
+    """The list of what is followed, for an account or for the holder of a mail's link."""
+    web.do_not_cache()
+    form = form or FollowForm(
+        formdata=None, frequency=(follower.frequency if follower else Frequency.WEEKLY).value).offer(silence=True)
+    rows = list(web.current_session().scalars(subscriptions_of(follower.id, SHOWN))) if follower else []
+    body = render_template(
+        "following/account.html" if not token else "following/own.html", rows=rows, form=form, token=token,
+        follower=follower, unreachable=follower is not None and operations.is_unreachable(follower),
+    )
+    return _private(body, status)
+
+
+def _private(body: str, status: int = 200) -> Response:
+    response = make_response(body, status)
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Robots-Tag"] = "noindex"
+    return response
+
+
+def _own_follower() -> Follower | None:
+    return follower_of_account(web.current_session(), web.the_municipality().id,
+                               web.current_actor().account_id or 0)
+
+
+def _of_token(token: str) -> Follower:
+    return operations.follower_by_token(web.current_session(), web.current_keyring(), token)
+
+
+@blueprint.route("/konto/benachrichtigungen", methods=["GET", "POST"])
+@web.allows(Action.MANAGE_OWN_ACCOUNT)
+def account() -> ResponseReturnValue:
+    """What an account follows, and how often mail comes."""
+    follower = _own_follower()
+    if request.method == "POST" and follower is not None:
+        return _set_frequency(follower, web.go("following.account"))
+    return _page(follower, "")
+
+
+@blueprint.post("/konto/benachrichtigungen/<int:subscription_id>/beenden")
+@web.allows(Action.MANAGE_OWN_ACCOUNT)
+def end(subscription_id: int) -> ResponseReturnValue:
+    """Hear no more of one thing."""
+    follower = _own_follower()
+    if follower is not None:
+        operations.end_following(web.current_session(), follower, min(subscription_id, LARGEST_ID))
+    flash(_("Beendet."), "success")
+    return web.go("following.account")
+
+
+def _set_frequency(follower: Follower, onward: ResponseReturnValue) -> ResponseReturnValue:
+    form = FollowForm().offer(silence=True)
+    operations.set_frequency(web.current_session(), follower, form.chosen, web.current_now())
+    flash(_("Gespeichert: %(frequency)s.", frequency=_(FREQUENCY_LABELS[form.chosen])), "success")
+    return onward
+
+
+# ---- links of mails
+
+
+@blueprint.route("/abo/<token>", methods=["GET", "POST"])
+@web.public
+@web.limiter.limit("60 per hour", methods=["POST"])
+def own(token: str) -> ResponseReturnValue:
+    """The same page for the holder of a mail's link."""
+    follower = _of_token(token)
+    if request.method == "POST":
+        return _set_frequency(follower, web.go("following.own", token=token))
+    return _page(follower, token)
+
+
+@blueprint.post("/abo/<token>/<int:subscription_id>/beenden")
+@web.public
+@web.limiter.limit("60 per hour")
+def end_by_link(token: str, subscription_id: int) -> ResponseReturnValue:
+    """Hear no more of one thing; with the last one the address is forgotten."""
+    follower = _of_token(token)
+    operations.end_following(web.current_session(), follower, min(subscription_id, LARGEST_ID))
+    remaining = web.current_session().get(Follower, follower.id)
+    if remaining is None:
+        return _private(render_template("following/left.html"))
+    flash(_("Beendet."), "success")
+    return web.go("following.own", token=token)
+
+
+@blueprint.route("/abo/<token>/bestaetigen", methods=["GET", "POST"])
+@web.public
+@web.limiter.limit("60 per hour", methods=["POST"])
+def confirm(token: str) -> ResponseReturnValue:
+    """The owner of an address agrees, by a button: programs that look into mails open every link."""
+    web.do_not_cache()
+    subscription = operations.subscription_by_token(web.current_session(), web.current_keyring(), token)
+    process = subscription.process
+    if request.method == "POST":
+        form = FollowForm().offer()
+        operations.confirm_following(web.current_session(), subscription, web.current_now())
+        operations.set_frequency(web.current_session(), subscription.follower, form.chosen, web.current_now())
+        flash(_("Danke! Ab jetzt bekommen Sie Neuigkeiten."), "success")
+        return web.go("following.own",
+                      token=operations.follower_token(web.current_keyring(), subscription.follower))
+    return _private(render_template(
+        "following/confirm.html", process=process, proposal=subscription.proposal,
+        form=FollowForm(formdata=None, frequency=request.args.get("oft", Frequency.WEEKLY.value)).offer(),
+    ))
+
+
+@blueprint.route("/abo/<token>/abmelden", methods=["GET", "POST"])
+@web.public
+def leave(token: str) -> ResponseReturnValue:
+    """No more mail. A mail program posts here by itself (RFC 8058); a person sees a button first."""
+    web.do_not_cache()
+    if request.method == "POST":
+        try:
+            operations.unsubscribe(web.current_session(), _of_token(token))
+        except NotFound:
+            # Already forgotten: whoever asks again is told the same.
+            web.current_session().rollback()
+        return _private(render_template("following/left.html"))
+    return _private(render_template("following/leave.html", token=token, follower=_of_token(token)))
+
+
+# A mail program has neither a page of ours nor a cookie; the token is the proof, and it ends mail, nothing else.
+WITHOUT_CSRF = (leave,)
+
+
+# ---- newsletters
+
+
+def _newsletter(process: Process, newsletter_id: int) -> Newsletter:
+    found = web.current_session().scalar(
+        select(Newsletter).where(Newsletter.id == min(newsletter_id, LARGEST_ID), Newsletter.process_id == process.id)
+        .options(joinedload(Newsletter.process)))
+    if found is None:
+        raise NotFound
+    return found
+
+
+@blueprint.route("/verwaltung/verfahren/<int:process_id>/rundbriefe", methods=["GET", "POST"])
+@web.allows(Action.SEND_NEWSLETTER)
+def newsletters(process_id: int) -> ResponseReturnValue:
+    """All newsletters of a process, and the form for a new one."""
+    process = load_for_editing(process_id)
+    return _write(process, None)
+
+
+@blueprint.route("/verwaltung/verfahren/<int:process_id>/rundbriefe/<int:newsletter_id>", methods=["GET", "POST"])
+@web.allows(Action.SEND_NEWSLETTER)
+def edit_newsletter(process_id: int, newsletter_id: int) -> ResponseReturnValue:
+    """A draft to go on with, or what became of a letter."""
+    process = load_for_editing(process_id)
+    newsletter = _newsletter(process, newsletter_id)
+    if newsletter.state is not NewsletterState.DRAFT and request.method == "GET":
+        return render_template("following/newsletter.html", process=process, tabs=tabs_of(process),
+                               newsletter=newsletter, body=text.render_markdown(newsletter.body))
+    return _write(process, newsletter)
+
+
+def _write(process: Process, newsletter: Newsletter | None) -> ResponseReturnValue:
+    session, actor, now = web.current_session(), web.current_actor(), web.current_now()
+    form = NewsletterForm(data={"subject": newsletter.subject, "body": newsletter.body} if newsletter else None)
+    step = request.form.get("step", "")
+    preview = None
+    if form.is_submitted() and step == "preview":
+        preview = text.render_markdown(text.clean_text(form.body.data or ""))
+    elif form.is_submitted():
+        try:
+            newsletter = operations.write_newsletter(session, actor, process, form.subject.data or "",
+                                                     form.body.data or "", now, newsletter)
+        except InvalidInput as error:
+            web.attach(form, error)
+        else:
+            return _after_writing(process, newsletter, step)
+    people, unreachable = follower_numbers(session, process.id)
+    return render_template(
+        "following/newsletters.html", process=process, tabs=tabs_of(process), form=form, newsletter=newsletter,
+        rows=list(session.scalars(newsletters_of(process.id).limit(NEWSLETTERS_SHOWN))), preview=preview, people=people,
+        unreachable=unreachable, subject_max=operations.SUBJECT_MAX, body_max=operations.BODY_MAX,
+    ), 422 if form.is_submitted() and preview is None else 200
+
+
+def _after_writing(process: Process, newsletter: Newsletter, step: str) -> ResponseReturnValue:
+    place = {"process_id": process.id, "newsletter_id": newsletter.id}
+    if step == "send":
+        return web.go("following.confirm_newsletter", **place)
+    if step == "test":
+        operations.test_newsletter(web.current_session(), web.current_actor(), newsletter, web.current_now())
+        flash(_("Gespeichert. Die Probe ist auf dem Weg zu Ihrer eigenen Adresse."), "success")
+    else:
+        flash(_("Der Entwurf ist gespeichert."), "success")
+    return web.go("following.edit_newsletter", **place)
+
+
+@blueprint.route("/verwaltung/verfahren/<int:process_id>/rundbriefe/<int:newsletter_id>/senden", methods=["GET", "POST"])
+@web.allows(Action.SEND_NEWSLETTER)
+def confirm_newsletter(process_id: int, newsletter_id: int) -> ResponseReturnValue:
+    """The last look before it goes to everybody."""
+    process = load_for_editing(process_id)
+    newsletter = _newsletter(process, newsletter_id)
+    if request.method == "POST":
+        try:
+            operations.send_newsletter(web.current_session(), web.current_actor(), newsletter, web.current_now())
+        except Conflict as error:
+            flash(web.translated(error), "warning")
+        else:
+            flash(_("Der Rundbrief ist unterwegs."), "success")
+        return web.go("following.edit_newsletter", process_id=process.id, newsletter_id=newsletter.id)
+    return render_template(
+        "following/confirm_newsletter.html", process=process, tabs=tabs_of(process), newsletter=newsletter,
+        body=text.render_markdown(newsletter.body), people=follower_numbers(web.current_session(), process.id)[0],
+    )
+
+
+@blueprint.post("/verwaltung/verfahren/<int:process_id>/rundbriefe/<int:newsletter_id>/loeschen")
+@web.allows(Action.SEND_NEWSLETTER)
+def delete_newsletter(process_id: int, newsletter_id: int) -> ResponseReturnValue:
+    """Drop a draft."""
+    process = load_for_editing(process_id)
+    operations.delete_newsletter(web.current_session(), web.current_actor(), _newsletter(process, newsletter_id),
+                                 web.current_now())
+    flash(_("Der Entwurf ist gelöscht."), "success")
+    return web.go("following.newsletters", process_id=process.id)

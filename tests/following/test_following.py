@@ -1,0 +1,466 @@
+"""Staying in touch: following, digests, leaving by one click, newsletters."""
+
+from __future__ import annotations
+
+import email
+import re
+from datetime import UTC, datetime, timedelta
+from email import policy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import func, select
+
+from participation import clock, mail, outbox
+from participation.contributions import operations as contributions
+from participation.contributions.models import AnswerStatus, ContributionState
+from participation.contributions.personal.operations import delete_account
+from participation.following import jobs, operations
+from participation.following.models import REFUSALS_MAX, Follower, Frequency, Newsletter, NewsletterState, Subscription
+from participation.following.queries import gather_news
+from participation.permissions import Role
+from tests import factories
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from sqlalchemy.orm import Session
+
+    from app import Beteiligung
+    from participation.accounts.models import Account
+    from participation.contributions.proposals.models import Proposal
+    from participation.db import Database
+    from participation.tokens import Keyring
+    from tests.browser_client import Browser
+
+ADDRESS = "leserin@beispiel.example"
+Mails = "Callable[[], list[str]]"
+
+
+@pytest.fixture
+def proposal(session: Session) -> Proposal:
+    """A published proposal in a published process."""
+    process = factories.process(session, title="Stadt von morgen")
+    found = factories.proposal(session, process, title="Bänke am Fluss", at=clock.now() - timedelta(days=20))
+    session.commit()
+    return found
+
+
+@pytest.fixture
+def reader(session: Session) -> Account:
+    """Somebody with an account."""
+    found = factories.account(session, email=ADDRESS, display_name="Die Leserin")
+    session.commit()
+    return found
+
+
+@pytest.fixture
+def digests(app: Beteiligung, database: Database, run_jobs: Callable[[], int]) -> Callable[..., None]:
+    """Send what is due of one frequency, as if it were some time later."""
+
+    def send(frequency: Frequency = Frequency.WEEKLY, *, later: timedelta = timedelta(days=8)) -> None:
+        with app.app_context(), database.unit_of_work() as session:
+            operations.begin_digests(session, frequency, clock.now() + later)
+        run_jobs()
+
+    return send
+
+
+def _follow(session: Session, keyring: Keyring, account: Account, proposal: Proposal, *, whole: bool = False,
+            frequency: Frequency = Frequency.WEEKLY) -> Follower:
+    follower = operations.follow(session, keyring, factories.actor(account), proposal.process,
+                                 None if whole else proposal, clock.now() - timedelta(days=1), frequency=frequency)
+    session.commit()
+    return follower
+
+
+def _process(proposal: Proposal) -> str:
+    return f"/verfahren/{proposal.process.slug}"
+
+
+def _page(proposal: Proposal) -> str:
+    return f"{_process(proposal)}/vorschlaege/{proposal.id}"
+
+
+def _link(text: str, part: str) -> str:
+    found = re.findall(rf"https?://[^/\s]+(/abo/\S*{part}\S*)", text)
+    assert found, text
+    return str(found[0])
+
+
+def test_digests_are_due_at_six_in_the_morning_and_on_thursdays() -> None:
+    monday = datetime(2027, 6, 14, 10, tzinfo=UTC)
+    assert operations.last_slot(Frequency.DAILY, monday) == datetime(2027, 6, 14, 4, tzinfo=UTC)
+    assert operations.last_slot(Frequency.WEEKLY, monday) == datetime(2027, 6, 10, 4, tzinfo=UTC)
+    early = datetime(2027, 6, 17, 3, 59, tzinfo=UTC)
+    assert operations.last_slot(Frequency.DAILY, early) == datetime(2027, 6, 16, 4, tzinfo=UTC)
+    assert operations.last_slot(Frequency.WEEKLY, early) == datetime(2027, 6, 10, 4, tzinfo=UTC)
+    assert operations.last_slot(Frequency.WEEKLY, early + timedelta(minutes=1)) == datetime(2027, 6, 17, 4, tzinfo=UTC)
+    winter = datetime(2027, 1, 11, 10, tzinfo=UTC)
+    assert operations.last_slot(Frequency.DAILY, winter) == datetime(2027, 1, 11, 5, tzinfo=UTC)
+
+
+def test_an_account_follows_by_a_button_and_reads_what_happened(
+    session: Session, proposal: Proposal, reader: Account, browser: Browser, digests: Callable[..., None],
+    mails: Callable[[], list[str]],
+) -> None:
+    browser.sign_in(reader)
+    assert "Sie folgen diesem Vorschlag" in browser.submit(_page(proposal), form="/folgen").get_data(as_text=True)
+    assert "Bänke am Fluss" in browser.text("/konto/benachrichtigungen")
+    factories.comment(session, proposal)
+    factories.comment(session, proposal)
+    factories.comment(session, proposal, state=ContributionState.SUBMITTED)
+    proposal.answer_status, proposal.answered_at = AnswerStatus.ACCEPTED, clock.now()
+    session.commit()
+    digests()
+    (text,) = [one for one in mails() if "Neues zu" in one]
+    for wanted in (f"To: {ADDRESS}", "Bänke am Fluss", "2 neue Kommentare", "Wird umgesetzt", "Guten Tag Die Leserin"):
+        assert wanted in text, wanted
+    digests(later=timedelta(days=15))
+    assert len([one for one in mails() if "Neues zu" in one]) == 1, "nothing new, no mail"
+    browser.submit(_page(proposal), form="/nicht-mehr-folgen")
+    assert "Sie folgen noch nichts" in browser.text("/konto/benachrichtigungen")
+
+
+def test_a_process_tells_of_new_proposals_answers_phases_and_ends(
+    session: Session, keyring: Keyring, proposal: Proposal, reader: Account, digests: Callable[..., None],
+    mails: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    process = proposal.process
+    now = clock.now()
+    monkeypatch.setattr(operations, "last_slot", lambda _frequency, moment: moment)
+    process.phases.append(factories.phase("discuss", title="Reden wir darüber", opens=2))
+    process.phases.append(factories.phase("vote", title="Wählen wir aus", opens=-3, closes=10))
+    _follow(session, keyring, reader, proposal, whole=True)
+    for number in range(7):
+        factories.proposal(session, process, title=f"Neue Idee {number}", at=now)
+    factories.proposal(session, process, title="Noch nicht geprüft", state=ContributionState.SUBMITTED)
+    hidden = factories.proposal(session, process, title="Verborgene Idee", at=now)
+    contributions.hide(session, hidden, "Grund", now)
+    proposal.answer_status, proposal.answered_at = AnswerStatus.DECLINED, now
+    session.commit()
+    digests(later=timedelta(days=5))
+    (text,) = [one for one in mails() if "Neues zu" in one]
+    for wanted in ("Neue Idee 6", "Neue Idee 2", "und 2 weitere neue Vorschläge", "Beantwortet: Bänke am Fluss",
+                   "Jetzt offen: Reden wir darüber", "Wählen wir aus"):
+        assert wanted in text, wanted
+    for unwanted in ("Neue Idee 0", "Verborgene", "Noch nicht", "Jetzt offen: Wählen"):
+        assert unwanted not in text, unwanted
+
+
+def test_nobody_is_told_what_they_wrote_themselves(
+    session: Session, keyring: Keyring, proposal: Proposal, reader: Account, digests: Callable[..., None],
+    mails: Callable[[], list[str]],
+) -> None:
+    _follow(session, keyring, reader, proposal)
+    own = factories.participant(session, proposal.process, person_hash=keyring.person_hash(
+        proposal.process_id, f"account:{reader.id}"))
+    factories.comment(session, proposal, participant=own)
+    session.commit()
+    digests()
+    assert not [one for one in mails() if "Neues zu" in one]
+
+
+def test_an_address_is_written_to_only_after_its_owner_agreed(
+    session: Session, proposal: Proposal, browser: Browser, digests: Callable[..., None],
+    run_jobs: Callable[[], int], mails: Callable[[], list[str]],
+) -> None:
+    page = browser.text(_process(proposal))
+    assert "Neues per E-Mail" in page
+    answer = browser.submit(f"{_page(proposal).replace('vorschlaege', 'folgen?vorschlag=').replace('=/', '=')}",
+                            {"email": ADDRESS, "frequency": "daily"}, form="/folgen")
+    assert "Schauen Sie in Ihr Postfach" in answer.get_data(as_text=True)
+    run_jobs()
+    factories.comment(session, proposal)
+    session.commit()
+    digests(Frequency.DAILY)
+    (asked,) = mails()
+    assert "Bitte bestätigen" in asked
+    link = _link(asked, "bestaetigen")
+    browser.open(link)
+    digests(Frequency.DAILY, later=timedelta(days=9))
+    assert len(mails()) == 1, "a program that opens the link agrees to nothing"
+    done = browser.submit(link, form=-1)
+    assert "Ab jetzt bekommen Sie Neuigkeiten" in done.get_data(as_text=True)
+    session.expire_all()
+    follower = session.scalars(select(Follower)).one()
+    assert follower.frequency is Frequency.DAILY
+    assert follower.email_sealed is not None
+    assert ADDRESS not in follower.email_sealed
+    factories.comment(session, proposal, at=clock.now() + timedelta(seconds=1))
+    session.commit()
+    digests(Frequency.DAILY, later=timedelta(days=10))
+    assert "1 neuer Kommentar" in mails()[-1]
+
+
+def test_a_known_address_is_told_the_same_on_the_page_and_the_truth_by_mail(
+    session: Session, keyring: Keyring, proposal: Proposal, browser: Browser, run_jobs: Callable[[], int],
+    mails: Callable[[], list[str]],
+) -> None:
+    page = f"{_process(proposal)}/folgen"
+    first = browser.submit(page, {"email": ADDRESS}, form="/folgen").get_data(as_text=True)
+    operations.confirm_following(session, session.scalars(select(Subscription)).one(), clock.now())
+    session.commit()
+    run_jobs()
+    second = browser.submit(page, {"email": ADDRESS.upper()}, form="/folgen").get_data(as_text=True)
+    assert first == second
+    assert session.scalar(select(func.count()).select_from(Follower)) == 1
+    third = browser.submit(page, {"email": "keine Adresse"}, form="/folgen")
+    assert third.status_code == 422
+    assert "Das ist keine E-Mail-Adresse" in third.get_data(as_text=True)
+    assert len(mails()) == 1, "one mail an hour for the same wish"
+    assert keyring is not None
+
+
+def test_addresses_that_nobody_confirmed_are_forgotten_after_a_week(
+    session: Session, keyring: Keyring, proposal: Proposal,
+) -> None:
+    for days, name in ((8, "alt"), (1, "neu")):
+        operations.request_following(session, keyring, proposal.process, None, f"{name}@beispiel.example",
+                                     clock.now() - timedelta(days=days), frequency=Frequency.WEEKLY)
+    operations.forget_unconfirmed(session, clock.now())
+    session.flush()
+    (left,) = session.scalars(select(Follower))
+    assert keyring.unseal(left.email_sealed or "") == "neu@beispiel.example"
+
+
+@pytest.mark.usefixtures("csrf")
+def test_one_click_in_the_mail_program_ends_everything_without_cookie_or_form_token(
+    session: Session, keyring: Keyring, proposal: Proposal, new_browser: Callable[[], Browser],
+    digests: Callable[..., None], data_dir: Path, mails: Callable[[], list[str]],
+) -> None:
+    operations.request_following(session, keyring, proposal.process, proposal, ADDRESS,
+                                 clock.now() - timedelta(days=1), frequency=Frequency.WEEKLY)
+    operations.confirm_following(session, session.scalars(select(Subscription)).one(), clock.now() - timedelta(days=1))
+    factories.comment(session, proposal)
+    session.commit()
+    digests()
+    assert mails()
+    path = max((data_dir / "mails").glob("*digest*.eml"), key=lambda one: one.stat().st_mtime_ns)
+    raw = path.read_bytes()
+    message = email.message_from_bytes(raw, policy=policy.default)
+    header = message["List-Unsubscribe"].strip()
+    assert re.search(rb"^List-Unsubscribe:\s+<http[^>\r\n]+/abmelden>\r?$", raw, re.MULTILINE), "one readable address"
+    assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    html = message.get_body(("html",)).get_content()  # type: ignore[union-attr]
+    assert '<html lang="de"' in html
+    link = re.sub(r"^<https?://[^/]+|>$", "", header)
+    stranger = new_browser()
+    assert "E-Mails beenden" in stranger.text(link)
+    assert session.scalar(select(func.count()).select_from(Follower)) == 1, "looking ends nothing"
+    answer = stranger.post(link, {"List-Unsubscribe": "One-Click"})
+    assert answer.status_code == 200
+    assert session.scalar(select(func.count()).select_from(Follower)) == 0, "a bare address is forgotten"
+    assert stranger.post(link, {"List-Unsubscribe": "One-Click"}).status_code == 200, "asked again, the same"
+
+
+@pytest.mark.parametrize("token", ["x", "1-", "1-" + "0" * 32, "-1-abc", "9" * 30, "1-ä"])
+def test_links_that_are_not_ours_open_nothing(
+    session: Session, keyring: Keyring, proposal: Proposal, reader: Account, browser: Browser, token: str,
+) -> None:
+    _follow(session, keyring, reader, proposal)
+    for path in (f"/abo/{token}", f"/abo/{token}/bestaetigen", f"/abo/{token}/abmelden"):
+        assert browser.get(path).status_code == 404
+    assert browser.post(f"/abo/{token}/1/beenden").status_code == 404
+    browser.post(f"/abo/{token}/abmelden")
+    session.expire_all()
+    assert session.scalars(select(Follower)).one().frequency is Frequency.WEEKLY
+
+
+def test_the_link_of_one_reader_ends_nothing_of_another(
+    session: Session, keyring: Keyring, proposal: Proposal, reader: Account, browser: Browser,
+) -> None:
+    mine = _follow(session, keyring, reader, proposal)
+    other = _follow(session, keyring, factories.account(session), proposal)
+    theirs = session.scalars(select(Subscription).where(Subscription.follower_id == other.id)).one()
+    token = operations.follower_token(keyring, mine)
+    browser.post(f"/abo/{token}/{theirs.id}/beenden")
+    assert session.scalar(select(func.count()).select_from(Subscription)) == 2
+    browser.submit(f"/abo/{token}", {"frequency": "never"}, form=-1)
+    session.expire_all()
+    assert session.get_one(Follower, mine.id).frequency is Frequency.NEVER
+    assert session.get_one(Follower, other.id).frequency is Frequency.WEEKLY
+
+
+def test_a_killed_worker_goes_on_and_nobody_gets_the_same_mail_twice(
+    app: Beteiligung, session: Session, database: Database, keyring: Keyring, proposal: Proposal,
+    run_jobs: Callable[[], int], mails: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(jobs, "BATCH", 3)
+    for number in range(8):
+        _follow(session, keyring, factories.account(session, email=f"l{number}@beispiel.example"), proposal)
+    factories.comment(session, proposal)
+    session.commit()
+    posted: list[str] = []
+    real = jobs._post
+
+    def dies(post: Callable[[mail.Mail], None], message: mail.Mail) -> bool:
+        if len(posted) == 4:
+            posted.append("")
+            raise ConnectionResetError
+        posted.append(message.recipient)
+        return real(post, message)
+
+    monkeypatch.setattr(jobs, "_post", dies)
+    with app.app_context(), database.unit_of_work() as one:
+        operations.begin_digests(one, Frequency.WEEKLY, clock.now() + timedelta(days=8))
+    run_jobs()
+    assert len(posted) == 5
+    with app.app_context():
+        waiting = list(session.scalars(select(outbox.OutboxRow.id).where(outbox.OutboxRow.done_at.is_(None))))
+        for row in waiting:
+            outbox.work_row(database, row)
+    run_jobs()
+    addresses = [one for one in posted if one]
+    assert sorted(addresses) == sorted(f"l{number}@beispiel.example" for number in range(8))
+    assert len([one for one in mails() if "Neues zu" in one]) == 8
+
+
+def test_an_address_that_refuses_mail_again_and_again_is_left_alone(
+    session: Session, keyring: Keyring, proposal: Proposal, reader: Account, digests: Callable[..., None],
+    browser: Browser, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    follower = _follow(session, keyring, reader, proposal)
+    tried: list[str] = []
+
+    def refuse(message: mail.Mail, _settings: Any) -> None:
+        tried.append(message.recipient)
+        raise mail.RefusedError
+
+    monkeypatch.setattr(mail, "deliver", refuse)
+    for week in range(1, 6):
+        factories.comment(session, proposal, at=clock.now() + timedelta(days=7 * week - 6))
+        session.commit()
+        digests(later=timedelta(days=7 * week + 1))
+    assert len(tried) == REFUSALS_MAX
+    browser.sign_in(reader)
+    assert "kommen bei Ihnen nicht an" in browser.text("/konto/benachrichtigungen")
+    browser.submit("/konto/benachrichtigungen", {"frequency": "weekly"}, form=-1)
+    session.expire_all()
+    assert session.get_one(Follower, follower.id).refusals == 0
+
+
+def test_at_once_comes_with_everything_of_some_minutes_in_one_mail(
+    session: Session, keyring: Keyring, proposal: Proposal, reader: Account, run_jobs: Callable[[], int],
+    mails: Callable[[], list[str]],
+) -> None:
+    _follow(session, keyring, reader, proposal, frequency=Frequency.AT_ONCE)
+    now = clock.now()
+    for _number in range(3):
+        comment = factories.comment(session, proposal, state=ContributionState.SUBMITTED)
+        contributions.publish(session, comment, now)
+    session.commit()
+    rows = session.scalars(select(outbox.OutboxRow).where(outbox.OutboxRow.job == "send_digests")).all()
+    assert len(rows) == 1
+    assert rows[0].not_before_at - now <= timedelta(minutes=operations.SLOT_MINUTES + 1)
+    run_jobs()
+    (text,) = mails()
+    assert "3 neue Kommentare" in text
+
+
+def test_gathering_asks_the_database_the_same_few_questions_for_few_and_many(
+    session: Session, keyring: Keyring, proposal: Proposal, count_queries: Callable[[], Any],
+) -> None:
+    followers = [_follow(session, keyring, factories.account(session), proposal, whole=bool(number % 2))
+                 for number in range(12)]
+    for one in followers:
+        one.told_until = followers[0].told_until
+    session.commit()
+    until, counts = clock.now(), []
+    for some in (followers[:2], followers):
+        with count_queries() as statements:
+            gather_news(session, keyring, some, Frequency.WEEKLY, until)
+        counts.append(len(statements))
+    assert counts[0] == counts[1]
+
+
+def test_what_was_followed_by_address_goes_along_into_the_account(
+    session: Session, keyring: Keyring, proposal: Proposal, reader: Account,
+) -> None:
+    now = clock.now()
+    operations.request_following(session, keyring, proposal.process, None, ADDRESS, now, frequency=Frequency.DAILY)
+    operations.confirm_following(session, session.scalars(select(Subscription)).one(), now)
+    _follow(session, keyring, reader, proposal)
+    session.expire_all()
+    follower = session.scalars(select(Follower)).one()
+    assert follower.account_id == reader.id
+    assert {one.proposal_id for one in follower.subscriptions} == {None, proposal.id}
+
+
+def test_a_deleted_account_follows_nothing(
+    app: Beteiligung, session: Session, keyring: Keyring, proposal: Proposal, reader: Account,
+) -> None:
+    _follow(session, keyring, reader, proposal)
+    with app.app_context():
+        delete_account(session, keyring, factories.actor(reader), reader, take_along=False, now=clock.now())
+    session.commit()
+    assert session.scalar(select(func.count()).select_from(Follower)) == 0
+    assert session.scalar(select(func.count()).select_from(Subscription)) == 0
+
+
+# ---- newsletters
+
+
+@pytest.fixture
+def editor(session: Session, proposal: Proposal, new_browser: Callable[[], Browser]) -> Browser:
+    """Somebody who may write to all."""
+    account = factories.account(session, Role.EDITOR, on=proposal.process, display_name="Redaktion",
+                                email="redaktion@stadt.example")
+    session.commit()
+    return new_browser().sign_in(account)
+
+
+def _letters(proposal: Proposal) -> str:
+    return f"/verwaltung/verfahren/{proposal.process_id}/rundbriefe"
+
+
+def test_a_newsletter_is_tried_confirmed_and_reaches_those_who_follow_the_process(
+    session: Session, keyring: Keyring, proposal: Proposal, reader: Account, editor: Browser,
+    run_jobs: Callable[[], int], mails: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(jobs, "BATCH", 2)
+    _follow(session, keyring, reader, proposal, whole=True)
+    for number in range(4):
+        _follow(session, keyring, factories.account(session, email=f"m{number}@beispiel.example"), proposal, whole=True)
+    _follow(session, keyring, factories.account(session, email="nur-vorschlag@beispiel.example"), proposal)
+    _follow(session, keyring, factories.account(session, email="still@beispiel.example"), proposal, whole=True,
+            frequency=Frequency.NEVER)
+    values = {"subject": "Werkstatt am 3. Mai", "body": "Kommen Sie **ins Rathaus**."}
+    shown = editor.submit(_letters(proposal), {**values, "step": "preview"}, form=-1)
+    assert shown.status_code == 200
+    assert "<strong>ins Rathaus</strong>" in shown.get_data(as_text=True)
+    assert session.scalar(select(func.count()).select_from(Newsletter)) == 0, "a preview stores nothing"
+    editor.submit(_letters(proposal), {**values, "step": "test"}, form=-1)
+    run_jobs()
+    (trial,) = mails()
+    assert "To: redaktion@stadt.example" in trial
+    assert "Probe: Werkstatt am 3. Mai" in trial
+    newsletter = session.scalars(select(Newsletter)).one()
+    page = f"{_letters(proposal)}/{newsletter.id}"
+    assert "Er geht an 6 Personen" not in editor.text(page)
+    editor.submit(f"{page}/senden", form=-1)
+    assert editor.post(f"{page}/senden").status_code == 303, "the other half of a double click"
+    run_jobs()
+    letters = [one for one in mails() if "Subject: Werkstatt" in one]
+    assert len(letters) == 5
+    assert {re.findall(r"To: (\S+)", one)[0] for one in letters} == {
+        ADDRESS, *(f"m{number}@beispiel.example" for number in range(4))}
+    assert all("ins Rathaus" in one and "/abmelden" in one for one in letters)
+    session.expire_all()
+    sent = session.scalars(select(Newsletter)).one()
+    assert (sent.state, sent.receivers, sent.delivered, sent.refused) == (NewsletterState.SENT, 5, 5, 0)
+    assert "Zugestellt" in editor.text(page)
+    assert editor.submit(_letters(proposal), {"subject": "", "body": ""}, form=-1).status_code == 422
+
+
+def test_newsletters_are_for_editors_of_the_process_alone(
+    session: Session, proposal: Proposal, reader: Account, browser: Browser, new_browser: Callable[[], Browser],
+) -> None:
+    browser.sign_in(reader)
+    stranger = new_browser().sign_in(factories.account(session, Role.EDITOR, on=factories.process(session)))
+    session.commit()
+    assert browser.get(_letters(proposal)).status_code == 403
+    assert stranger.get(_letters(proposal)).status_code in {403, 404}
+    assert stranger.post(_letters(proposal), {"subject": "S", "body": "B"}).status_code in {403, 404}
+    assert session.scalar(select(func.count()).select_from(Newsletter)) == 0
