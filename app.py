@@ -26,6 +26,7 @@ from participation.accounts import views as accounts_views
 from participation.administration import views as administration_views
 from participation.catalogue import views as catalogue_views
 from participation.compression import compress
+from participation.contributions.ballots import views as ballots_views
 from participation.contributions.comments import views as comments_views
 from participation.contributions.personal import views as personal_views
 from participation.contributions.proposals import views as proposals_views
@@ -59,6 +60,7 @@ VIEWS = (
     proposals_views,
     comments_views,
     votes_views,
+    ballots_views,
     catalogue_views,
     following_views,
     administration_views,

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from participation.formats import PhaseSettings
+
 
 @dataclass(frozen=True, slots=True)
 class ContributionSubmitted:
@@ -72,9 +74,18 @@ class ProposalAnswered:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class PhaseRulesChanging:
+    """An editor is about to give a phase other settings, or to remove it (None). A listener that can't allow it raises Conflict."""
+
+    phase_id: int
+    before: PhaseSettings
+    after: PhaseSettings | None
+
+
 Event = (
     ContributionSubmitted | ContributionPublished | ContributionWithdrawn | ProposalAnswered | ParticipantsMerged
-    | AccountDeleted
+    | AccountDeleted | PhaseRulesChanging
 )
 Listener = Callable[["Session", Event], None]
 _listeners: defaultdict[type, list[Listener]] = defaultdict(list)

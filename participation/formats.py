@@ -45,6 +45,22 @@ class Verification(enum.Enum):
     OIDC = "oidc"
 
 
+class BallotRule(enum.Enum):
+    """How people vote in a phase."""
+
+    SUPPORT = "support"
+    PRO_CONTRA = "pro_contra"
+    POINTS = "points"
+    BUDGET = "budget"
+
+
+class Results(enum.Enum):
+    """When everybody may see the numbers. Until then nobody sees them, staff included."""
+
+    DURING = "during"
+    AFTER = "after"
+
+
 # Who has shown one of these may pass: staff look at the same address that a letter is sent to, and closer.
 SATISFIED_BY: dict[Verification, frozenset[Verification]] = {
     Verification.LETTER: frozenset({Verification.LETTER, Verification.RESIDENCE}),
@@ -65,19 +81,35 @@ CHOICE_LABELS: dict[enum.Enum, str] = {
     Verification.OIDC: N_("Geprüfte Person über die Anmeldung bei einem anderen Anbieter"),
     CommentStyle.NEUTRAL: N_("Ohne Haltung"),
     CommentStyle.PRO_CONTRA: N_("Mit Haltung: dafür, dagegen oder Anmerkung"),
+    BallotRule.SUPPORT: N_("Unterstützen: eine Stimme für jeden Vorschlag, der gefällt"),
+    BallotRule.PRO_CONTRA: N_("Dafür oder dagegen, bei jedem Vorschlag"),
+    BallotRule.POINTS: N_("Punkte verteilen"),
+    BallotRule.BUDGET: N_("Bürgerhaushalt: Vorschläge auswählen, solange das Geld reicht"),
+    Results.DURING: N_("Sofort und laufend"),
+    Results.AFTER: N_("Erst nach dem Ende der Phase"),
 }
 
 
+# Where a format of its own offers it, the choice among others does not.
+NOT_OFFERED = frozenset({BallotRule.BUDGET})
 VERIFICATION_LABEL = N_("Nachweis, um mitzumachen")
+RESULTS_LABEL = N_("Wann sind Ergebnisse zu sehen?")
+NUMBER_MAX = 100_000
+EURO_MAX = 2_000_000_000
 
 
-def _setting(default: Any, label: str, hint: str = "") -> Any:  # noqa: ANN401 - a dataclass field of any type
-    return field(default=default, metadata={"label": label, "hint": hint})
+def _setting(default: Any, label: str, hint: str = "", *, low: int = 0, high: int = NUMBER_MAX) -> Any:  # noqa: ANN401 - a dataclass field of any type
+    """A setting; `low` and `high` bound whole numbers."""
+    return field(default=default, metadata={"label": label, "hint": hint, "low": low, "high": high})
 
 
 @dataclass(frozen=True, slots=True)
 class PhaseSettings:
     """The settings of a format that needs none."""
+
+    def contradiction(self) -> tuple[str, str] | None:
+        """(name of a setting, German message) when two settings exclude each other."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +147,64 @@ class DiscussSettings(PhaseSettings):
 
 @dataclass(frozen=True, slots=True)
 class VoteSettings(PhaseSettings):
-    """Weighing ideas by support."""
+    """Weighing ideas: by support, for or against, or by points."""
 
+    ballot: BallotRule = _setting(BallotRule.SUPPORT, N_("So wird abgestimmt"))
+    points: int = _setting(10, N_("Punkte je Person"), N_("Gilt nur beim Verteilen von Punkten."), low=1, high=1000)
+    points_max: int = _setting(
+        3, N_("Höchstens so viele Punkte für einen Vorschlag"), N_("Gilt nur beim Verteilen von Punkten."), low=1,
+        high=1000)
+    results: Results = _setting(Results.DURING, RESULTS_LABEL)
     comments_open: bool = _setting(False, N_("Kommentare sind möglich"))  # noqa: FBT003
     moderation: Moderation = _setting(Moderation.BEFORE, N_("Prüfung der Kommentare"))
     verification: Verification = _setting(Verification.NONE, VERIFICATION_LABEL)
+
+
+    @property
+    def supports_open(self) -> bool:
+        """Whether people vote by supporting."""
+        return self.ballot is BallotRule.SUPPORT
+
+    @property
+    def ballots_open(self) -> bool:
+        """Whether people have a ballot of this phase."""
+        return self.ballot is not BallotRule.SUPPORT
+
+    def contradiction(self) -> tuple[str, str] | None:
+        """Nobody can give more points than they have."""
+        if self.ballot is BallotRule.SUPPORT and self.results is Results.AFTER:
+            return "results", N_("Unterstützungen sind immer zu sehen. Wählen Sie eine andere Art abzustimmen, wenn das "
+                                 "Ergebnis bis zum Ende geheim bleiben soll.")
+        if self.ballot is BallotRule.POINTS and self.points_max > self.points:
+            return "points_max", N_("Das ist mehr, als eine Person an Punkten hat.")
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetSettings(PhaseSettings):
+    """Spending a given sum on proposals that have a price."""
+
+    total: int = _setting(100_000, N_("Gesamtbetrag in Euro"), N_("Ganze Euro, ohne Punkt, zum Beispiel 100000."),
+                          low=1, high=EURO_MAX)
+    min_number: int = _setting(0, N_("Mindestens so viele Vorschläge auswählen"), N_("0 heißt: ohne Untergrenze."),
+                               high=200)
+    max_number: int = _setting(0, N_("Höchstens so viele Vorschläge auswählen"), N_("0 heißt: ohne Obergrenze."),
+                               high=200)
+    results: Results = _setting(Results.AFTER, RESULTS_LABEL)
+    comments_open: bool = _setting(False, N_("Kommentare sind möglich"))  # noqa: FBT003
+    moderation: Moderation = _setting(Moderation.BEFORE, N_("Prüfung der Kommentare"))
+    verification: Verification = _setting(Verification.NONE, VERIFICATION_LABEL)
+
+    @property
+    def ballot(self) -> BallotRule:
+        """How people vote."""
+        return BallotRule.BUDGET
+
+    def contradiction(self) -> tuple[str, str] | None:
+        """The least number must not be above the greatest."""
+        if 0 < self.max_number < self.min_number:
+            return "max_number", N_("Das ist weniger als die Untergrenze.")
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +262,17 @@ FORMATS: dict[str, Format] = {
             N_("Was ist Ihnen wichtig?"),
             "check",
             VoteSettings,
-            frozenset({Action.SUPPORT, Action.COMMENT}),
+            frozenset({Action.SUPPORT, Action.CAST_BALLOT, Action.COMMENT}),
+            (("comments_open", Action.COMMENT), ("supports_open", Action.SUPPORT),
+             ("ballots_open", Action.CAST_BALLOT)),
+        ),
+        Format(
+            "budget",
+            N_("Bürgerhaushalt"),
+            N_("Wofür soll das Geld ausgegeben werden?"),
+            "target",
+            BudgetSettings,
+            frozenset({Action.CAST_BALLOT, Action.COMMENT}),
             (("comments_open", Action.COMMENT),),
         ),
         Format("workshop", N_("Workshop"), N_("Wann treffen wir uns?"), "user", WorkshopSettings),

@@ -173,12 +173,20 @@ def author(actor: Actor, target: object, _now: datetime) -> bool:
     return bool(actor.identity) and bool(getattr(target, "is_own", False))
 
 
+def phase_for(action: Action, target: object, now: datetime) -> OpenPhase | None:
+    """The open phase that opens an action: the target itself where it is a phase, else the first of its process."""
+    if hasattr(target, "phase_for"):
+        found: OpenPhase | None = target.phase_for(action, now)
+        return found
+    process = scope_of(target).process
+    return process.phase_opening(action, now) if process else None
+
+
 def phase_opens(action: Action) -> Rule:
-    """An open phase of the target's process opens the action."""
+    """An open phase of the target's process (or the target, where it is a phase itself) opens the action."""
 
     def rule(_actor: Actor, target: object, now: datetime) -> bool:
-        process = scope_of(target).process
-        return process is not None and process.phase_opening(action, now) is not None
+        return phase_for(action, target, now) is not None
 
     rule.__name__ = f"phase_opens_{action.name.lower()}"
     return rule
@@ -193,8 +201,7 @@ def guests_may_submit(_actor: Actor, target: object, now: datetime) -> bool:
 
 def verification_missing(actor: Actor, action: Action, target: object, now: datetime) -> Verification | None:
     """What the open phase asks for and the actor has not shown yet."""
-    process = scope_of(target).process
-    phase = process.phase_opening(action, now) if process else None
+    process, phase = scope_of(target).process, phase_for(action, target, now)
     needed = getattr(phase.settings, "verification", Verification.NONE) if phase else Verification.NONE
     if process is None or needed is Verification.NONE:
         return None
@@ -264,6 +271,9 @@ RULES: dict[Action, tuple[Rule, ...]] = {
         all_of(contribution_is_published, phase_opens(Action.SUPPORT), signed_in, verified_for(Action.SUPPORT)), system,
     ),
     Action.FOLLOW: (all_of(process_is_visible, signed_in),),
+    Action.CAST_BALLOT: (
+        all_of(process_is_visible, phase_opens(Action.CAST_BALLOT), signed_in, verified_for(Action.CAST_BALLOT)),
+    ),
     Action.MANAGE_OWN_ACCOUNT: (lambda actor, _target, _now: actor.is_signed_in,),
     Action.ENTER_STAFF_ROOM: (any_staff,),
     Action.MODERATE: (staff(Role.MODERATOR), system),
@@ -271,6 +281,7 @@ RULES: dict[Action, tuple[Rule, ...]] = {
     Action.EDIT_PROCESS: (staff(Role.EDITOR), system),
     Action.ANSWER_PROPOSAL: (staff(Role.EDITOR, Role.PLANNER), system),
     Action.SEND_NEWSLETTER: (staff(Role.EDITOR), system),
+    Action.MANAGE_BALLOTS: (staff(Role.EDITOR, Role.PLANNER), system),
     Action.MANAGE_CATALOGUE: (staff(Role.PLANNER), system),
     Action.VERIFY_RESIDENTS: (staff(Role.EDITOR), system),
     Action.MANAGE_JOBS: (staff(), system),
@@ -289,7 +300,8 @@ VERIFICATION_HINTS = {
 }
 
 # The phase is over, or not begun: for these the answer is 409 and says so, rather than "not allowed".
-PHASE_BOUND = frozenset({Action.SUBMIT_PROPOSAL, Action.EDIT_PROPOSAL, Action.COMMENT, Action.SUPPORT})
+PHASE_BOUND = frozenset({Action.SUBMIT_PROPOSAL, Action.EDIT_PROPOSAL, Action.COMMENT, Action.SUPPORT,
+                         Action.CAST_BALLOT})
 
 
 def can(actor: Actor, action: Action, target: object, now: datetime) -> bool:

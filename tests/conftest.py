@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import Engine, event, select
+from sqlalchemy import Engine, delete, event, select
 
 from app import Beteiligung, create_app
 from participation import outbox
 from participation.commands.database import migrate
-from participation.db import Database
+from participation.db import Base, Database
 from participation.settings import Settings
 from participation.tokens import Keyring
 from tests.browser_client import Browser
@@ -138,6 +138,28 @@ def app(one_app: Beteiligung, database: Database) -> Iterator[Beteiligung]:
     platform.database = database
     yield one_app
     platform.database = before
+
+
+@pytest.fixture(params=DATABASES)
+def committing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Beteiligung]:
+    """An application whose requests really commit, for races: a database of its own, or PostgreSQL emptied after."""
+    url = f"sqlite:///{tmp_path / 'races.sqlite3'}"
+    if request.param == "sqlite":
+        migrate(url)
+    else:
+        url = request.getfixturevalue("postgresql_url")
+    app = create_app(Settings(
+        environment="test", data_dir=tmp_path, database_url=url, secret_key=SECRET, base_url="http://localhost",
+        rate_limits=False, page_cache=False,
+    ), Database(url, pool_size=20))
+    app.config["WTF_CSRF_ENABLED"] = False
+    yield app
+    database = app.extensions["platform"].database
+    if request.param != "sqlite":
+        with database.unit_of_work() as session:
+            for table in reversed(Base.metadata.sorted_tables):
+                session.execute(delete(table))
+    database.dispose()
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ FOR_RESIDENTS = {
     Action.ATTACH_CONTRIBUTION,
     Action.COMMENT,
     Action.SUPPORT,
+    Action.CAST_BALLOT,
     Action.FOLLOW,
     Action.MANAGE_OWN_ACCOUNT,
 }

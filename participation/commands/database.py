@@ -10,6 +10,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import text
 
+from participation.contributions.ballots.operations import recount as recount_ballots
 from participation.contributions.proposals.operations import recount
 from participation.db import Database
 from participation.settings import Settings
@@ -61,7 +62,7 @@ def migrate_command() -> None:
 def recount_command(create_app: Callable[[], Flask]) -> None:
     """Counters change with their rows; this proves it."""
     with create_app().app_context(), current_database().unit_of_work() as session:
-        wrong = recount(session)
+        wrong = recount(session) | recount_ballots(session)
     for name, number in wrong.items():
         click.echo(f"{name:<40}{number}")
     click.echo(f"{sum(wrong.values())} Zähler berichtigt.")

@@ -19,6 +19,8 @@ from mapping.geometry import Area, district_of, load_boundary
 from participation import clock, formats, search, tokens
 from participation.accounts.models import Account, Participant, ParticipantKind, RoleGrant
 from participation.catalogue.models import Measure, MeasureSource, MeasureState, Priority
+from participation.contributions.ballots.models import Ballot, BallotMark, BallotOption
+from participation.contributions.ballots.operations import recount as recount_ballots
 from participation.contributions.comments.models import Comment
 from participation.contributions.models import AnswerStatus, Contribution, ContributionState, Revision
 from participation.contributions.proposals.models import Proposal
@@ -44,6 +46,8 @@ FOLDER = Path(__file__).parent
 # Known to everybody who starts the demo; real installations have no password that anybody else set.
 DEMO_PASSWORD = "mitreden-in-der-demo"  # noqa: S105
 SYNTHETIC_SUPPORTERS = 165
+# How many packed a basket so far.
+BASKETS = 143
 EXTRA_READERS = 6
 
 
@@ -101,11 +105,16 @@ class Builder:
         self._process(town, data["process"], data)
         for process in _read("processes_more")["process"]:
             self._process(town, process, process)
+        budget = _read("budget")
+        self._process(town, budget["process"], budget)
         for entry in _read("proposals")["proposal"]:
             self._proposal(entry)
+        for entry in budget["proposal"]:
+            self._proposal({**entry, "process": budget["process"]["key"], "state": "published", "at": "18:10"})
         self._answers()
         self._comments()
         self._votes()
+        self._ballots(budget["proposal"])
         self._measures()
         self._followers()
         self.session.flush()
@@ -366,6 +375,36 @@ class Builder:
                 proposal.support_count = min(wanted, len(ids))
             if rows:
                 self.session.execute(insert(Vote), rows)
+
+    def _ballots(self, entries: list[dict[str, Any]]) -> None:
+        """Baskets that people packed within the money, each from what most of them like."""
+        process = self.processes["buergerbudget"]
+        phase = next(one for one in process.phases if one.format_key == "budget")
+        total, most = phase.settings.total, phase.settings.max_number  # type: ignore[attr-defined]
+        for entry in entries:
+            row = self.proposals[entry["key"]]
+            self.session.add(BallotOption(phase_id=phase.id, contribution_id=row.id, cost=entry["cost"]))
+        for number in range(BASKETS):
+            voter = Participant(
+                process_id=process.id, kind=ParticipantKind.ACCOUNT, pseudonym=f"Mitleserin {number}",
+                person_hash=self.keyring.person_hash(process.id, f"demo:basket:{number}"), created_at=self.now)
+            at = self.now - timedelta(hours=self.random.uniform(1, 200))
+            self.session.add(voter)
+            self.session.flush()
+            left = total
+            chosen: list[int] = []
+            for entry in self.random.sample(entries, len(entries)):
+                if self.random.random() < entry["weight"] and entry["cost"] <= left and len(chosen) < most:
+                    left -= entry["cost"]
+                    chosen.append(self.proposals[entry["key"]].id)
+            if chosen:
+                ballot = Ballot(phase_id=phase.id, participant_id=voter.id, channel=voter.kind, size=len(chosen),
+                                created_at=at, changed_at=at)
+                self.session.add(ballot)
+                self.session.flush()
+                self.session.execute(insert(BallotMark), [
+                    {"ballot_id": ballot.id, "contribution_id": key, "value": 1} for key in chosen])
+        recount_ballots(self.session)
 
     def _measures(self) -> None:
         for number, entry in enumerate(_read("measures")["measure"]):

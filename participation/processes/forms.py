@@ -22,7 +22,7 @@ from wtforms import (
 )
 from wtforms.validators import Optional
 
-from participation.formats import CHOICE_LABELS, FORMATS, PhaseSettings
+from participation.formats import CHOICE_LABELS, FORMATS, NOT_OFFERED, PhaseSettings
 from participation.municipalities.forms import Needed
 from participation.processes.models import Theme
 
@@ -140,7 +140,7 @@ def _setting_field(entry: Field[Any]) -> Any:  # noqa: ANN401 - a field that its
     if isinstance(default, int):
         return WholeNumberField(label, validators=[Needed()], **options)
     if isinstance(default, enum.Enum):
-        choices = [(member.value, _l(CHOICE_LABELS[member])) for member in type(default)]
+        choices = [(member.value, _l(CHOICE_LABELS[member])) for member in type(default) if member not in NOT_OFFERED]
         options["default"] = default.value
         return choice_field(label, choices, validators=[Needed()], **options)
     return StringField(label, **options)

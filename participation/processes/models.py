@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from participation.actions import Action
 from participation.db import Base, Created, Key, Line, enum_type
-from participation.formats import FORMATS, Format, PhaseSettings, read_settings
+from participation.formats import FORMATS, BallotRule, Format, PhaseSettings, Results, read_settings
 from participation.municipalities.models import Municipality
 from participation.permissions import Scope
 from participation.uploads import Upload
@@ -150,6 +150,23 @@ class Phase(Base):
     def opens(self, action: Action) -> bool:
         """Whether an action is possible while it is open."""
         return action in self.format.opened_actions(self.settings)
+
+    def phase_for(self, action: Action, now: datetime) -> Phase | None:
+        """Itself, when it is open and opens the action; asked by rules whose target is one phase."""
+        is_open = self.process.state is ProcessState.PUBLISHED and self.is_open(now)
+        return self if is_open and self.opens(action) else None
+
+    @property
+    def ballot(self) -> BallotRule | None:
+        """How people vote in it, if they do."""
+        return getattr(self.settings, "ballot", None)
+
+    def shows_results(self, now: datetime) -> bool:
+        """Whether the numbers of its vote are public; the same for everybody."""
+        if self.ballot is None or self.state(now) is PhaseState.UPCOMING:
+            return False
+        is_over = self.state(now) is PhaseState.CLOSED or self.process.state is ProcessState.ARCHIVED
+        return is_over or getattr(self.settings, "results", Results.DURING) is Results.DURING
 
 
 class Theme(Base):

@@ -12,7 +12,8 @@ from participation import audit, clock, text
 from participation.accounts.models import Participant, ParticipantKind
 from participation.actions import Action
 from participation.errors import Conflict, InvalidInput
-from participation.formats import FORMATS, PhaseSettings, store_settings
+from participation.events import PhaseRulesChanging, emit
+from participation.formats import FORMATS, PhaseSettings, Results, store_settings
 from participation.i18n import N_
 from participation.municipalities.operations import raise_content_version
 from participation.permissions import Actor, require
@@ -39,7 +40,6 @@ PHASES_MAX = 30
 THEMES_MAX = 40
 DOCUMENTS_MAX = 100
 TONES = range(8)
-NUMBER_MAX = 100_000
 FIRST_YEAR, LAST_YEAR = 2000, 2100
 # Whoever enters 23:59 means the whole day; its end is stored as the midnight after.
 LAST_MINUTE = time(23, 59)
@@ -228,7 +228,8 @@ def save_phase(
 ) -> Phase:
     """Add a phase, or change one. `starts_at` and `ends_at` are wall-clock times in Berlin without zone.
 
-    Raises InvalidInput for times that do not exist or contradict each other, and for settings out of range.
+    Raises InvalidInput for times that do not exist or contradict each other, and for settings out of range; Conflict
+    when people have voted by other rules.
     """
     require(actor, Action.EDIT_PROCESS, process, now)
     if format_key not in FORMATS or not isinstance(settings, FORMATS[format_key].settings):
@@ -241,12 +242,19 @@ def save_phase(
             N_("Das Ende liegt vor dem Beginn. Bitte wählen Sie ein späteres Ende."), field="ends_at"
         )
     stored = _stored_settings(settings)
+    if end is None and getattr(settings, "results", None) is Results.AFTER:
+        raise InvalidInput(
+            N_("Ohne Ende kämen die Ergebnisse nie. Bitte geben Sie ein Ende an, oder zeigen Sie sie sofort."),
+            field="ends_at",
+        )
     is_new = phase is None
     if phase is None:
         if len(process.phases) >= PHASES_MAX:
             raise InvalidInput(N_("Mehr als %(limit)s Phasen sind nicht möglich."), limit=PHASES_MAX)
         phase = Phase(position=len(process.phases))
         process.phases.append(phase)
+    elif (phase.format_key, phase.settings) != (format_key, settings):
+        emit(session, PhaseRulesChanging(phase.id, phase.settings, settings))
     phase.format_key, phase.title, phase.body = format_key, name, wording
     phase.starts_at, phase.ends_at, phase.stored_settings = start, end, stored
     session.flush()
@@ -270,6 +278,7 @@ def delete_phase(session: Session, actor: Actor, phase: Phase, now: datetime) ->
     if process.state is ProcessState.PUBLISHED and len(process.phases) == 1:
         raise Conflict(N_("Ein veröffentlichtes Verfahren braucht mindestens eine Phase."))
     number = phase.id
+    emit(session, PhaseRulesChanging(number, phase.settings, None))
     process.phases.remove(phase)
     _changed(session, actor, process, now, "phase_deleted", phase=number)
 
@@ -367,13 +376,17 @@ def _stored_settings(settings: PhaseSettings) -> dict[str, object]:
     stored = store_settings(settings)
     for entry in fields(settings):
         value = stored[entry.name]
-        if isinstance(entry.default, int) and not isinstance(entry.default, bool) and not 0 <= value <= NUMBER_MAX:
+        low, high = entry.metadata["low"], entry.metadata["high"]
+        if isinstance(entry.default, int) and not isinstance(entry.default, bool) and not low <= value <= high:
             raise InvalidInput(
-                N_("Bitte geben Sie eine ganze Zahl von 0 bis %(limit)s an."),
-                field=f"setting_{entry.name}", limit=NUMBER_MAX,
+                N_("Bitte geben Sie eine ganze Zahl von %(low)s bis %(limit)s an."),
+                field=f"setting_{entry.name}", low=low, limit=high,
             )
         if isinstance(entry.default, str):
             stored[entry.name] = _line(value, f"setting_{entry.name}", LINE_MAX)
+    contradiction = settings.contradiction()
+    if contradiction is not None:
+        raise InvalidInput(contradiction[1], field=f"setting_{contradiction[0]}")
     return stored
 
 

@@ -7,7 +7,7 @@ import io
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from email import policy
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from lxml import html
 from PIL import Image
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import func, select, update
 
 from app import Beteiligung, create_app
 from participation import clock, formats, text
@@ -27,14 +27,14 @@ from participation.contributions import operations as contributions
 from participation.contributions.models import Contribution, ContributionPicture, ContributionState
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.submissions.operations import forget_pictures
-from participation.db import Base, Database
+from participation.db import Database
 from participation.municipalities.models import District
 from participation.outbox import OutboxRow, work_row
 from participation.settings import Settings
 from participation.uploads import SIZES, Upload, picture_path
 from tests import factories
 from tests.browser_client import Browser
-from tests.conftest import DATABASES, SECRET
+from tests.conftest import SECRET
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -593,28 +593,6 @@ def test_naughty_strings_come_back_as_they_were_written(
         assert block == unicodedata.normalize("NFC", block)
         came_back += 1
     assert came_back > 450
-
-
-@pytest.fixture(params=DATABASES)
-def committing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Beteiligung]:
-    """The platform on a database whose changes are really committed, for several browsers at the same time."""
-    url = f"sqlite:///{tmp_path / 'races.sqlite3'}"
-    if request.param != "sqlite":
-        url = request.getfixturevalue("postgresql_url")
-    else:
-        migrate(url)
-    app = create_app(Settings(
-        environment="test", data_dir=tmp_path, database_url=url, secret_key=SECRET, base_url="http://localhost",
-        rate_limits=False, page_cache=False,
-    ))
-    app.config["WTF_CSRF_ENABLED"] = False
-    yield app
-    database = app.extensions["platform"].database
-    if request.param != "sqlite":
-        with database.unit_of_work() as session:
-            for table in reversed(Base.metadata.sorted_tables):
-                session.execute(delete(table))
-    database.dispose()
 
 
 def test_a_form_sent_many_times_at_once_is_one_proposal_with_one_receipt(committing: Beteiligung) -> None:

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 from threading import Barrier
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 
-from app import Beteiligung, create_app
+from app import Beteiligung
 from participation import clock
 from participation.accounts.models import Participant
-from participation.commands.database import migrate
 from participation.contributions.models import Contribution
 from participation.contributions.votes.models import Vote
-from participation.db import Base, Database
 from participation.processes.models import Process
-from participation.settings import Settings
 from tests import factories
 from tests.browser_client import Browser
-from tests.conftest import DATABASES, SECRET
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -153,28 +148,6 @@ def test_without_a_confirmed_account_nothing_is_counted(
 
 
 # ------------------------------------------------------------------------------------------------- really at once
-
-
-@pytest.fixture(params=DATABASES)
-def committing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Beteiligung]:
-    """An application whose requests really commit, on a database of its own (SQLite) or emptied after (PostgreSQL)."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'town.sqlite3'}"
-        migrate(url)
-    else:
-        url = request.getfixturevalue("postgresql_url")
-    app = create_app(Settings(
-        environment="test", data_dir=tmp_path, database_url=url, secret_key=SECRET, base_url="http://localhost",
-        rate_limits=False, page_cache=False,
-    ), Database(url, pool_size=AT_ONCE * 2))
-    app.config["WTF_CSRF_ENABLED"] = False
-    yield app
-    database = app.extensions["platform"].database
-    if request.param != "sqlite":
-        with database.unit_of_work() as session:
-            for table in reversed(Base.metadata.sorted_tables):
-                session.execute(delete(table))
-    database.dispose()
 
 
 def test_ten_votes_at_once_of_one_person_are_one(committing: Beteiligung) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import selectinload
 from participation.accounts.models import Account, Participant, SignInSession
 from participation.accounts.queries import identities_of, passkeys_of, verifications_of
 from participation.audit import AuditEntry
+from participation.contributions.ballots.queries import ballots_of
 from participation.contributions.comments.models import STANCE_LABELS, Comment
 from participation.contributions.models import STATE_LABELS, Contribution, ContributionPicture
 from participation.contributions.personal.queries import all_of_kind, own_votes, participants_of, processes_of
@@ -62,6 +63,9 @@ def own_data(session: Session, keyring: Keyring, account: Account, folder: Path,
         takes_part[proposal.process_id]["vorschlaege"].append(_proposal(proposal, processes, folder))
     for comment in session.scalars(all_of_kind(Comment, ids).options(selectinload(Contribution.revisions))):
         takes_part[comment.process_id]["kommentare"].append(_comment(comment))
+    for process_id, phase_id, contribution_id, value, at in session.execute(ballots_of(ids)):
+        takes_part[process_id].setdefault("stimmzettel", []).append(
+            {"phase": phase_id, "beitrag": contribution_id, "stimme": value, "am": at.isoformat()})
     for process_id, contribution_id, title, at in session.execute(own_votes(ids)):
         takes_part[process_id]["unterstuetzungen"].append(
             {"beitrag": contribution_id, "titel": title, "am": at.isoformat()})

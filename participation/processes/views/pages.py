@@ -122,7 +122,7 @@ def card(process: Process, now: datetime) -> Card:
 
 def _rank(phase: Phase, now: datetime) -> tuple[int, datetime]:
     """Submitting before discussing, discussing before reading; what ends sooner first."""
-    kinds = (Action.SUBMIT_PROPOSAL, Action.COMMENT, Action.SUPPORT)
+    kinds = (Action.SUBMIT_PROPOSAL, Action.CAST_BALLOT, Action.COMMENT, Action.SUPPORT)
     kind = next((number for number, action in enumerate(kinds) if phase.opens(action)), len(kinds))
     return kind, phase.ends_at or now + timedelta(days=36_500)
 
@@ -139,6 +139,9 @@ def _step(process: Process, phase: Phase) -> Step:
         )
         label, href, icon = _("Vorschlag einreichen"), url_for("submissions.new", slug=slug), "plus"
         title = _("Haben Sie eine Idee?")
+    elif phase.opens(Action.CAST_BALLOT):
+        label, href, icon = _("Jetzt abstimmen"), url_for("ballots.show", slug=slug, phase_id=phase.id), "check"
+        title, hint = phase.title, _(phase.format.question)
     elif phase.opens(Action.COMMENT) or phase.opens(Action.SUPPORT):
         label, href, icon = _("Mitreden"), url_for("proposals.index", slug=slug), "comment"
         title = _("Was meinen Sie dazu?")

@@ -1,0 +1,101 @@
+"""One ballot per participant and phase, what stands on it, and the counters that results are read from."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from participation.accounts.models import ParticipantKind
+from participation.db import Base, Created, Key, enum_type
+
+
+class Ballot(Base):
+    """Somebody voted in a phase; `size` says how many marks stand on it, 0 after everything was taken back."""
+
+    __tablename__ = "ballot"
+    __table_args__ = (
+        UniqueConstraint("phase_id", "participant_id"),
+        Index("ix_ballot_participant_id", "participant_id"),
+    )
+
+    id: Mapped[Key]
+    phase_id: Mapped[int] = mapped_column(ForeignKey("phase.id", ondelete="CASCADE"))
+    participant_id: Mapped[int] = mapped_column(ForeignKey("participant.id"))
+    # By which way it was cast; kept here, since a guest may become an account later.
+    channel: Mapped[ParticipantKind] = mapped_column(enum_type(ParticipantKind))
+    size: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[Created]
+    changed_at: Mapped[datetime]
+
+
+class BallotMark(Base):
+    """What a ballot says of one proposal: 1 or -1 (for, against), a number of points, or 1 (into the basket)."""
+
+    __tablename__ = "ballot_mark"
+    __table_args__ = (
+        CheckConstraint("value <> 0", name="says_something"),
+        Index("ix_ballot_mark_contribution_id", "contribution_id"),
+    )
+
+    ballot_id: Mapped[int] = mapped_column(
+        ForeignKey("ballot.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    contribution_id: Mapped[int] = mapped_column(
+        ForeignKey("contribution.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    value: Mapped[int]
+
+
+class BallotOption(Base):
+    """A proposal that a budget can be spent on, with its price in whole euros."""
+
+    __tablename__ = "ballot_option"
+    __table_args__ = (
+        CheckConstraint("cost > 0", name="costs_something"),
+        Index("ix_ballot_option_contribution_id", "contribution_id"),
+    )
+
+    phase_id: Mapped[int] = mapped_column(
+        ForeignKey("phase.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    contribution_id: Mapped[int] = mapped_column(
+        ForeignKey("contribution.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    cost: Mapped[int]
+
+
+class BallotTally(Base):
+    """What all counted ballots of a phase say of one proposal. Changes with the marks, recountable."""
+
+    __tablename__ = "ballot_tally"
+    __table_args__ = (
+        CheckConstraint("people >= 0 AND against >= 0 AND against <= people", name="numbers_fit"),
+        Index("ix_ballot_tally_order", "phase_id", "total", "contribution_id"),
+        Index("ix_ballot_tally_contribution_id", "contribution_id"),
+    )
+
+    phase_id: Mapped[int] = mapped_column(
+        ForeignKey("phase.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    contribution_id: Mapped[int] = mapped_column(
+        ForeignKey("contribution.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    # How many ballots mention it, how many of these are against it, and the sum of all marks.
+    people: Mapped[int] = mapped_column(default=0)
+    against: Mapped[int] = mapped_column(default=0)
+    total: Mapped[int] = mapped_column(default=0)
+
+
+class BallotTurnout(Base):
+    """How many counted ballots a phase has, by the way they were cast. Never by choice: few kiosk votes are no secret."""
+
+    __tablename__ = "ballot_turnout"
+    __table_args__ = (CheckConstraint("people >= 0", name="not_negative"),)
+
+    phase_id: Mapped[int] = mapped_column(
+        ForeignKey("phase.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    channel: Mapped[ParticipantKind] = mapped_column(enum_type(ParticipantKind), primary_key=True)
+    people: Mapped[int] = mapped_column(default=0)

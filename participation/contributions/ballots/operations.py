@@ -1,0 +1,320 @@
+"""Casting ballots: exact under any race, since each person's ballot is one row that is held while it changes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast as as_type
+
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from participation import audit
+from participation.accounts.models import ParticipantKind
+from participation.actions import Action
+from participation.contributions import operations as contributions
+from participation.contributions.ballots.models import Ballot, BallotMark, BallotOption, BallotTally, BallotTurnout
+from participation.contributions.ballots.queries import costs_of, has_ballots
+from participation.contributions.models import AnswerStatus, Contribution, ContributionState
+from participation.contributions.proposals.models import Proposal
+from participation.db import is_sqlite
+from participation.errors import Conflict, InvalidInput
+from participation.events import Event, ParticipantsMerged, PhaseRulesChanging, listen
+from participation.formats import BallotRule, BudgetSettings, VoteSettings
+from participation.i18n import N_
+from participation.municipalities.operations import raise_content_version
+from participation.permissions import Actor, require
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from sqlalchemy import Table
+    from sqlalchemy.orm import Session
+
+    from participation.accounts.models import Participant
+    from participation.processes.models import Phase
+    from participation.tokens import Keyring
+
+OPTIONS_MAX = 200
+COST_MAX = 2_000_000_000
+_BALLOT = as_type("Table", Ballot.__table__)
+# What nobody may change any more once people have voted by it.
+RULES = ("ballot", "points", "points_max", "total", "min_number", "max_number", "results")
+
+
+def cast(
+    session: Session, keyring: Keyring, actor: Actor, phase: Phase, changes: Mapping[int, int], now: datetime,
+    *, replace: bool = False,
+) -> dict[int, int]:
+    """Put marks (by proposal) on the actor's ballot; 0 takes one back. With `replace` all others are taken back too.
+
+    The same sent twice is the same once. Returns all marks that stand on the ballot now. Raises InvalidInput when there
+    are more points or euros than one has, Conflict when the phase is over or a proposal is not public any more,
+    SignInNeeded, NotAllowed, VerificationNeeded.
+    """
+    require(actor, Action.CAST_BALLOT, phase, now)
+    participant = contributions.ensure_participant(
+        session, keyring, phase.process_id, actor.identity or "", kind=ParticipantKind.ACCOUNT,
+        pseudonym=actor.display_name, now=now, contact=f"account:{actor.account_id}", is_staff=actor.is_staff,
+    )
+    ballot = _held_ballot(session, phase, participant, now)
+    before = _marks_of(session, ballot)
+    wanted = {} if replace else dict(before)
+    wanted.update(changes)
+    wanted = {key: value for key, value in wanted.items() if value}
+    public = set(session.scalars(
+        select(Contribution.id).where(
+            Contribution.id.in_(list(wanted)), Contribution.process_id == phase.process_id,
+            Contribution.kind == "proposal", Contribution.state == ContributionState.PUBLISHED)))
+    if any(key not in public for key, value in changes.items() if value):
+        raise Conflict(N_("Einer der Vorschläge ist nicht mehr zu sehen. Bitte laden Sie die Seite neu."))
+    # What was hidden meanwhile gives its points back.
+    after = {key: value for key, value in wanted.items() if key in public}
+    _require_rules(session, phase, after, changes)
+    _write(session, ballot, before, after, now)
+    return after
+
+
+def _held_ballot(session: Session, phase: Phase, participant: Participant, now: datetime) -> Ballot:
+    """The person's ballot, made if needed, and held until the end of the transaction."""
+    kind = sqlite if is_sqlite(session) else postgresql
+    session.execute(
+        kind.insert(_BALLOT)
+        .values(phase_id=phase.id, participant_id=participant.id, channel=participant.kind, size=0, created_at=now,
+                changed_at=now)
+        .on_conflict_do_nothing(index_elements=["phase_id", "participant_id"])
+    )
+    return session.scalars(
+        select(Ballot).where(Ballot.phase_id == phase.id, Ballot.participant_id == participant.id).with_for_update()
+        .execution_options(populate_existing=True)
+    ).one()
+
+
+def _marks_of(session: Session, ballot: Ballot) -> dict[int, int]:
+    rows = session.execute(
+        select(BallotMark.contribution_id, BallotMark.value).where(BallotMark.ballot_id == ballot.id))
+    return {row[0]: row[1] for row in rows}
+
+
+def _require_rules(session: Session, phase: Phase, marks: dict[int, int], changes: Mapping[int, int]) -> None:
+    settings = phase.settings
+    if isinstance(settings, BudgetSettings):
+        _require_budget(session, phase, settings, marks)
+    elif not isinstance(settings, VoteSettings):
+        raise Conflict(N_("In dieser Phase wird nicht abgestimmt."))
+    elif settings.ballot is BallotRule.PRO_CONTRA:
+        if any(value not in {1, -1} for value in changes.values() if value):
+            raise InvalidInput(N_("Bitte wählen Sie dafür oder dagegen."), field="marks")
+    elif any(not 0 <= value <= settings.points_max for value in changes.values()):
+        raise InvalidInput(N_("Ein Vorschlag kann höchstens %(number)s Punkte von Ihnen bekommen."), field="marks",
+                           number=settings.points_max)
+    elif sum(marks.values()) > settings.points:
+        raise InvalidInput(
+            N_("Das sind %(spent)s Punkte, und Sie haben %(total)s. Bitte geben Sie anderen Vorschlägen weniger."),
+            field="marks", spent=sum(marks.values()), total=settings.points)
+
+
+def _require_budget(session: Session, phase: Phase, settings: BudgetSettings, marks: dict[int, int]) -> None:
+    costs = {row[0]: row[1] for row in session.execute(costs_of(phase.id))}
+    if any(key not in costs or value != 1 for key, value in marks.items()):
+        raise Conflict(N_("Einer der Vorschläge steht nicht mehr zur Wahl. Bitte laden Sie die Seite neu."))
+    spent = sum(costs[key] for key in marks)
+    if spent > settings.total:
+        raise InvalidInput(
+            N_("Das sind %(spent)s Euro, und es gibt nur %(total)s Euro. Bitte nehmen Sie etwas heraus."),
+            field="marks", spent=f"{spent:,}".replace(",", "."), total=f"{settings.total:,}".replace(",", "."))
+    if settings.max_number and len(marks) > settings.max_number:
+        raise InvalidInput(N_("Sie können höchstens %(number)s Vorschläge auswählen. Bitte nehmen Sie etwas heraus."),
+                           field="marks", number=settings.max_number)
+    if marks and len(marks) < settings.min_number:
+        raise InvalidInput(N_("Bitte wählen Sie mindestens %(number)s Vorschläge aus."), field="marks",
+                           number=settings.min_number)
+
+
+def _write(session: Session, ballot: Ballot, before: dict[int, int], after: dict[int, int], now: datetime) -> None:
+    """Marks, and the counters that change with them, always in the order of the proposals."""
+    gone = [key for key in before if key not in after]
+    if gone:
+        session.execute(delete(BallotMark).where(BallotMark.ballot_id == ballot.id, BallotMark.contribution_id.in_(gone)))
+    for key in sorted({*before, *after}):
+        old, new = before.get(key, 0), after.get(key, 0)
+        if old == new:
+            continue
+        if old and new:
+            session.execute(update(BallotMark).where(BallotMark.ballot_id == ballot.id, BallotMark.contribution_id == key)
+                            .values(value=new))
+        elif new:
+            session.execute(insert(BallotMark).values(ballot_id=ballot.id, contribution_id=key, value=new))
+        _tally(session, ballot.phase_id, key, old, new)
+    _turn_out(session, ballot, bool(before), bool(after))
+    ballot.size, ballot.changed_at = len(after), now
+    session.flush()
+
+
+def _tally(session: Session, phase_id: int, contribution_id: int, old: int, new: int) -> None:
+    kind = sqlite if is_sqlite(session) else postgresql
+    session.execute(
+        kind.insert(as_type("Table", BallotTally.__table__))
+        .values(phase_id=phase_id, contribution_id=contribution_id, people=0, against=0, total=0)
+        .on_conflict_do_nothing(index_elements=["phase_id", "contribution_id"])
+    )
+    session.execute(
+        update(BallotTally).where(BallotTally.phase_id == phase_id, BallotTally.contribution_id == contribution_id)
+        .values(people=BallotTally.people + (bool(new) - bool(old)),
+                against=BallotTally.against + ((new < 0) - (old < 0)), total=BallotTally.total + (new - old))
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _turn_out(session: Session, ballot: Ballot, was: bool, now_is: bool) -> None:  # noqa: FBT001
+    if was == now_is:
+        return
+    kind = sqlite if is_sqlite(session) else postgresql
+    session.execute(
+        kind.insert(as_type("Table", BallotTurnout.__table__))
+        .values(phase_id=ballot.phase_id, channel=ballot.channel, people=0)
+        .on_conflict_do_nothing(index_elements=["phase_id", "channel"])
+    )
+    session.execute(
+        update(BallotTurnout).where(BallotTurnout.phase_id == ballot.phase_id, BallotTurnout.channel == ballot.channel)
+        .values(people=BallotTurnout.people + (now_is - was)).execution_options(synchronize_session=False)
+    )
+
+
+# ---- the ballot paper of a budget
+
+
+def set_option(session: Session, actor: Actor, phase: Phase, proposal_id: int, cost: int, now: datetime) -> None:
+    """Put a public proposal with its price in whole euros on the ballot paper, or change the price.
+
+    Raises InvalidInput, NotAllowed, or Conflict once people have voted.
+    """
+    require(actor, Action.MANAGE_BALLOTS, phase, now)
+    _require_unused(session, phase)
+    if not 0 < cost <= COST_MAX:
+        raise InvalidInput(N_("Bitte schreiben Sie die Kosten als ganze Zahl in Euro, zum Beispiel 12000."), field="cost")
+    found = session.scalar(select(Proposal).where(
+        Proposal.id == proposal_id, Contribution.process_id == phase.process_id,
+        Contribution.state == ContributionState.PUBLISHED))
+    if found is None:
+        raise InvalidInput(N_("Einen öffentlichen Vorschlag mit dieser Nummer gibt es hier nicht."), field="proposal_id")
+    option = session.get(BallotOption, (phase.id, proposal_id))
+    if option is None:
+        number = session.scalar(
+            select(func.count()).select_from(BallotOption).where(BallotOption.phase_id == phase.id)) or 0
+        if number >= OPTIONS_MAX:
+            raise InvalidInput(N_("Mehr als %(number)s Vorschläge passen nicht auf einen Stimmzettel."),
+                               field="proposal_id", number=OPTIONS_MAX)
+        session.add(BallotOption(phase_id=phase.id, contribution_id=proposal_id, cost=cost))
+    else:
+        option.cost = cost
+    _changed(session, actor, phase, now)
+
+
+def drop_option(session: Session, actor: Actor, phase: Phase, proposal_id: int, now: datetime) -> None:
+    """Take a proposal off the ballot paper. Raises NotAllowed, or Conflict once people have voted."""
+    require(actor, Action.MANAGE_BALLOTS, phase, now)
+    _require_unused(session, phase)
+    session.execute(delete(BallotOption).where(BallotOption.phase_id == phase.id,
+                                               BallotOption.contribution_id == proposal_id))
+    _changed(session, actor, phase, now)
+
+
+def take_answered(session: Session, actor: Actor, phase: Phase, now: datetime) -> int:
+    """Put on the paper what the administration answered with a price and did not decline; returns how many came."""
+    require(actor, Action.MANAGE_BALLOTS, phase, now)
+    _require_unused(session, phase)
+    known = set(session.scalars(select(BallotOption.contribution_id).where(BallotOption.phase_id == phase.id)))
+    rows = session.execute(
+        select(Proposal.id, Proposal.answer_cost).where(
+            Contribution.process_id == phase.process_id, Contribution.state == ContributionState.PUBLISHED,
+            Contribution.answer_status.in_([AnswerStatus.IN_REVIEW, AnswerStatus.ACCEPTED, AnswerStatus.PARTLY]),
+            Proposal.answer_cost > 0)
+        .order_by(Contribution.support_count.desc(), Contribution.id).limit(OPTIONS_MAX)
+    ).all()
+    fresh = [(row[0], row[1]) for row in rows if row[0] not in known][: OPTIONS_MAX - len(known)]
+    session.add_all(BallotOption(phase_id=phase.id, contribution_id=key, cost=cost) for key, cost in fresh)
+    _changed(session, actor, phase, now)
+    return len(fresh)
+
+
+def _require_unused(session: Session, phase: Phase) -> None:
+    if session.scalar(has_ballots(phase.id)):
+        raise Conflict(N_("Es sind schon Stimmen abgegeben. Der Stimmzettel lässt sich nicht mehr ändern."))
+
+
+def _changed(session: Session, actor: Actor, phase: Phase, now: datetime) -> None:
+    session.flush()
+    raise_content_version(session, phase.process.municipality_id)
+    audit.record(session, at=now, actor=actor.label, action="change_ballot_paper", subject_type="phase",
+                 subject_id=phase.id)
+
+
+# ---- what happens elsewhere
+
+
+def _rules_changing(session: Session, event: Event) -> None:
+    """Nobody changes the rules, or removes the phase, after people have voted by them."""
+    if not isinstance(event, PhaseRulesChanging) or not session.scalar(has_ballots(event.phase_id)):
+        return
+    before, after = (
+        {name: getattr(settings, name, None) for name in RULES} for settings in (event.before, event.after))
+    if before != after:
+        raise Conflict(N_("In dieser Phase sind schon Stimmen abgegeben. Die Regeln der Abstimmung bleiben, wie sie sind."))
+
+
+def _merged(session: Session, event: Event) -> None:
+    """Two participants are one person: where both voted in a phase, the account's ballot counts."""
+    if not isinstance(event, ParticipantsMerged):
+        return
+    theirs = set(session.scalars(select(Ballot.phase_id).where(Ballot.participant_id == event.target_id)))
+    for ballot in session.scalars(select(Ballot).where(Ballot.participant_id == event.source_id).with_for_update()).all():
+        if ballot.phase_id not in theirs:
+            ballot.participant_id = event.target_id
+            continue
+        _write(session, ballot, _marks_of(session, ballot), {}, event.at)
+        session.delete(ballot)
+    session.flush()
+
+
+def connect() -> None:
+    """Called once when the application is built."""
+    listen(PhaseRulesChanging, _rules_changing)
+    listen(ParticipantsMerged, _merged)
+
+
+# ---- recounting
+
+
+def recount(session: Session) -> dict[str, int]:
+    """Count all ballots anew; returns how many rows were wrong, per counter. Commit is the caller's."""
+    mark, ballot = BallotMark.__table__.c, Ballot.__table__.c
+    truth = {
+        (row[0], row[1]): (row[2], row[3], row[4]) for row in session.execute(
+            select(ballot.phase_id, mark.contribution_id, func.count(),
+                   func.count().filter(mark.value < 0), func.sum(mark.value))
+            .select_from(BallotMark.__table__.join(Ballot.__table__, ballot.id == mark.ballot_id))
+            .group_by(ballot.phase_id, mark.contribution_id))
+    }
+    wrong = {"ballot_tally": 0, "ballot_turnout": 0}
+    for tally in session.scalars(select(BallotTally)):
+        expected = truth.pop((tally.phase_id, tally.contribution_id), (0, 0, 0))
+        if (tally.people, tally.against, tally.total) != expected:
+            tally.people, tally.against, tally.total = expected
+            wrong["ballot_tally"] += 1
+    for (phase_id, contribution_id), (people, against, total) in truth.items():
+        session.add(BallotTally(phase_id=phase_id, contribution_id=contribution_id, people=people, against=against,
+                                total=total))
+        wrong["ballot_tally"] += 1
+    voters = {(row[0], row[1]): row[2] for row in session.execute(
+        select(ballot.phase_id, ballot.channel, func.count()).where(ballot.size > 0)
+        .group_by(ballot.phase_id, ballot.channel))}
+    for turnout in session.scalars(select(BallotTurnout)):
+        people = voters.pop((turnout.phase_id, turnout.channel), 0)
+        if turnout.people != people:
+            turnout.people = people
+            wrong["ballot_turnout"] += 1
+    for (phase_id, channel), people in voters.items():
+        session.add(BallotTurnout(phase_id=phase_id, channel=channel, people=people))
+        wrong["ballot_turnout"] += 1
+    session.flush()
+    return wrong

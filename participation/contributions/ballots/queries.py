@@ -1,0 +1,194 @@
+"""Reading ballots and their results. What one ballot says is told to nobody but the person who cast it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Select, exists, func, select
+
+from participation.accounts.models import Participant, ParticipantKind
+from participation.contributions.ballots.models import (
+    Ballot,
+    BallotMark,
+    BallotOption,
+    BallotTally,
+    BallotTurnout,
+)
+from participation.contributions.models import Contribution, ContributionState
+from participation.contributions.proposals.models import Proposal
+from participation.contributions.votes.models import Vote
+from participation.formats import BallotRule
+from participation.i18n import N_
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from participation.processes.models import Phase
+
+RESULTS_SHOWN = 100
+EXCERPT_LENGTH = 400
+CHANNEL_LABELS = {
+    ParticipantKind.ACCOUNT: N_("Mit Konto"),
+    ParticipantKind.GUEST: N_("Ohne Konto"),
+    ParticipantKind.KIOSK: N_("Am Gerät im DigitalLaden"),
+    ParticipantKind.PAPER: N_("Auf Papier"),
+    ParticipantKind.IMPORTED: N_("Von einer anderen Plattform"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OwnBallot:
+    """What the person at hand marked in a phase: value by proposal."""
+
+    marks: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def spent(self) -> int:
+        """How many points are given away."""
+        return sum(self.marks.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A proposal with a price."""
+
+    id: int
+    title: str
+    excerpt: str
+    place: str
+    theme_id: int | None
+    cost: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one proposal."""
+
+    id: int
+    title: str
+    people: int
+    against: int
+    total: int
+    cost: int | None = None
+    fits: bool = False
+
+    @property
+    def in_favour(self) -> int:
+        """How many are for it."""
+        return self.people - self.against
+
+
+def own_ballot(session: Session, phase_id: int, process_id: int, person_hash: str) -> OwnBallot:
+    """The ballot of the person behind the hash, in one query."""
+    rows = session.execute(
+        select(BallotMark.contribution_id, BallotMark.value)
+        .select_from(Ballot)
+        .join(Participant, Participant.id == Ballot.participant_id)
+        .join(BallotMark, BallotMark.ballot_id == Ballot.id)
+        .where(Ballot.phase_id == phase_id, Participant.process_id == process_id,
+               Participant.person_hash == person_hash)
+    ).all()
+    return OwnBallot({row[0]: row[1] for row in rows})
+
+
+def ballots_of(participant_ids: Sequence[int]) -> Select[*tuple[Any, ...]]:
+    """(process, phase, contribution, value, when changed), for the person concerned only."""
+    return (
+        select(Participant.process_id, Ballot.phase_id, BallotMark.contribution_id, BallotMark.value,
+               Ballot.changed_at)
+        .select_from(Ballot)
+        .join(Participant, Participant.id == Ballot.participant_id)
+        .join(BallotMark, BallotMark.ballot_id == Ballot.id)
+        .where(Ballot.participant_id.in_(participant_ids))
+        .order_by(Ballot.phase_id, BallotMark.contribution_id)
+    )
+
+
+def options_of(session: Session, phase_id: int) -> list[Option]:
+    """The public proposals with a price, in an order that has nothing to do with their success."""
+    base, own = Contribution.__table__.c, Proposal.__table__.c
+    rows = session.execute(
+        select(base.id, own.title, func.substr(base.body, 1, EXCERPT_LENGTH), own.place, base.theme_id,
+               BallotOption.cost)
+        .select_from(BallotOption)
+        .join(Contribution.__table__, base.id == BallotOption.contribution_id)
+        .join(Proposal.__table__, own.id == base.id)
+        .where(BallotOption.phase_id == phase_id, base.state == ContributionState.PUBLISHED)
+        .order_by(base.shuffle_key, base.id)
+    )
+    return [Option(*row) for row in rows]
+
+
+def costs_of(phase_id: int) -> Select[*tuple[Any, ...]]:
+    """(proposal, price in euros) of a phase, published or not."""
+    return select(BallotOption.contribution_id, BallotOption.cost).where(BallotOption.phase_id == phase_id)
+
+
+def has_ballots(phase_id: int) -> Select[*tuple[Any, ...]]:
+    """Whether anybody voted in a phase."""
+    return select(exists().where(Ballot.phase_id == phase_id, Ballot.size > 0))
+
+
+def turnout(session: Session, phase: Phase) -> dict[ParticipantKind, int]:
+    """How many people took part in the vote, by the way they did, the most first."""
+    statement: Select[*tuple[Any, ...]] = select(BallotTurnout.channel, BallotTurnout.people).where(
+        BallotTurnout.phase_id == phase.id, BallotTurnout.people > 0)
+    if phase.ballot is BallotRule.SUPPORT:
+        voted = (
+            select(Vote.participant_id).join(Contribution, Contribution.id == Vote.contribution_id)
+            .where(Vote.participant_id == Participant.id, Contribution.kind == "proposal")
+        )
+        statement = (
+            select(Participant.kind, func.count()).where(Participant.process_id == phase.process_id, voted.exists())
+            .group_by(Participant.kind)
+        )
+    return {row[0]: row[1] for row in sorted(session.execute(statement), key=lambda row: -row[1])}
+
+
+def ranking(phase: Phase, limit: int | None) -> Select[*tuple[Any, ...]]:
+    """(id, title, people, against, total, cost) of the public proposals that got something, the best first.
+
+    For points the order is by points, for and against by the difference, for supports and baskets by people.
+    """
+    base, own = Contribution.__table__.c, Proposal.__table__.c
+    cost = (
+        select(BallotOption.cost)
+        .where(BallotOption.phase_id == phase.id, BallotOption.contribution_id == base.id).scalar_subquery()
+    )
+    statement: Select[*tuple[Any, ...]]
+    if phase.ballot is BallotRule.SUPPORT:
+        count = base.support_count
+        statement = (
+            select(base.id, own.title, count.label("people"), (count * 0).label("against"), count.label("total"), cost)
+            .select_from(Contribution.__table__).join(Proposal.__table__, own.id == base.id)
+            .where(base.process_id == phase.process_id, base.kind == "proposal",
+                   base.state == ContributionState.PUBLISHED, count > 0)
+            .order_by(count.desc(), base.id.desc())
+        )
+    else:
+        tally = BallotTally.__table__.c
+        statement = (
+            select(base.id, own.title, tally.people, tally.against, tally.total, cost)
+            .select_from(BallotTally.__table__)
+            .join(Contribution.__table__, base.id == tally.contribution_id)
+            .join(Proposal.__table__, own.id == base.id)
+            .where(tally.phase_id == phase.id, tally.people > 0, base.state == ContributionState.PUBLISHED)
+            .order_by(tally.total.desc(), tally.contribution_id.desc())
+        )
+    return statement if limit is None else statement.limit(limit)
+
+
+def results(session: Session, phase: Phase, limit: int | None = None) -> list[Result]:
+    """The ranking; for a budget with what the money is enough for: from the top down, skipping what is too dear."""
+    found = [Result(*row) for row in session.execute(ranking(phase, limit))]
+    if phase.ballot is not BallotRule.BUDGET:
+        return found
+    left = int(getattr(phase.settings, "total", 0))
+    shown = []
+    for one in found:
+        fits = one.cost is not None and one.cost <= left
+        left -= one.cost or 0 if fits else 0
+        shown.append(Result(one.id, one.title, one.people, one.against, one.total, one.cost, fits))
+    return shown

@@ -1,0 +1,316 @@
+"""Casting a ballot, its results, and the ballot paper that editors prepare."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Response, flash, make_response, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+
+from participation import web
+from participation.actions import Action
+from participation.contributions.ballots import operations
+from participation.contributions.ballots.forms import OptionForm, whole_number
+from participation.contributions.ballots.queries import (
+    CHANNEL_LABELS,
+    RESULTS_SHOWN,
+    OwnBallot,
+    options_of,
+    own_ballot,
+    results,
+    turnout,
+)
+from participation.contributions.models import SHUFFLE_RANGE
+from participation.contributions.proposals.edge import LARGEST_ID, load_standing
+from participation.contributions.proposals.queries import Listing, Sort, list_page, read_cursor
+from participation.errors import Conflict, InvalidInput, NotFound
+from participation.formats import BallotRule
+from participation.page_cache import cached
+from participation.processes.edge import load_process
+from participation.processes.models import Phase, PhaseState
+from participation.processes.views.staff import load_for_editing, tabs_of
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+
+    from participation.processes.models import Process
+
+blueprint = Blueprint("ballots", __name__)
+operations.connect()
+# As many as a page of the list of proposals has.
+MARKS_AT_ONCE = 60
+
+
+def _phase(process: Process, phase_id: int) -> Phase:
+    """A phase with a ballot of its own. Raises NotFound."""
+    found = next((one for one in process.phases if one.id == phase_id), None)
+    if found is None or found.ballot is None:
+        raise NotFound
+    return found
+
+
+def _is_voting(phase: Phase) -> bool:
+    return phase.opens(Action.CAST_BALLOT)
+
+
+def _own(phase: Phase) -> OwnBallot:
+    actor = web.current_actor()
+    if not actor.is_signed_in or actor.identity is None:
+        return OwnBallot()
+    person_hash = web.current_keyring().person_hash(phase.process_id, actor.identity)
+    return own_ballot(web.current_session(), phase.id, phase.process_id, person_hash)
+
+
+def ballot_box(slug: str, proposal_id: int) -> str:
+    """On a proposal's page: one's own mark, where an open phase asks for marks."""
+    proposal = load_standing(slug, proposal_id)
+    phase = proposal.process.phase_opening(Action.CAST_BALLOT, web.current_now())
+    if phase is None or not proposal.is_published:
+        return ""
+    own = _own(phase)
+    return web.render_part(
+        "contributions/ballots/_box.html", slug=slug, proposal_id=proposal_id, phase=phase, rule=(phase.ballot or BallotRule.SUPPORT).value,
+        mark=own.marks.get(proposal_id, 0), spent=own.spent, is_signed_in=web.current_actor().is_signed_in,
+        may_vote=web.can(Action.CAST_BALLOT, phase),
+    )
+
+
+HOLES: dict[str, Callable[..., str]] = {"ballot": ballot_box}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a ballot paper."""
+
+    id: int
+    title: str
+    excerpt: str
+    theme_id: int | None
+    mark: int
+    cost: int | None = None
+
+
+@blueprint.get("/verfahren/<slug>/abstimmung/<int:phase_id>")
+@web.public
+def show(slug: str, phase_id: int) -> ResponseReturnValue:
+    """The ballot paper: readable for everybody, to be filled in by whoever may vote."""
+    process = load_process(slug)
+    phase = _phase(process, phase_id)
+    now = web.current_now()
+    if phase.state(now) is PhaseState.CLOSED or process.phase_opening(Action.CAST_BALLOT, now) is None:
+        if phase.shows_results(now):
+            return redirect(url_for("ballots.show_results", slug=slug, phase_id=phase_id))
+        if phase.state(now) is not PhaseState.UPCOMING:
+            raise NotFound
+    if not _is_voting(phase):
+        return redirect(url_for("proposals.index", slug=slug))
+    return _paper(process, phase, _own(phase).marks)
+
+
+def _paper(process: Process, phase: Phase, marks: dict[int, int], problem: str = "") -> ResponseReturnValue:
+    web.do_not_cache()
+    session, next_href = web.current_session(), None
+    if phase.ballot is BallotRule.BUDGET:
+        lines = [Line(one.id, one.title, one.excerpt, one.theme_id, marks.get(one.id, 0), one.cost)
+                 for one in options_of(session, phase.id)]
+    else:
+        start = request.args.get("ab", "")
+        first = int(start) % SHUFFLE_RANGE if start.isascii() and start.isdecimal() and len(start) < 10 else _start(phase)  # noqa: PLR2004
+        listing = Listing(process_id=process.id, sort=Sort.FAIR, start=first,
+                          after=read_cursor(Sort.FAIR, request.args.get("nach", "")))
+        page = list_page(session, listing)
+        lines = [Line(one.id, one.title, one.excerpt, one.theme_id, marks.get(one.id, 0)) for one in page.cards]
+        if page.next_cursor:
+            next_href = url_for("ballots.show", slug=process.slug, phase_id=phase.id, nach=page.next_cursor, ab=first)
+    now = web.current_now()
+    body = render_template(
+        "contributions/ballots/show.html", process=process, phase=phase, rule=(phase.ballot or BallotRule.SUPPORT).value,
+        lines=lines, marks=marks, spent=_spent(phase, marks, lines), problem=problem, next_href=next_href,
+        themes={theme.id: theme for theme in process.themes}, is_open=phase.is_open(now),
+        may_vote=web.can(Action.CAST_BALLOT, phase), is_signed_in=web.current_actor().is_signed_in,
+        here=request.full_path.rstrip("?"), results_open=phase.shows_results(now),
+    )
+    return body, 422 if problem else 200
+
+
+def _start(phase: Phase) -> int:
+    """Where the list begins for this reader: elsewhere for others, so that none is first for all."""
+    reader = web.current_actor().identity or f"{request.remote_addr} {request.user_agent.string}"
+    return int(web.current_keyring().mark("ballot-order", f"{phase.id}:{reader}")[:8], 16) % SHUFFLE_RANGE
+
+
+def _spent(phase: Phase, marks: dict[int, int], lines: list[Line]) -> int:
+    if phase.ballot is BallotRule.BUDGET:
+        return sum(one.cost or 0 for one in lines if marks.get(one.id))
+    return sum(marks.values()) if phase.ballot is BallotRule.POINTS else len(marks)
+
+
+@blueprint.post("/verfahren/<slug>/abstimmung/<int:phase_id>")
+@web.public
+@web.limiter.limit("600 per hour")
+def cast(slug: str, phase_id: int) -> ResponseReturnValue:
+    """Store the marks of one page of the paper, or of a whole basket."""
+    process = load_process(slug)
+    phase = _phase(process, phase_id)
+    web.require(Action.CAST_BALLOT, phase)
+    is_budget = phase.ballot is BallotRule.BUDGET
+    changes = _read_marks(is_budget=is_budget)
+    try:
+        marks = operations.cast(web.current_session(), web.current_keyring(), web.current_actor(), phase, changes,
+                                web.current_now(), replace=is_budget)
+    except InvalidInput as error:
+        message = web.translated(error)
+        if request.form.get("von") == "vorschlag":
+            flash(message, "warning")
+            return _to_proposal(slug, next(iter(changes), 0))
+        entered = changes if is_budget else {**_own(phase).marks, **changes}
+        return _paper(process, phase, {key: value for key, value in entered.items() if value}, message)
+    flash(_message(phase, marks), "success")
+    if request.form.get("von") == "vorschlag":
+        return _to_proposal(slug, next(iter(changes), 0))
+    return redirect(web.safe_next(url_for("ballots.show", slug=slug, phase_id=phase_id)), code=303)
+
+
+def _read_marks(*, is_budget: bool) -> dict[int, int]:
+    """What the form says, by proposal."""
+    if is_budget:
+        chosen = [whole_number(raw) for raw in request.form.getlist("korb")[: operations.OPTIONS_MAX + 1]]
+        return {key: 1 for key in chosen if key is not None and key <= LARGEST_ID}
+    changes: dict[int, int] = {}
+    for raw in request.form.getlist("zeile")[:MARKS_AT_ONCE]:
+        key, entered = whole_number(raw), request.form.get(f"marke-{raw}", "").strip()
+        if key is None or key > LARGEST_ID:
+            continue
+        value = -1 if entered == "-1" else whole_number(entered or "0")
+        # What is no number is more than anybody has: the operation says how many are possible.
+        changes[key] = operations.COST_MAX if value is None else value
+    return changes
+
+
+def _message(phase: Phase, marks: dict[int, int]) -> str:
+    if not marks:
+        return str(_("Gespeichert. Auf Ihrem Stimmzettel steht jetzt nichts."))
+    if phase.ballot is BallotRule.POINTS:
+        return str(_("Danke! Gespeichert: %(spent)s von %(total)s Punkten sind vergeben.", spent=sum(marks.values()),
+                     total=getattr(phase.settings, "points", 0)))
+    if phase.ballot is BallotRule.BUDGET:
+        return str(_("Danke! Ihre Auswahl ist gespeichert. Sie können sie bis zum Ende der Phase ändern."))
+    return str(_("Danke! Ihre Stimme ist gezählt. Sie können sie bis zum Ende der Phase ändern."))
+
+
+def _to_proposal(slug: str, proposal_id: int) -> ResponseReturnValue:
+    if not proposal_id:
+        return web.go("proposals.index", slug=slug)
+    return web.go("proposals.show", slug=slug, proposal_id=proposal_id, _anchor="abstimmen")
+
+
+def _with_results(slug: str, phase_id: int) -> Phase:
+    """A phase whose numbers are public. Until then nobody sees them, whoever asks: an interim result would sway."""
+    phase = _phase(load_process(slug), phase_id)
+    if not phase.shows_results(web.current_now()):
+        raise NotFound
+    return phase
+
+
+@blueprint.get("/verfahren/<slug>/abstimmung/<int:phase_id>/ergebnis")
+@web.public
+@cached
+def show_results(slug: str, phase_id: int) -> ResponseReturnValue:
+    """The result, with how many took part and by which way."""
+    phase = _with_results(slug, phase_id)
+    session = web.current_session()
+    rows = results(session, phase, RESULTS_SHOWN if phase.ballot is not BallotRule.BUDGET else None)
+    people = turnout(session, phase)
+    return render_template(
+        "contributions/ballots/results.html", process=phase.process, phase=phase,
+        rule=(phase.ballot or BallotRule.SUPPORT).value, rows=rows, people=sum(people.values()),
+        channels=[(CHANNEL_LABELS[kind], number) for kind, number in people.items()],
+        most=max((one.people if phase.ballot is BallotRule.BUDGET else abs(one.total) for one in rows), default=0),
+        is_open=phase.is_open(web.current_now()), limit=RESULTS_SHOWN,
+        spent=sum(one.cost or 0 for one in rows if one.fits),
+    )
+
+
+@blueprint.get("/verfahren/<slug>/abstimmung/<int:phase_id>/ergebnis.csv")
+@web.public
+def download(slug: str, phase_id: int) -> ResponseReturnValue:
+    """The whole result as a table; titles are texts, never formulas."""
+    phase = _with_results(slug, phase_id)
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, delimiter=";", lineterminator="\r\n")
+    writer.writerow([_("Nummer"), _("Vorschlag"), _("Stimmzettel"), _("Dagegen"), _("Summe"), _("Kosten in Euro")])
+    for one in results(web.current_session(), phase):
+        title = f"'{one.title}" if one.title[:1] in "=+-@\t\r" else one.title
+        writer.writerow([one.id, title, one.people, one.against, one.total, one.cost if one.cost is not None else ""])
+    response = make_response("\N{BYTE ORDER MARK}" + buffer.getvalue(), 200, {"Content-Type": "text/csv; charset=utf-8"})
+    response.headers["Content-Disposition"] = f'attachment; filename="ergebnis-{phase.id}.csv"'
+    return response
+
+
+# ---- the ballot paper of a budget
+
+
+def _editable(process_id: int, phase_id: int) -> Phase:
+    process = load_for_editing(process_id)
+    phase = _phase(process, phase_id)
+    if phase.ballot is not BallotRule.BUDGET:
+        raise NotFound
+    return phase
+
+
+@blueprint.route("/verwaltung/verfahren/<int:process_id>/phasen/<int:phase_id>/stimmzettel", methods=["GET", "POST"])
+@web.allows(Action.MANAGE_BALLOTS)
+def paper(process_id: int, phase_id: int) -> ResponseReturnValue:
+    """Which proposals stand on the paper of a budget, and what they cost."""
+    phase = _editable(process_id, phase_id)
+    form = OptionForm()
+    entered = form.read() if form.is_submitted() else None
+    if entered is not None:
+        try:
+            operations.set_option(web.current_session(), web.current_actor(), phase, *entered, web.current_now())
+        except InvalidInput as error:
+            web.attach(form, error)
+        else:
+            flash(_("Der Stimmzettel ist geändert."), "success")
+            return _to_paper(phase)
+    options = options_of(web.current_session(), phase.id)
+    return render_template(
+        "contributions/ballots/paper.html", process=phase.process, phase=phase, tabs=tabs_of(phase.process), form=form,
+        options=options, total=sum(one.cost for one in options),
+    ), 422 if form.is_submitted() else 200
+
+
+def _to_paper(phase: Phase) -> Response:
+    return web.go("ballots.paper", process_id=phase.process_id, phase_id=phase.id)  # type: ignore[return-value]
+
+
+@blueprint.post("/verwaltung/verfahren/<int:process_id>/phasen/<int:phase_id>/stimmzettel/entfernen")
+@web.allows(Action.MANAGE_BALLOTS)
+def drop(process_id: int, phase_id: int) -> ResponseReturnValue:
+    """Take one proposal off the paper."""
+    phase = _editable(process_id, phase_id)
+    number = whole_number(request.form.get("vorschlag", ""))
+    try:
+        operations.drop_option(web.current_session(), web.current_actor(), phase, min(number or 0, LARGEST_ID),
+                               web.current_now())
+    except Conflict as error:
+        flash(web.translated(error), "warning")
+    return _to_paper(phase)
+
+
+@blueprint.post("/verwaltung/verfahren/<int:process_id>/phasen/<int:phase_id>/stimmzettel/uebernehmen")
+@web.allows(Action.MANAGE_BALLOTS)
+def take(process_id: int, phase_id: int) -> ResponseReturnValue:
+    """Put everything on the paper that was answered with a price."""
+    phase = _editable(process_id, phase_id)
+    try:
+        number = operations.take_answered(web.current_session(), web.current_actor(), phase, web.current_now())
+    except Conflict as error:
+        flash(web.translated(error), "warning")
+    else:
+        flash(_("%(number)s Vorschläge sind dazugekommen.", number=number), "success" if number else "info")
+    return _to_paper(phase)

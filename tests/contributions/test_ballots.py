@@ -1,0 +1,373 @@
+"""Voting for and against, by points, by spending a budget: exact, changeable, secret."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import func, select, update
+
+from participation import clock
+from participation.accounts.models import Participant, ParticipantKind
+from participation.contributions import operations as contributions
+from participation.contributions.ballots import operations
+from participation.contributions.ballots.models import Ballot, BallotMark, BallotOption, BallotTally, BallotTurnout
+from participation.contributions.models import AnswerStatus
+from participation.contributions.personal.operations import attach_to_account
+from participation.errors import Conflict, InvalidInput
+from participation.formats import BallotRule, BudgetSettings, Results, VoteSettings
+from participation.permissions import Role
+from participation.processes.models import Process
+from participation.processes.operations import delete_phase, save_phase
+from tests import factories
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.orm import Session
+
+    from app import Beteiligung
+    from participation.contributions.proposals.models import Proposal
+    from participation.processes.models import Phase
+    from participation.tokens import Keyring
+    from tests.browser_client import Browser
+
+POINTS = VoteSettings(ballot=BallotRule.POINTS, points=10, points_max=4)
+PRO_CONTRA = VoteSettings(ballot=BallotRule.PRO_CONTRA)
+
+
+def _vote(session: Session, settings: Any, number: int = 4, **values: Any) -> tuple[Phase, list[Proposal]]:
+    """A phase with a ballot, and proposals to vote on."""
+    kind = "budget" if isinstance(settings, BudgetSettings) else "vote"
+    process = factories.process(session, phases=[factories.phase(kind, title="Abstimmung", settings=settings, **values)])
+    proposals = [factories.proposal(session, process, title=f"Idee {name}") for name in "ABCDEFGH"[:number]]
+    session.commit()
+    return process.phases[0], proposals
+
+
+def _budget(session: Session, costs: list[int], **values: Any) -> tuple[Phase, list[Proposal]]:
+    phase, proposals = _vote(session, BudgetSettings(**{"total": 1000, **values}), len(costs))
+    session.add_all(BallotOption(phase_id=phase.id, contribution_id=one.id, cost=cost)
+                    for one, cost in zip(proposals, costs, strict=True))
+    session.commit()
+    return phase, proposals
+
+
+def _page(phase: Phase) -> str:
+    return f"/verfahren/{phase.process.slug}/abstimmung/{phase.id}"
+
+
+def _rows(reader: Browser, phase: Phase) -> list[list[str]]:
+    """The table of the result, as it is read."""
+    rows = reader.open(f"{_page(phase)}/ergebnis").xpath("//tbody/tr")
+    return [[cell.text_content().strip() for cell in row.xpath("./td|./th")] for row in rows]
+
+
+def _tally(session: Session, proposal: Proposal) -> tuple[int, int, int]:
+    session.expire_all()
+    found = session.scalars(select(BallotTally).where(BallotTally.contribution_id == proposal.id)).one_or_none()
+    return (found.people, found.against, found.total) if found else (0, 0, 0)
+
+
+def _people(session: Session) -> int:
+    return session.scalar(select(func.coalesce(func.sum(BallotTurnout.people), 0))) or 0
+
+
+def _check_recount(session: Session) -> None:
+    assert not any(operations.recount(session).values()), "counters as their rows say"
+
+
+@pytest.fixture
+def voter(session: Session, browser: Browser) -> Browser:
+    """Somebody signed in."""
+    account = factories.account(session)
+    session.commit()
+    return browser.sign_in(account)
+
+
+def test_points_are_given_changed_and_taken_back(session: Session, voter: Browser) -> None:
+    phase, (first, second, *_) = _vote(session, POINTS)
+    page = _page(phase)
+    shown = voter.text(page)
+    assert "Sie haben 10 Punkte" in shown
+    assert "Niemand sieht, wie Sie abstimmen" in shown
+    answer = voter.submit(page, {f"marke-{first.id}": "4", f"marke-{second.id}": "3"}, form="/abstimmung/")
+    assert "7 von 10 Punkten sind vergeben" in answer.get_data(as_text=True)
+    assert (_tally(session, first), _tally(session, second), _people(session)) == ((1, 0, 4), (1, 0, 3), 1)
+    voter.submit(page, {f"marke-{first.id}": "1"}, form="/abstimmung/")
+    assert (_tally(session, first), _tally(session, second)) == ((1, 0, 1), (1, 0, 3)), "what was there stays"
+    voter.submit(page, {f"marke-{first.id}": "0", f"marke-{second.id}": ""}, form="/abstimmung/")
+    assert (_tally(session, first), _people(session)) == ((0, 0, 0), 0)
+    _check_recount(session)
+
+
+@pytest.mark.parametrize(("entered", "message"), [
+    ({"A": "5"}, "höchstens 4 Punkte"), ({"A": "4", "B": "4", "C": "3"}, "Das sind 11 Punkte"),
+    ({"A": "-2"}, "höchstens 4 Punkte"), ({"A": "viele"}, "höchstens 4 Punkte"), ({"A": "9" * 40}, "höchstens 4 Punkte"),
+])
+def test_more_points_than_one_has_are_refused_and_what_was_entered_stays(
+    session: Session, voter: Browser, entered: dict[str, str], message: str,
+) -> None:
+    phase, proposals = _vote(session, POINTS)
+    ids = {one.title[-1]: one.id for one in proposals}
+    answer = voter.submit(_page(phase), {f"marke-{ids[name]}": value for name, value in entered.items()},
+                          form="/abstimmung/")
+    assert answer.status_code == 422
+    assert message in answer.get_data(as_text=True)
+    if entered.get("C"):
+        assert f'id="marke-{ids["C"]}" name="marke-{ids["C"]}" inputmode="numeric" value="3"' in answer.get_data(as_text=True)
+    assert session.scalar(select(func.count()).select_from(BallotMark)) == 0
+
+
+def test_for_and_against_from_the_proposals_own_page(session: Session, voter: Browser) -> None:
+    phase, (first, *_) = _vote(session, PRO_CONTRA)
+    detail = f"/verfahren/{phase.process.slug}/vorschlaege/{first.id}"
+    voter.submit(detail, {f"marke-{first.id}": "-1"}, form="/abstimmung/")
+    assert _tally(session, first) == (1, 1, -1)
+    checked = voter.open(detail).xpath("//section[@id='abstimmen']//input[@checked]/@value")
+    assert checked == ["-1"]
+    voter.submit(detail, {f"marke-{first.id}": "1"}, form="/abstimmung/")
+    assert _tally(session, first) == (1, 0, 1)
+    refused = voter.post(_page(phase), {"zeile": str(first.id), f"marke-{first.id}": "7"})
+    assert refused.status_code == 422
+    _check_recount(session)
+
+
+def test_a_basket_is_filled_within_the_money_and_replaced_as_a_whole(session: Session, voter: Browser) -> None:
+    phase, (bench, tree, bridge) = _budget(session, [300, 600, 5000], max_number=2)
+    page = _page(phase)
+    answer = voter.submit(page, {"korb": [str(bench.id), str(tree.id)]}, form="/abstimmung/")
+    assert "Ihre Auswahl ist gespeichert" in answer.get_data(as_text=True)
+    assert "900 von 1.000 Euro" in voter.text(page)
+    over = voter.submit(page, {"korb": [str(bench.id), str(bridge.id)]}, form="/abstimmung/")
+    assert over.status_code == 422
+    text = over.get_data(as_text=True)
+    assert "Das sind 5.300 Euro, und es gibt nur 1.000 Euro" in text
+    assert f'value="{bridge.id}" data-cost="5000" checked' in text, "what was chosen stays chosen"
+    assert (_tally(session, bench), _tally(session, bridge)) == ((1, 0, 1), (0, 0, 0))
+    voter.submit(page, {"korb": [str(tree.id)]}, form="/abstimmung/")
+    assert (_tally(session, bench), _tally(session, tree), _people(session)) == ((0, 0, 0), (1, 0, 1), 1)
+    foreign = factories.proposal(session, phase.process)
+    session.commit()
+    assert voter.post(page, {"korb": [str(foreign.id)]}).status_code == 409
+    _check_recount(session)
+
+
+def test_the_smallest_number_of_a_basket_holds(session: Session, keyring: Keyring) -> None:
+    phase, (first, *_) = _budget(session, [1, 1, 1], min_number=2)
+    actor = factories.actor(factories.account(session))
+    with pytest.raises(InvalidInput, match="mindestens"):
+        operations.cast(session, keyring, actor, phase, {first.id: 1}, clock.now(), replace=True)
+
+
+def test_over_is_over_and_not_begun_is_not_begun(session: Session, keyring: Keyring) -> None:
+    """V03: one second decides."""
+    phase, (first, *_) = _vote(session, POINTS)
+    actor, end = factories.actor(factories.account(session)), phase.ends_at
+    assert end is not None
+    operations.cast(session, keyring, actor, phase, {first.id: 1}, end - timedelta(seconds=1))
+    for instant in (end + timedelta(seconds=1), (phase.starts_at or end) - timedelta(seconds=1)):
+        with pytest.raises(Conflict):
+            operations.cast(session, keyring, actor, phase, {first.id: 2}, instant)
+    assert _tally(session, first) == (1, 0, 1)
+
+
+def test_one_ballot_for_each_account_whatever_the_browser(
+    session: Session, new_browser: Callable[[], Browser],
+) -> None:
+    """V05."""
+    phase, (first, *_) = _vote(session, POINTS)
+    account = factories.account(session)
+    session.commit()
+    for _number in range(2):
+        new_browser().sign_in(account).submit(_page(phase), {f"marke-{first.id}": "4"}, form="/abstimmung/")
+    assert (_tally(session, first), _people(session)) == ((1, 0, 4), 1)
+
+
+def test_many_ballots_of_one_person_at_once_never_give_more_than_there_is(
+    committing: Beteiligung, keyring: Keyring,
+) -> None:
+    """V01 for points: whatever the race, nobody spends more than they have, and the counters are exact."""
+    own = committing.extensions["platform"].database
+    with own.unit_of_work() as session:
+        phase, proposals = _vote(session, VoteSettings(ballot=BallotRule.POINTS, points=5, points_max=5), 8)
+        phase_id, process_id, ids = phase.id, phase.process_id, [one.id for one in proposals]
+        actors = [factories.actor(factories.account(session)) for _ in range(3)]
+
+    def send(number: int) -> bool:
+        try:
+            with own.unit_of_work() as session:
+                process = session.get_one(Process, process_id)
+                phase = next(one for one in process.phases if one.id == phase_id)
+                operations.cast(session, keyring, actors[number % 3], phase, {ids[number % 8]: 2}, clock.now())
+        except InvalidInput:
+            return False
+        return True
+
+    with ThreadPoolExecutor(10) as pool:
+        stored = list(pool.map(send, range(30)))
+    with own.unit_of_work() as session:
+        spent = session.execute(select(BallotMark.ballot_id, func.sum(BallotMark.value)).group_by(BallotMark.ballot_id))
+        assert sorted(row[1] for row in spent) == [4, 4, 4], "two marks of two points; a third would be too much"
+        assert any(stored)
+        assert not any(operations.recount(session).values())
+
+
+def test_points_for_what_was_hidden_come_back(session: Session, keyring: Keyring) -> None:
+    phase, (first, second, third, fourth) = _vote(session, POINTS)
+    actor = factories.actor(factories.account(session))
+    now = clock.now()
+    operations.cast(session, keyring, actor, phase, {first.id: 4, second.id: 4, third.id: 2}, now)
+    contributions.hide(session, first, "Grund", now)
+    left = operations.cast(session, keyring, actor, phase, {fourth.id: 4}, now)
+    assert left == {second.id: 4, third.id: 2, fourth.id: 4}
+    assert _tally(session, first) == (0, 0, 0)
+    with pytest.raises(Conflict):
+        operations.cast(session, keyring, actor, phase, {first.id: 1}, now)
+
+
+def test_results_are_for_nobody_before_their_time(
+    session: Session, voter: Browser, new_browser: Callable[[], Browser], keyring: Keyring,
+) -> None:
+    settings = VoteSettings(ballot=BallotRule.POINTS, points=10, points_max=4, results=Results.AFTER)
+    phase, (first, second, *_) = _vote(session, settings)
+    staff = factories.account(session, Role.ADMIN, town=phase.process.municipality)
+    for number in range(3):
+        operations.cast(session, keyring, factories.actor(factories.account(session)), phase,
+                        {first.id: 4, second.id: number + 1}, clock.now())
+    session.commit()
+    office = new_browser().sign_in(staff)
+    for reader in (voter, office):
+        for path in ("/ergebnis", "/ergebnis.csv"):
+            assert reader.get(_page(phase) + path).status_code == 404
+        assert "Das Ergebnis steht hier nach dem Ende" in reader.text(_page(phase))
+    session.execute(update(type(phase)).where(type(phase).id == phase.id).values(
+        starts_at=clock.now() - timedelta(days=3), ends_at=clock.now() - timedelta(days=1)))
+    phase.process.municipality.content_version += 1
+    session.commit()
+    text = voter.text(_page(phase))
+    assert "Personen haben mitgemacht" in text
+    assert _rows(voter, phase)[:2] == [["1", "Idee A", "12", "3"], ["2", "Idee B", "6", "3"]]
+    assert "Ergebnisse" in voter.text(f"/verfahren/{phase.process.slug}")
+    table = voter.get(f"{_page(phase)}/ergebnis.csv").get_data(as_text=True)
+    assert f"{first.id};Idee A;3;0;12;" in table
+
+
+def test_a_title_is_no_formula_in_the_table(session: Session, voter: Browser, keyring: Keyring) -> None:
+    phase, (first, *_) = _vote(session, POINTS)
+    first.title = "=HYPERLINK(1)"
+    operations.cast(session, keyring, factories.actor(factories.account(session)), phase, {first.id: 1}, clock.now())
+    session.commit()
+    assert ";'=HYPERLINK(1);" in voter.get(f"{_page(phase)}/ergebnis.csv").get_data(as_text=True)
+
+
+def test_a_budget_says_what_the_money_is_enough_for(session: Session, voter: Browser, keyring: Keyring) -> None:
+    phase, (big, small, middle) = _budget(session, [900, 50, 300], results=Results.DURING)
+    for chosen in ([big], [big, small], [middle], [small], [big]):
+        operations.cast(session, keyring, factories.actor(factories.account(session)), phase,
+                        {one.id: 1 for one in chosen}, clock.now(), replace=True)
+    session.commit()
+    assert _rows(voter, phase) == [
+        ["1", "Idee A", "3", "900", "Ja"], ["2", "Idee B", "2", "50", "Ja"], ["3", "Idee C", "1", "300", "Nein"]]
+
+
+def test_the_rules_stay_once_somebody_voted(session: Session, keyring: Keyring) -> None:
+    phase, (first, *_) = _vote(session, POINTS)
+    process = phase.process
+    process.phases.append(factories.phase("workshop"))
+    session.flush()
+    editor = factories.actor(factories.account(session, Role.EDITOR, on=process))
+    values = {"title": "Neu", "body": "", "starts_at": None, "ends_at": None}
+    fewer = VoteSettings(ballot=BallotRule.POINTS, points=5, points_max=4)
+    save_phase(session, editor, process, phase, clock.now(), format_key="vote", settings=fewer, **values)
+    operations.cast(session, keyring, factories.actor(factories.account(session)), phase, {first.id: 1}, clock.now())
+    with pytest.raises(Conflict):
+        save_phase(session, editor, process, phase, clock.now(), format_key="vote", settings=POINTS, **values)
+    with pytest.raises(Conflict):
+        delete_phase(session, editor, phase, clock.now())
+    commented = VoteSettings(ballot=BallotRule.POINTS, points=5, points_max=4, comments_open=True)
+    save_phase(session, editor, process, phase, clock.now(), format_key="vote", settings=commented, **values)
+
+
+def test_editors_fill_the_paper_and_nobody_changes_it_after_the_first_vote(
+    session: Session, keyring: Keyring, new_browser: Callable[[], Browser],
+) -> None:
+    phase, (first, second, *_) = _vote(session, BudgetSettings(total=1000))
+    second.answer_status, second.answer_cost, second.answer_body = AnswerStatus.ACCEPTED, 400, "Ja."
+    account = factories.account(session, Role.EDITOR, on=phase.process)
+    session.commit()
+    editor = new_browser().sign_in(account)
+    page = f"/verwaltung/verfahren/{phase.process_id}/phasen/{phase.id}/stimmzettel"
+    wrong = editor.submit(page, {"proposal_id": "viel", "cost": "teuer"}, form=-1)
+    assert wrong.status_code == 422
+    assert "Die Zahl am Ende" in wrong.get_data(as_text=True) or "Nummer" in wrong.get_data(as_text=True)
+    assert editor.submit(page, {"proposal_id": "999999", "cost": "10"}, form=-1).status_code == 422
+    editor.submit(page, {"proposal_id": f"#{first.id}", "cost": "1.200 €"}, form=-1)
+    editor.submit(page, form="/uebernehmen")
+    assert {(one.contribution_id, one.cost) for one in session.scalars(select(BallotOption))} == {
+        (first.id, 1200), (second.id, 400)}
+    operations.cast(session, keyring, factories.actor(factories.account(session)), phase, {second.id: 1}, clock.now(),
+                    replace=True)
+    session.commit()
+    late = editor.submit(page, form="/entfernen")
+    assert "lässt sich nicht mehr ändern" in late.get_data(as_text=True)
+    assert session.scalar(select(func.count()).select_from(BallotOption)) == 2
+
+
+def test_a_guest_that_becomes_an_account_has_one_ballot(session: Session, keyring: Keyring) -> None:
+    phase, (first, second, *_) = _vote(session, POINTS)
+    account = factories.account(session)
+    actor = factories.actor(account)
+    operations.cast(session, keyring, actor, phase, {first.id: 2}, clock.now())
+    guest = factories.participant(session, phase.process, kind=ParticipantKind.GUEST)
+    second.participant_id = guest.id
+    ballot = Ballot(phase_id=phase.id, participant_id=guest.id, channel=ParticipantKind.KIOSK, created_at=clock.now(),
+                    changed_at=clock.now())
+    session.add(ballot)
+    session.flush()
+    operations._write(session, ballot, {}, {first.id: 3}, clock.now())
+    assert _people(session) == 2
+    second.is_own = True
+    session.expire(second, ["participant"])
+    attach_to_account(session, keyring, actor, second, clock.now())
+    assert session.scalar(select(func.count()).select_from(Ballot)) == 1
+    assert (_tally(session, first), _people(session)) == ((1, 0, 2), 1)
+    _check_recount(session)
+
+
+def test_nobody_else_is_told_how_somebody_voted(
+    session: Session, keyring: Keyring, voter: Browser, new_browser: Callable[[], Browser],
+) -> None:
+    phase, (first, *_) = _vote(session, PRO_CONTRA)
+    voter.submit(_page(phase), {f"marke-{first.id}": "-1"}, form="/abstimmung/")
+    admin = new_browser().sign_in(factories.account(session, Role.ADMIN, town=phase.process.municipality))
+    session.commit()
+    assert not admin.open(_page(phase)).xpath("//input[@type='radio'][@checked][@value='-1']")
+    participant = session.scalars(
+        select(Participant).join(Ballot, Ballot.participant_id == Participant.id)).one()
+    assert str(participant.id) not in admin.text(f"{_page(phase)}/ergebnis").split()
+    own = json.loads(voter.get("/konto/meine-daten.json").get_data(as_text=True))
+    assert own["teilnahmen"][0]["stimmzettel"][0]["stimme"] == -1
+    assert keyring is not None
+
+
+def test_a_stranger_reads_the_paper_and_is_led_to_the_sign_in(session: Session, browser: Browser) -> None:
+    phase, (first, *_) = _vote(session, POINTS)
+    text = browser.text(_page(phase))
+    assert "Zum Abstimmen anmelden" in text
+    assert "Idee A" in text
+    assert browser.post(_page(phase), {"zeile": str(first.id), f"marke-{first.id}": "1"}).status_code in {302, 303, 401}
+    assert session.scalar(select(func.count()).select_from(Ballot)) == 0
+
+
+def test_supports_can_not_be_kept_secret_and_points_need_an_end(session: Session) -> None:
+    process = factories.process(session)
+    editor = factories.actor(factories.account(session, Role.EDITOR, on=process))
+    values = {"title": "Neu", "body": "", "starts_at": None, "ends_at": None, "format_key": "vote"}
+    for settings in (VoteSettings(results=Results.AFTER), VoteSettings(ballot=BallotRule.POINTS, results=Results.AFTER),
+                     VoteSettings(ballot=BallotRule.POINTS, points=2, points_max=3)):
+        with pytest.raises(InvalidInput):
+            save_phase(session, editor, process, None, clock.now(), settings=settings, **values)

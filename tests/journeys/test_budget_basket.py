@@ -1,0 +1,58 @@
+"""Packing a basket on a phone, by keyboard alone: too much, then enough, then another one."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from participation.demo.builder import DEMO_PASSWORD
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.journeys.conftest import Visitor
+
+pytestmark = pytest.mark.browser
+RESIDENT = "hanne@leute.billerbeck.example"
+PROCESS = "/verfahren/buergerbudget"
+
+
+def test_a_basket_is_packed_by_keyboard_and_stays_secret(visit: Callable[..., Visitor]) -> None:
+    phone, stranger = visit(390), visit(1280)
+    stranger.go(PROCESS).get_by_role("link", name="Jetzt abstimmen").first.click()
+    stranger.check()
+    stranger.page.get_by_role("heading", name="Zum Abstimmen anmelden").wait_for()
+    address = stranger.page.url.removeprefix(stranger.platform.url)
+    phone.sign_in(RESIDENT, DEMO_PASSWORD, address)
+    page = phone.page
+    boxes = page.get_by_role("checkbox", name="In den Korb")
+    assert boxes.count() == 8
+    total = page.locator("[data-ballot-sum]")
+    assert total.inner_text() == "Noch 25.000 Euro"
+    for number in range(boxes.count()):
+        boxes.nth(number).focus()
+        page.keyboard.press("Space")
+    assert re.fullmatch(r"27\.400 Euro zu viel", total.inner_text())
+    phone.check()
+    page.keyboard.press("Enter")
+    page.locator("[data-error-summary]").wait_for()
+    phone.check()
+    assert "es gibt nur 25.000 Euro" in page.locator("[data-error-summary]").inner_text()
+    assert page.locator("input[name=korb]:checked").count() == 8
+    keep = {"Zwanzig Obstbäume", "Hochbeete am", "Werkzeug für"}
+    for number in range(boxes.count()):
+        line = page.locator(".ballot__line").nth(number)
+        if not any(name in line.inner_text() for name in keep):
+            line.get_by_role("checkbox").focus()
+            page.keyboard.press("Space")
+    assert total.inner_text() == "Noch 14.800 Euro"
+    page.keyboard.press("Enter")
+    page.get_by_text("Ihre Auswahl ist gespeichert").wait_for()
+    phone.check()
+    assert page.locator("input[name=korb]:checked").count() == 3
+    assert stranger.go(address).locator("input[name=korb]").count() == 0
+    response = stranger.page.goto(f"{stranger.platform.url}{address}/ergebnis")
+    assert response is not None
+    assert response.status == 404
