@@ -211,7 +211,7 @@ def _prepare_templates(app: Flask) -> None:
     app.jinja_env.filters.update(
         paragraphs=text.paragraphs,
         markdown=text.render_markdown,
-        plain=text.plain_from_markdown,
+        mail_text=text.mail_text,
         shorten=text.shorten,
         folded=text.folded,
         date=lambda value, style="long": format_date(clock.to_berlin(value), style),

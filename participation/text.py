@@ -56,6 +56,8 @@ _INVISIBLE = re.compile(
 )
 _LINE_BREAKS = re.compile(r"\r\n?|\u2028|\u2029|\u0085")
 _BLANKS = re.compile(r"[^\S\n]+")
+_LINK = re.compile(r"\[([^\[\]]+)\]\((\S+?)\)")
+_MARKS = re.compile(r"\*\*|__|^#{1,6} +", re.MULTILINE)
 _DIFFERENCE_PARTS = re.compile(r"\s*\S+")
 _MANY_NEWLINES = re.compile(r"\n{3,}")
 
@@ -172,6 +174,23 @@ def render_markdown(source: str) -> Markup:
 def plain_from_markdown(source: str) -> str:
     """Markdown without its marks, for descriptions and search."""
     return re.sub(r"\s+", " ", bleach.clean(str(render_markdown(source)), tags=set(), strip=True)).strip()
+
+
+def mail_text(source: str) -> str:
+    """Markdown as it reads well in a plain mail: paragraphs stay, marks go, a link's address stands behind its words."""
+    plain = _LINK.sub(lambda found: f"{found[1]} ({found[2]})", source)
+    return _MARKS.sub("", plain).strip()
+
+
+def questions(source: str) -> list[tuple[str, str]]:
+    """Questions with their answers in Markdown: each line that begins with # is a question, what follows its answer."""
+    found: list[tuple[str, list[str]]] = []
+    for line in source.splitlines():
+        if line.lstrip().startswith("#"):
+            found.append((line.lstrip("# \t").strip(), []))
+        elif found:
+            found[-1][1].append(line)
+    return [(question, "\n".join(answer).strip()) for question, answer in found if question]
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:

@@ -33,7 +33,7 @@ from participation.municipalities.models import (
     MunicipalityKind,
 )
 from participation.permissions import Actor, Role
-from participation.processes.models import Phase, Process, ProcessDocument, ProcessState, Theme
+from participation.processes.models import Phase, Process, ProcessDocument, ProcessNews, ProcessState, Theme
 from participation.uploads import store_document
 
 if TYPE_CHECKING:
@@ -194,6 +194,7 @@ class Builder:
             body=entry["body"].strip(),
             theme_label=entry.get("theme_label", "Thema"),
             contact=entry.get("contact", "").strip(),
+            faq=entry.get("faq", "").strip(),
             position=entry.get("position", 0),
             catalogue_is_public=entry.get("catalogue_is_public", False),
             created_at=self.now,
@@ -225,6 +226,9 @@ class Builder:
             )
         self.session.add(process)
         self.session.flush()
+        for item in parts.get("news", []):
+            self.session.add(ProcessNews(process_id=process.id, title=item["title"], body=item["body"].strip(),
+                                         published_at=self.now - timedelta(days=item["days_ago"])))
         for number, document in enumerate(parts.get("document", [])):
             name = Path(document["file_name"]).with_suffix(".docx").name
             upload = store_document(

@@ -16,7 +16,7 @@ from participation.contributions.comments.models import Comment
 from participation.contributions.models import AnswerStatus, Contribution, ContributionState
 from participation.contributions.proposals.models import Proposal
 from participation.following.models import REFUSALS_MAX, Follower, Frequency, Newsletter, Subscription
-from participation.processes.models import Phase, Process, ProcessState
+from participation.processes.models import Phase, Process, ProcessNews, ProcessState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -39,11 +39,12 @@ FOLLOWED = (
 
 
 @dataclass(slots=True)
-class ProcessNews:
+class ProcessDigest:
     """What happened in a process that somebody follows."""
 
     title: str
     slug: str
+    news: list[tuple[int, str]] = field(default_factory=list)
     proposals: list[tuple[int, str]] = field(default_factory=list)
     more_proposals: int = 0
     answers: list[tuple[int, str, AnswerStatus]] = field(default_factory=list)
@@ -52,11 +53,11 @@ class ProcessNews:
 
     def __bool__(self) -> bool:
         """Whether there is anything to tell."""
-        return bool(self.proposals or self.more_proposals or self.answers or self.begun or self.ending)
+        return bool(self.news or self.proposals or self.more_proposals or self.answers or self.begun or self.ending)
 
 
 @dataclass(slots=True)
-class ProposalNews:
+class ProposalDigest:
     """What happened to a proposal that somebody follows."""
 
     id: int
@@ -76,8 +77,8 @@ class ProposalNews:
 class News:
     """One digest."""
 
-    processes: list[ProcessNews] = field(default_factory=list)
-    proposals: list[ProposalNews] = field(default_factory=list)
+    processes: list[ProcessDigest] = field(default_factory=list)
+    proposals: list[ProposalDigest] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         """Whether there is anything to tell."""
@@ -191,7 +192,7 @@ def gather_news(
 
 
 def _of_follower(
-    targets: Iterable[tuple[int, int | None]], processes: dict[int, ProcessNews], proposals: dict[int, ProposalNews],
+    targets: Iterable[tuple[int, int | None]], processes: dict[int, ProcessDigest], proposals: dict[int, ProposalDigest],
     written: dict[int, Counter[int]], own: set[int],
 ) -> News:
     news = News()
@@ -203,7 +204,7 @@ def _of_follower(
             found = proposals[proposal_id]
             # Nobody needs to be told what they wrote themselves.
             comments = sum(number for author, number in written[proposal_id].items() if author not in own)
-            mine = ProposalNews(found.id, found.title, found.slug, found.process_title, comments, found.answer,
+            mine = ProposalDigest(found.id, found.title, found.slug, found.process_title, comments, found.answer,
                                 found.measures)
             if mine:
                 news.proposals.append(mine)
@@ -231,11 +232,11 @@ def _own_participants(
 
 def _process_news(
     session: Session, process_ids: set[int], since: datetime, until: datetime, ahead: timedelta
-) -> dict[int, ProcessNews]:
+) -> dict[int, ProcessDigest]:
     if not process_ids:
         return {}
     found = {
-        row.id: ProcessNews(row.title, row.slug)
+        row.id: ProcessDigest(row.title, row.slug)
         for row in session.execute(select(Process.id, Process.title, Process.slug).where(
             Process.id.in_(process_ids), Process.state == ProcessState.PUBLISHED))
     }
@@ -244,6 +245,12 @@ def _process_news(
             found[phase.process_id].begun.append(phase.title)
         elif phase.ends_at is not None and until < phase.ends_at <= until + ahead:
             found[phase.process_id].ending.append((phase.title, phase.ends_at - phase.ends_at.resolution))
+    for item in session.execute(
+        select(ProcessNews.process_id, ProcessNews.id, ProcessNews.title)
+        .where(ProcessNews.process_id.in_(found), ProcessNews.published_at > since, ProcessNews.published_at <= until)
+        .order_by(ProcessNews.id)
+    ):
+        found[item.process_id].news.append((item.id, item.title))
     for process_id, news in found.items():
         public = and_(Contribution.process_id == process_id, Contribution.kind == "proposal",
                       Contribution.state == ContributionState.PUBLISHED)
@@ -269,12 +276,12 @@ def _process_news(
 
 def _proposal_news(
     session: Session, ids: set[int], since: datetime, until: datetime
-) -> tuple[dict[int, ProposalNews], dict[int, Counter[int]]]:
+) -> tuple[dict[int, ProposalDigest], dict[int, Counter[int]]]:
     """News by proposal, and how many comments each participant wrote to it."""
     written: defaultdict[int, Counter[int]] = defaultdict(Counter)
     if not ids:
         return {}, written
-    found: dict[int, ProposalNews] = {}
+    found: dict[int, ProposalDigest] = {}
     for row in session.execute(
         select(Proposal.id, Proposal.title, Process.slug, Process.title.label("process_title"),
                Contribution.answer_status, Proposal.answered_at)
@@ -283,7 +290,7 @@ def _proposal_news(
                Process.state != ProcessState.DRAFT)
     ):
         is_new = row.answered_at is not None and since < row.answered_at <= until
-        found[row.id] = ProposalNews(row.id, row.title, row.slug, row.process_title,
+        found[row.id] = ProposalDigest(row.id, row.title, row.slug, row.process_title,
                                      answer=row.answer_status if is_new else None)
     for proposal_id, author, number in session.execute(
         select(Comment.proposal_id, Contribution.participant_id, func.count())

@@ -5,16 +5,18 @@ from __future__ import annotations
 import enum
 from dataclasses import Field, fields
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask_babel import gettext as _, lazy_gettext as _l
 from flask_wtf import FlaskForm
 from flask_wtf.file import FileField
 from wtforms import (
     BooleanField,
+    DateField,
     DateTimeLocalField,
     Field as FormField,
     IntegerField,
+    RadioField,
     SelectChoice,
     SelectField,
     StringField,
@@ -26,9 +28,14 @@ from participation.formats import CHOICE_LABELS, FORMATS, NOT_OFFERED, PhaseSett
 from participation.municipalities.forms import Needed
 from participation.processes.models import Theme
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+EMPTY = "leer"
 SETTING = "setting_"
 # The first is what browsers send; the others are typed where a browser knows no such field.
 DATE_FORMATS = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%d.%m.%Y %H:%M", "%d.%m.%Y, %H:%M", "%Y-%m-%d %H:%M"]
+DAY_FORMATS = ["%Y-%m-%d", "%d.%m.%Y"]
 TONE_NAMES = [
     _l("Blau"), _l("Rot"), _l("Grün"), _l("Violett"), _l("Orange"), _l("Türkis"), _l("Pink"), _l("Grau"),
 ]
@@ -71,6 +78,20 @@ class NewProcessForm(FlaskForm):
 
     title = StringField(_l("Titel"), validators=[Needed()])
     summary = TextAreaField(_l("Kurzbeschreibung"))
+    source = RadioField(_l("Womit möchten Sie beginnen?"), validate_choice=False, default=EMPTY)
+    starts_on = DateField(_l("Wann geht es los?"), format=DAY_FORMATS, validators=[Optional()])
+
+    def offer(self, templates: Iterable[tuple[str, str]], processes: Iterable[tuple[str, str]]) -> NewProcessForm:
+        """Templates and processes to copy as (value, text), the empty beginning first."""
+        self.source.choices = [(EMPTY, _("Leer: alles selbst anlegen")), *templates, *processes]
+        return self
+
+
+class NewsForm(FlaskForm):
+    """Something new to tell."""
+
+    title = StringField(_l("Überschrift"), validators=[Needed()])
+    body = TextAreaField(_l("Text"), validators=[Needed()])
 
 
 class ProcessForm(FlaskForm):
@@ -82,6 +103,7 @@ class ProcessForm(FlaskForm):
     body = TextAreaField(_l("Worum es geht"))
     theme_label = StringField(_l("Wie heißen Themen hier?"))
     contact = TextAreaField(_l("Kontakt"))
+    faq = TextAreaField(_l("Fragen und Antworten"))
     attribution = StringField(_l("Quelle der Beiträge"))
     picture = FileField(_l("Bild"))
     picture_alt = StringField(_l("Beschreibung des Bildes"))
@@ -93,6 +115,7 @@ class PhaseForm(FlaskForm):
     format_key = choice_field(_l("Format"), [(entry.key, _l(entry.label)) for entry in FORMATS.values()])
     title = StringField(_l("Titel"), validators=[Needed()])
     body = TextAreaField(_l("Text"))
+    vague_dates = StringField(_l("Zeitraum in Worten"))
     starts_at = WallClockField(_l("Beginn"), format=DATE_FORMATS, validators=[Optional()])
     ends_at = WallClockField(_l("Ende"), format=DATE_FORMATS, validators=[Optional()])
 

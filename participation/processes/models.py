@@ -52,6 +52,11 @@ class Process(Base):
     # How themes are called here: Handlungsfeld, Cluster, Thema.
     theme_label: Mapped[str] = mapped_column(String(60), default="Thema")
     contact: Mapped[str] = mapped_column(Text, default="")
+    # Questions and answers: Markdown whose headings are the questions.
+    faq: Mapped[str] = mapped_column(Text, default="", server_default="")
+    # A link that shows the draft to whoever has it, until it expires; never the token itself.
+    preview_hash: Mapped[str | None] = mapped_column(String(64), unique=True)
+    preview_until: Mapped[datetime | None]
     picture_id: Mapped[int | None] = mapped_column(ForeignKey("upload.id"))
     picture_alt: Mapped[Line] = mapped_column(default="")
     # Shown where contributions came from elsewhere ("raddialog.bonn.de, CC BY 4.0").
@@ -113,6 +118,8 @@ class Phase(Base):
     format_key: Mapped[str] = mapped_column(String(40))
     title: Mapped[Line]
     body: Mapped[str] = mapped_column(Text, default="")
+    # In words, where the day is not known yet ("Frühjahr 2027"); until it has a start, such a phase has not begun.
+    vague_dates: Mapped[str] = mapped_column(String(60), default="", server_default="")
     starts_at: Mapped[datetime | None]
     # The first instant at which it is over: "until 30 June" is stored as 1 July, 00:00 in Berlin.
     ends_at: Mapped[datetime | None]
@@ -132,12 +139,12 @@ class Phase(Base):
 
     @property
     def is_always_on(self) -> bool:
-        """Whether it has neither start nor end."""
-        return self.starts_at is None and self.ends_at is None
+        """Whether it has neither start nor end, and none is announced."""
+        return self.starts_at is None and self.ends_at is None and not self.vague_dates
 
     def state(self, now: datetime) -> PhaseState:
         """Where it stands; the end instant itself is already over."""
-        if self.starts_at is not None and now < self.starts_at:
+        if (self.starts_at is not None and now < self.starts_at) or (self.starts_at is None and self.vague_dates):
             return PhaseState.UPCOMING
         if self.ends_at is not None and now >= self.ends_at:
             return PhaseState.CLOSED
@@ -186,6 +193,21 @@ class Theme(Base):
     proposal_count: Mapped[int] = mapped_column(default=0)
 
     process: Mapped[Process] = relationship(back_populates="themes")
+
+
+class ProcessNews(Base):
+    """What the editors have to tell while a process runs."""
+
+    __tablename__ = "process_news"
+    __table_args__ = (Index("ix_process_news_newest", "process_id", "published_at", "id"),)
+
+    id: Mapped[Key]
+    process_id: Mapped[int] = mapped_column(ForeignKey("process.id", ondelete="CASCADE"))
+    title: Mapped[Line]
+    body: Mapped[str] = mapped_column(Text)
+    published_at: Mapped[Created]
+
+    process: Mapped[Process] = relationship()
 
 
 class ProcessDocument(Base):

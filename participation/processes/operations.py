@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import fields
-from datetime import datetime, time, timedelta
-from typing import IO, TYPE_CHECKING
+from datetime import date, datetime, time, timedelta
+from functools import lru_cache
+from itertools import combinations, pairwise
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import exists, func, select, update
 
 from participation import audit, clock, text
 from participation.accounts.models import Participant, ParticipantKind
 from participation.actions import Action
 from participation.errors import Conflict, InvalidInput
 from participation.events import PhaseRulesChanging, emit
-from participation.formats import FORMATS, PhaseSettings, Results, store_settings
+from participation.formats import FORMATS, PhaseSettings, Results, read_settings, store_settings
 from participation.i18n import N_
 from participation.municipalities.operations import raise_content_version
 from participation.permissions import Actor, require
-from participation.processes.models import Phase, PhaseState, Process, ProcessDocument, ProcessState, Theme
+from participation.processes.models import (
+    Phase,
+    PhaseState,
+    Process,
+    ProcessDocument,
+    ProcessNews,
+    ProcessState,
+    Theme,
+)
 from participation.processes.queries import is_referred_to, last_position, slug_is_taken
+from participation.tokens import hash_token, new_token
 from participation.uploads import store_document, store_picture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from sqlalchemy.orm import Session
 
@@ -39,11 +51,141 @@ SLUG_MAX = 80
 PHASES_MAX = 30
 THEMES_MAX = 40
 DOCUMENTS_MAX = 100
+VAGUE_MAX = 60
+PREVIEW_FOR = timedelta(days=14)
 TONES = range(8)
 FIRST_YEAR, LAST_YEAR = 2000, 2100
 # Whoever enters 23:59 means the whole day; its end is stored as the midnight after.
 LAST_MINUTE = time(23, 59)
 MINUTE = timedelta(minutes=1)
+
+
+@lru_cache(maxsize=1)
+def templates() -> dict[str, dict[str, Any]]:
+    """What a new process can be made from, by key: name, question, texts, themes, phases in days from its start."""
+    found = tomllib.loads((Path(__file__).parent / "templates.toml").read_text(encoding="utf-8"))
+    return {entry["key"]: entry for entry in found["template"]}
+
+
+def create_from_template(
+    session: Session, actor: Actor, municipality: Municipality, now: datetime, *, title: str, summary: str, key: str,
+    starts_on: date,
+) -> Process:
+    """Begin a draft with the phases, themes and texts of a template. Raises InvalidInput."""
+    template = templates().get(key)
+    if template is None:
+        raise InvalidInput(N_("Bitte wählen Sie eine Vorlage aus der Liste."), field="source")
+    process = create_process(session, actor, municipality, now, title=title, summary=summary or template["summary"])
+    process.body, process.faq = template["body"].strip(), template.get("faq", "").strip()
+    process.theme_label = template.get("theme_label", process.theme_label or "Thema")
+    for position, theme in enumerate(template.get("theme", [])):
+        process.themes.append(Theme(
+            slug=text.make_slug(theme["name"], "thema"), name=theme["name"], description=theme.get("description", ""),
+            tone=position % len(TONES), position=position))
+    for position, phase in enumerate(template["phase"]):
+        kind = phase["format"]
+        process.phases.append(Phase(
+            position=position, format_key=kind, title=phase["title"], body=phase.get("body", "").strip(),
+            starts_at=_midnight(starts_on + timedelta(days=phase["first_day"])),
+            ends_at=_midnight(starts_on + timedelta(days=phase["last_day"] + 1)),
+            stored_settings=store_settings(read_settings(kind, phase.get("settings", {})))))
+    session.flush()
+    return process
+
+
+def copy_process(
+    session: Session, actor: Actor, source: Process, now: datetime, *, title: str, summary: str, starts_on: date
+) -> Process:
+    """Begin a draft with the texts, themes and phases of another process; its dates move with the first one.
+
+    What people contributed, pictures, documents and news stay where they are. Raises InvalidInput.
+    """
+    require(actor, Action.EDIT_PROCESS, source, now)
+    process = create_process(session, actor, source.municipality, now, title=title, summary=summary or source.summary)
+    for name in ("body", "faq", "theme_label", "contact"):
+        setattr(process, name, getattr(source, name))
+    process.themes = [
+        Theme(slug=one.slug, name=one.name, description=one.description, tone=one.tone, position=one.position)
+        for one in source.themes
+    ]
+    known = [instant for one in source.phases if (instant := one.starts_at or one.ends_at) is not None]
+    moved = starts_on - clock.to_berlin(min(known)).date() if known else timedelta()
+    process.phases = [
+        Phase(position=one.position, format_key=one.format_key, title=one.title, body=one.body,
+              starts_at=_moved(one.starts_at, moved), ends_at=_moved(one.ends_at, moved),
+              stored_settings=dict(one.stored_settings))
+        for one in source.phases
+    ]
+    session.flush()
+    return process
+
+
+def _midnight(day: date) -> datetime:
+    return clock.from_berlin(datetime.combine(day, time(0, 0)))
+
+
+def _moved(instant: datetime | None, by: timedelta) -> datetime | None:
+    """The same hour in Berlin on another day, whatever summer time does; an hour that is left out becomes the next."""
+    if instant is None:
+        return None
+    wall = clock.to_berlin(instant).replace(tzinfo=None) + by
+    try:
+        return clock.from_berlin(wall)
+    except ValueError:
+        return clock.from_berlin(wall + timedelta(hours=1))
+
+
+def delete_process(session: Session, actor: Actor, process: Process, now: datetime) -> None:
+    """Drop a draft that nobody has contributed to. Raises Conflict."""
+    require(actor, Action.EDIT_PROCESS, process, now)
+    taken_part = session.scalar(select(exists().where(Participant.process_id == process.id)))
+    if process.state is not ProcessState.DRAFT or process.published_at is not None or taken_part:
+        raise Conflict(N_("Nur ein Entwurf, den noch niemand sonst gesehen hat, lässt sich löschen. Legen Sie das "
+                          "Verfahren stattdessen ins Archiv."))
+    audit.record(session, at=now, actor=actor.label, action="process_deleted", subject_type="process",
+                 subject_id=process.id)
+    session.delete(process)
+    session.flush()
+
+
+def make_preview_link(session: Session, actor: Actor, process: Process, now: datetime) -> str:
+    """A token that shows the draft to whoever has it, for two weeks; an earlier one dies with it."""
+    require(actor, Action.EDIT_PROCESS, process, now)
+    token = new_token()
+    process.preview_hash, process.preview_until = hash_token(token), now + PREVIEW_FOR
+    _changed(session, actor, process, now, "process_preview_link_made")
+    return token
+
+
+def end_preview_link(session: Session, actor: Actor, process: Process, now: datetime) -> None:
+    """The link shows nothing any more."""
+    require(actor, Action.EDIT_PROCESS, process, now)
+    process.preview_hash = process.preview_until = None
+    _changed(session, actor, process, now, "process_preview_link_ended")
+
+
+def save_news(
+    session: Session, actor: Actor, process: Process, news: ProcessNews | None, now: datetime, *, title: str, body: str
+) -> ProcessNews:
+    """Tell something new, or mend what was told. Raises InvalidInput."""
+    require(actor, Action.EDIT_PROCESS, process, now)
+    name = _line(title, "title", TITLE_MAX, N_("Bitte geben Sie der Neuigkeit eine Überschrift."))
+    wording = _text(body, "body", BODY_MAX)
+    if not wording:
+        raise InvalidInput(N_("Bitte schreiben Sie einen Text."), field="body")
+    if news is None:
+        news = ProcessNews(process_id=process.id, published_at=now)
+        session.add(news)
+    news.title, news.body = name, wording
+    _changed(session, actor, process, now, "process_news_saved")
+    return news
+
+
+def delete_news(session: Session, actor: Actor, process: Process, news: ProcessNews, now: datetime) -> None:
+    """Take it down."""
+    require(actor, Action.EDIT_PROCESS, process, now)
+    session.delete(news)
+    _changed(session, actor, process, now, "process_news_deleted")
 
 
 def create_process(
@@ -77,6 +219,7 @@ def edit_process(
     attribution: str,
     picture_alt: str,
     has_new_picture: bool,
+    faq: str = "",
 ) -> None:
     """Change what a process says of itself.
 
@@ -90,9 +233,13 @@ def edit_process(
         "body": _text(body, "body", BODY_MAX),
         "theme_label": _line(theme_label, "theme_label", LABEL_MAX) or "Thema",
         "contact": _text(contact, "contact", CONTACT_MAX),
+        "faq": _text(faq, "faq", BODY_MAX),
         "attribution": _line(attribution, "attribution", LINE_MAX),
         "picture_alt": _line(picture_alt, "picture_alt", LINE_MAX),
     }
+    if values["faq"] and not text.questions(values["faq"]):
+        raise InvalidInput(N_("Bitte beginnen Sie jede Frage in einer eigenen Zeile mit # und schreiben Sie die Antwort darunter."),
+                           field="faq")
     if (has_new_picture or process.picture_id is not None) and not values["picture_alt"]:
         raise InvalidInput(
             N_("Bitte beschreiben Sie, was auf dem Bild zu sehen ist. Wer es nicht sehen kann, hört diesen Satz."),
@@ -134,6 +281,47 @@ def publish_problems(process: Process, now: datetime) -> list[str]:
     elif process.published_at is None and all(phase.state(now) is PhaseState.CLOSED for phase in process.phases):
         problems.append(N_("Alle Phasen sind schon vorbei. Bitte prüfen Sie die Termine."))
     return problems
+
+
+def publish_hints(process: Process, now: datetime) -> list[tuple[str, str, str]]:
+    """What an editor may have overlooked: (German message, name it speaks of, page where it is mended).
+
+    Nothing of this hinders publishing. The pages: "edit", "phases", "themes".
+    """
+    hints: list[tuple[str, str, str]] = []
+    collecting = [phase for phase in process.phases if phase.opens(Action.SUBMIT_PROPOSAL)]
+    if not process.contact:
+        hints.append((N_("Es gibt keinen Kontakt für Fragen."), "", "edit"))
+    if collecting and not process.themes:
+        hints.append((N_("Es gibt keine Themen. Bei vielen Vorschlägen hilft das beim Finden und Auswerten."), "", "themes"))
+    for phase in process.phases:
+        hints += [(message, phase.title, "phases") for message in _phase_hints(process, phase, now)]
+    for one, other in pairwise(process.phases):
+        if one.starts_at and other.starts_at and other.starts_at < one.starts_at:
+            hints.append((N_("Die Phase „%(title)s“ steht vor einer, die früher beginnt."), one.title, "phases"))
+    for one, other in combinations(collecting, 2):
+        if _overlap(one, other):
+            hints.append((N_("Die Phase „%(title)s“ sammelt zur gleichen Zeit Vorschläge wie eine andere."), one.title, "phases"))
+    return hints
+
+
+def _phase_hints(process: Process, phase: Phase, now: datetime) -> list[str]:
+    found = []
+    if phase.state(now) is PhaseState.CLOSED and process.published_at is None:
+        found.append(N_("Die Phase „%(title)s“ ist schon vorbei."))
+    if phase.ends_at is None and not phase.is_always_on and not phase.vague_dates:
+        found.append(N_("Die Phase „%(title)s“ hat kein Ende."))
+    if not phase.body:
+        found.append(N_("Die Phase „%(title)s“ hat keinen Text. Was können die Leute dort tun?"))
+    if phase.vague_dates and phase.starts_at is None and phase.format.opened_actions(phase.settings):
+        found.append(N_("Die Phase „%(title)s“ beginnt erst, wenn Sie ein Datum eintragen."))
+    return found
+
+
+def _overlap(one: Phase, other: Phase) -> bool:
+    starts = [phase.starts_at for phase in (one, other) if phase.starts_at]
+    ends = [phase.ends_at for phase in (one, other) if phase.ends_at]
+    return not starts or not ends or max(starts) < min(ends)
 
 
 def publish_process(session: Session, actor: Actor, process: Process, now: datetime) -> None:
@@ -222,6 +410,7 @@ def save_phase(
     format_key: str,
     title: str,
     body: str,
+    vague_dates: str = "",
     starts_at: datetime | None,
     ends_at: datetime | None,
     settings: PhaseSettings,
@@ -257,6 +446,7 @@ def save_phase(
         emit(session, PhaseRulesChanging(phase.id, phase.settings, settings))
     phase.format_key, phase.title, phase.body = format_key, name, wording
     phase.starts_at, phase.ends_at, phase.stored_settings = start, end, stored
+    phase.vague_dates = _line(vague_dates, "vague_dates", VAGUE_MAX)
     session.flush()
     _changed(session, actor, process, now, "phase_added" if is_new else "phase_edited", phase=phase.id)
     return phase

@@ -8,10 +8,11 @@ from sqlalchemy import Select, bindparam, func, or_, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from participation.db import Base
-from participation.processes.models import Phase, Process, ProcessDocument, ProcessState, Theme
+from participation.processes.models import Phase, Process, ProcessDocument, ProcessNews, ProcessState, Theme
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from sqlalchemy.orm import Session
 
@@ -89,6 +90,21 @@ def processes_of_staff(
         statement.options(selectinload(Process.phases)).order_by(Process.position, Process.id).limit(limit + 1)
     )
     return list(found)
+
+
+def news_of(process_id: int, before_id: int | None = None) -> Select[ProcessNews]:
+    """The news of a process, the newest first."""
+    statement = select(ProcessNews).where(ProcessNews.process_id == process_id)
+    if before_id is not None:
+        statement = statement.where(ProcessNews.id < before_id)
+    return statement.order_by(ProcessNews.published_at.desc(), ProcessNews.id.desc())
+
+
+def process_of_preview(session: Session, municipality_id: int, token_hash: str, now: datetime) -> Process | None:
+    """The process that a link to a draft shows, while the link holds."""
+    return session.scalar(
+        select(Process).where(Process.municipality_id == municipality_id, Process.preview_hash == token_hash,
+                              Process.preview_until > now))
 
 
 def documents_of(process_id: int) -> Select[ProcessDocument]:

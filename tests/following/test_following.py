@@ -19,6 +19,7 @@ from participation.following import jobs, operations
 from participation.following.models import REFUSALS_MAX, Follower, Frequency, Newsletter, NewsletterState, Subscription
 from participation.following.queries import gather_news
 from participation.permissions import Role
+from participation.processes.models import ProcessNews
 from tests import factories
 
 if TYPE_CHECKING:
@@ -139,10 +140,11 @@ def test_a_process_tells_of_new_proposals_answers_phases_and_ends(
     hidden = factories.proposal(session, process, title="Verborgene Idee", at=now)
     contributions.hide(session, hidden, "Grund", now)
     proposal.answer_status, proposal.answered_at = AnswerStatus.DECLINED, now
+    session.add(ProcessNews(process_id=process.id, title="Der Zeitplan steht", body="Siehe unten.", published_at=now))
     session.commit()
     digests(later=timedelta(days=5))
     (text,) = [one for one in mails() if "Neues zu" in one]
-    for wanted in ("Neue Idee 6", "Neue Idee 2", "und 2 weitere neue Vorschläge", "Beantwortet: Bänke am Fluss",
+    for wanted in ("Der Zeitplan steht", "Neue Idee 6", "Neue Idee 2", "und 2 weitere neue Vorschläge", "Beantwortet: Bänke am Fluss",
                    "Jetzt offen: Reden wir darüber", "Wählen wir aus"):
         assert wanted in text, wanted
     for unwanted in ("Neue Idee 0", "Verborgene", "Noch nicht", "Jetzt offen: Wählen"):

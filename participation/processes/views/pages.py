@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, render_template, request, send_file, url_for
-from flask_babel import format_date, format_decimal, gettext as _, ngettext
+from flask import Blueprint, Response, make_response, render_template, request, send_file, url_for
+from flask_babel import format_date, format_decimal, get_locale, gettext as _, ngettext
 
 from participation import clock, web
 from participation.actions import Action
@@ -25,9 +25,13 @@ from participation.processes.queries import (
     LARGEST_ID,
     archived_processes,
     documents_of,
+    news_of,
     process_by_slug,
+    process_of_preview,
     published_processes,
 )
+from participation.text import questions
+from participation.tokens import hash_token
 from participation.uploads import SIZES, Upload, document_path, picture_path
 
 if TYPE_CHECKING:
@@ -40,6 +44,8 @@ blueprint = Blueprint("processes", __name__)
 HOME_CARDS = 6
 HOME_RESULTS = 3
 CARD_PHASES = 2
+NEWS_SHOWN = 2
+NEWS_PAGE = 20
 FILE_SECONDS = 3600
 ONE_MOMENT = timedelta(seconds=1)
 
@@ -266,13 +272,60 @@ def index() -> ResponseReturnValue:
 @cached
 def show(slug: str) -> ResponseReturnValue:
     """A process: what it is about, where it stands, the one main action."""
+    return _page(load_process(slug))
+
+
+@blueprint.get("/vorschau/<token>")
+@web.public
+@web.limiter.limit("120 per hour")
+def preview(token: str) -> ResponseReturnValue:
+    """A draft, for whoever was given the link."""
+    web.do_not_cache()
+    process = process_of_preview(web.current_session(), web.the_municipality().id, hash_token(token), web.current_now())
+    if process is None:
+        raise NotFound
+    response = make_response(_page(process, is_preview=True))
+    response.headers["X-Robots-Tag"], response.headers["Cache-Control"] = "noindex", "no-store"
+    return response
+
+
+@blueprint.get("/verfahren/<slug>/neuigkeiten")
+@web.public
+@cached
+def all_news(slug: str) -> ResponseReturnValue:
+    """Everything the editors told, the newest first."""
     process = load_process(slug)
-    now = web.current_now()
+    raw = request.args.get("vor", "")
+    before = min(int(raw), LARGEST_ID) if raw.isascii() and raw.isdecimal() and len(raw) < 12 else None  # noqa: PLR2004
+    rows = list(web.current_session().scalars(news_of(process.id, before).limit(NEWS_PAGE + 1)))
+    shown = rows[:NEWS_PAGE]
+    return render_template(
+        "processes/news.html", process=process, rows=shown,
+        next_url=url_for("processes.all_news", slug=slug, vor=shown[-1].id) if len(rows) > NEWS_PAGE else None,
+    )
+
+
+@blueprint.get("/verfahren/<slug>/neuigkeiten.atom")
+@web.public
+@cached
+def news_feed(slug: str) -> ResponseReturnValue:
+    """The same as an Atom feed (RFC 4287)."""
+    process = load_process(slug)
+    rows = list(web.current_session().scalars(news_of(process.id).limit(NEWS_PAGE)))
+    body = render_template("processes/news.xml", process=process, rows=rows, get_locale=get_locale,
+                           updated=rows[0].published_at if rows else process.published_at or process.created_at)
+    return make_response(body, 200, {"Content-Type": "application/atom+xml; charset=utf-8"})
+
+
+def _page(process: Process, *, is_preview: bool = False) -> str:
+    slug, now = process.slug, web.current_now()
     documents = web.current_session().scalars(documents_of(process.id)).all()
     start = next_start(process, now) if process.state is ProcessState.PUBLISHED else None
     return render_template(
         "processes/show.html", process=process, status=status_of(process, now), documents=documents,
-        step=main_step(process, now) if process.is_visible else None, card=card(process, now),
+        step=main_step(process, now) if process.is_visible else None, card=card(process, now), is_preview=is_preview,
+        questions=questions(process.faq),
+        news=web.current_session().scalars(news_of(process.id).limit(NEWS_SHOWN + 1)).all(), news_shown=NEWS_SHOWN,
         next_start=day(start) if start else "",
         shown=_shown({
             "proposals": process.proposal_count, "comments": process.comment_count, "supports": process.support_count,

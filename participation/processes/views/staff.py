@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import io
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 
-from participation import text, web
+from participation import clock, text, web
 from participation.actions import Action
 from participation.errors import Conflict, InvalidInput, NotFound
 from participation.formats import FORMATS
 from participation.permissions import Role
 from participation.processes import operations
 from participation.processes.forms import (
+    EMPTY,
     DocumentForm,
     NewProcessForm,
+    NewsForm,
     PhaseForm,
     ProcessForm,
     ThemeForm,
@@ -24,16 +27,21 @@ from participation.processes.forms import (
     settings_data,
     theme_data,
 )
-from participation.processes.models import Phase, Process, ProcessDocument, Theme
-from participation.processes.queries import documents_of, process_for_editing, processes_of_staff
+from participation.processes.models import Phase, Process, ProcessDocument, ProcessNews, Theme
+from participation.processes.queries import LARGEST_ID, documents_of, news_of, process_for_editing, processes_of_staff
 from participation.processes.views.pages import blueprint, card
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from flask.typing import ResponseReturnValue
 
+    from participation.municipalities.models import Municipality
+
 PER_PAGE = 50
+# How many processes are offered to be copied, the newest in order.
+COPIED = 50
+COPY = "kopie-"
 STEPS = {"hoch": -1, "runter": 1}
 _more_tabs: list[tuple[str, str, tuple[str, ...]]] = []
 
@@ -59,6 +67,7 @@ def tabs_of(process: Process) -> list[tuple[str, str, bool]]:
         (_("Phasen"), "processes.phases", ("processes.phases", "processes.new_phase", "processes.edit_phase")),
         (_("Themen"), "processes.themes", ("processes.themes", "processes.edit_theme")),
         (_("Dokumente"), "processes.documents", ("processes.documents",)),
+        (_("Neuigkeiten"), "processes.news", ("processes.news", "processes.edit_news")),
         *((_(label), endpoint, endpoints) for label, endpoint, endpoints in _more_tabs),
     )
     return [
@@ -70,7 +79,9 @@ def tabs_of(process: Process) -> list[tuple[str, str, bool]]:
 def _render(template: str, process: Process, **context: Any) -> str:  # noqa: ANN401 - as render_template
     return render_template(
         template, process=process, tabs=tabs_of(process), limits=operations,
-        problems=[_(problem) for problem in operations.publish_problems(process, web.current_now())], **context,
+        problems=[_(problem) for problem in operations.publish_problems(process, web.current_now())],
+        hints=[(_(message, title=name) if name else _(message), url_for(f"processes.{page}", process_id=process.id))
+               for message, name, page in operations.publish_hints(process, web.current_now())], **context,
     )
 
 
@@ -103,19 +114,123 @@ def new() -> ResponseReturnValue:
     """Begin a draft: title and one line, everything else afterwards."""
     municipality = web.the_municipality()
     web.require(Action.CREATE_PROCESS, municipality)
-    form = NewProcessForm()
-    if request.method == "GET":
-        return render_template("processes/new.html", form=form, limits=operations)
+    known = processes_of_staff(web.current_session(), municipality.id, None, None, COPIED)
+    form = NewProcessForm().offer(
+        [(key, f"{entry['name']}: {entry['text']}") for key, entry in operations.templates().items()],
+        [(f"{COPY}{one.id}", _("Kopie von: %(title)s", title=one.title)) for one in known],
+    )
+    if request.method == "POST" and form.validate():
+        try:
+            process = _begin(form, municipality, known)
+        except InvalidInput as error:
+            web.attach(form, error)
+        else:
+            flash(_("Der Entwurf ist angelegt. Bis zur Veröffentlichung sieht ihn nur die Redaktion."), "success")
+            return web.go("processes.edit", process_id=process.id)
+    page = render_template("processes/new.html", form=form, limits=operations)
+    return page, 422 if request.method == "POST" else 200
+
+
+def _begin(form: NewProcessForm, municipality: Municipality, known: Sequence[Process]) -> Process:
+    """The draft that was asked for. Raises InvalidInput."""
+    session, actor, now = web.current_session(), web.current_actor(), web.current_now()
+    texts = {"title": form.title.data or "", "summary": form.summary.data or ""}
+    source = form.source.data or EMPTY
+    starts_on = form.starts_on.data or clock.to_berlin(now + timedelta(days=1)).date()
+    if not operations.FIRST_YEAR <= starts_on.year <= operations.LAST_YEAR - 2:
+        raise InvalidInput(_("Bitte prüfen Sie das Jahr."), field="starts_on")
+    if source.startswith(COPY):
+        copied = next((one for one in known if f"{COPY}{one.id}" == source), None)
+        if copied is None:
+            raise InvalidInput(_("Bitte wählen Sie etwas aus der Liste."), field="source")
+        return operations.copy_process(session, actor, copied, now, starts_on=starts_on, **texts)
+    if source != EMPTY:
+        return operations.create_from_template(session, actor, municipality, now, key=source, starts_on=starts_on, **texts)
+    return operations.create_process(session, actor, municipality, now, **texts)
+
+
+@blueprint.post("/verwaltung/verfahren/<int:process_id>/loeschen")
+@web.allows(Action.EDIT_PROCESS)
+def delete(process_id: int) -> ResponseReturnValue:
+    """Drop a draft that nobody else has seen; the first post asks, the second does."""
+    process = load_for_editing(process_id)
+    if request.form.get("confirmed") != "yes":
+        return _render("processes/delete.html", process)
     try:
-        process = operations.create_process(
-            web.current_session(), web.current_actor(), municipality, web.current_now(),
-            title=form.title.data or "", summary=form.summary.data or "",
-        )
-    except InvalidInput as error:
-        web.attach(form, error)
-        return render_template("processes/new.html", form=form, limits=operations), 422
-    flash(_("Der Entwurf ist angelegt. Bis zur Veröffentlichung sieht ihn nur die Redaktion."), "success")
-    return web.go("processes.edit", process_id=process.id)
+        operations.delete_process(web.current_session(), web.current_actor(), process, web.current_now())
+    except Conflict as error:
+        flash(web.translated(error), "error")
+        return web.go("processes.edit", process_id=process_id)
+    flash(_("Der Entwurf ist gelöscht."), "success")
+    return web.go("processes.manage")
+
+
+@blueprint.post("/verwaltung/verfahren/<int:process_id>/vorschau-link")
+@web.allows(Action.EDIT_PROCESS)
+def preview_link(process_id: int) -> ResponseReturnValue:
+    """Make a link that shows the draft to whoever gets it, or end it."""
+    process = load_for_editing(process_id)
+    session, actor, now = web.current_session(), web.current_actor(), web.current_now()
+    if request.form.get("ende"):
+        operations.end_preview_link(session, actor, process, now)
+        flash(_("Der Link zeigt nichts mehr."), "success")
+        return web.go("processes.edit", process_id=process.id)
+    token = operations.make_preview_link(session, actor, process, now)
+    form = ProcessForm(formdata=None, obj=process)
+    # Shown once: only its hash is kept.
+    link = url_for("processes.preview", token=token, _external=True)
+    return _render("processes/edit.html", process, form=form, preview="", preview_address=link)
+
+
+# -------------------------------------------------------------------------------------------------------------- news
+@blueprint.route("/verwaltung/verfahren/<int:process_id>/neuigkeiten", methods=["GET", "POST"])
+@web.allows(Action.EDIT_PROCESS)
+def news(process_id: int) -> ResponseReturnValue:
+    """What was told, and something new."""
+    return _news_page(load_for_editing(process_id), None)
+
+
+@blueprint.route("/verwaltung/verfahren/<int:process_id>/neuigkeiten/<int:news_id>", methods=["GET", "POST"])
+@web.allows(Action.EDIT_PROCESS)
+def edit_news(process_id: int, news_id: int) -> ResponseReturnValue:
+    """Mend what was told."""
+    process = load_for_editing(process_id)
+    return _news_page(process, _one_news(process, news_id))
+
+
+def _one_news(process: Process, news_id: int) -> ProcessNews:
+    found = web.current_session().get(ProcessNews, min(news_id, LARGEST_ID))
+    if found is None or found.process_id != process.id:
+        raise NotFound
+    return found
+
+
+def _news_page(process: Process, item: ProcessNews | None) -> ResponseReturnValue:
+    form = NewsForm(data={"title": item.title, "body": item.body} if item else None)
+    preview = text.clean_text(form.body.data or "") if "preview" in request.form else ""
+    if request.method == "POST" and not preview and form.validate():
+        try:
+            operations.save_news(web.current_session(), web.current_actor(), process, item, web.current_now(),
+                                 title=form.title.data or "", body=form.body.data or "")
+        except InvalidInput as error:
+            web.attach(form, error)
+        else:
+            flash(_("Die Neuigkeit ist gespeichert."), "success")
+            return web.go("processes.news", process_id=process.id)
+    rows = web.current_session().scalars(news_of(process.id).limit(PER_PAGE)).all()
+    page = _render("processes/news_edit.html", process, form=form, item=item, rows=rows, preview=preview)
+    return page, 422 if request.method == "POST" and not preview else 200
+
+
+@blueprint.post("/verwaltung/verfahren/<int:process_id>/neuigkeiten/<int:news_id>/loeschen")
+@web.allows(Action.EDIT_PROCESS)
+def drop_news(process_id: int, news_id: int) -> ResponseReturnValue:
+    """Take it down."""
+    process = load_for_editing(process_id)
+    operations.delete_news(web.current_session(), web.current_actor(), process, _one_news(process, news_id),
+                           web.current_now())
+    flash(_("Die Neuigkeit ist gelöscht."), "success")
+    return web.go("processes.news", process_id=process.id)
 
 
 @blueprint.route("/verwaltung/verfahren/<int:process_id>", methods=["GET", "POST"])
@@ -135,7 +250,7 @@ def edit(process_id: int) -> ResponseReturnValue:
             web.current_session(), web.current_actor(), process, web.current_now(), title=form.title.data or "",
             slug=form.slug.data or "", summary=form.summary.data or "", body=form.body.data or "",
             theme_label=form.theme_label.data or "", contact=form.contact.data or "",
-            attribution=form.attribution.data or "", picture_alt=form.picture_alt.data or "",
+            faq=form.faq.data or "", attribution=form.attribution.data or "", picture_alt=form.picture_alt.data or "",
             has_new_picture=bool(file),
         )
         if file:
@@ -236,7 +351,7 @@ def _phase_form(phase: Phase | None) -> tuple[PhaseForm, str]:
     data: dict[str, Any] = {"format_key": key}
     if phase is not None:
         data |= {
-            "title": phase.title, "body": phase.body, "ends_at": operations.shown_end(phase.ends_at),
+            "title": phase.title, "body": phase.body, "vague_dates": phase.vague_dates, "ends_at": operations.shown_end(phase.ends_at),
             "starts_at": operations.shown_start(phase.starts_at),
         }
         if key == phase.format_key:
@@ -253,7 +368,7 @@ def _phase_page(process: Process, phase: Phase | None) -> ResponseReturnValue:
         if "change_format" in request.form:
             # The settings of another format were not on the page that was sent: its defaults are no answer of anybody.
             form = phase_form_class(key)(formdata=None, data={
-                "format_key": key, "title": form.title.data, "body": form.body.data,
+                "format_key": key, "title": form.title.data, "body": form.body.data, "vague_dates": form.vague_dates.data,
             })
             for name in ("starts_at", "ends_at"):
                 form[name].raw_data = [request.form.get(name, "")]
@@ -267,7 +382,7 @@ def _phase_page(process: Process, phase: Phase | None) -> ResponseReturnValue:
         operations.save_phase(
             web.current_session(), web.current_actor(), process, phase, web.current_now(), format_key=key,
             title=form.title.data or "", body=form.body.data or "", starts_at=form.starts_at.data,
-            ends_at=form.ends_at.data, settings=form.settings(key),
+            ends_at=form.ends_at.data, settings=form.settings(key), vague_dates=form.vague_dates.data or "",
         )
     except InvalidInput as error:
         web.attach(form, error)

@@ -1,0 +1,230 @@
+"""How a process begins: from a template, as a copy, shown before it is public; and what editors tell while it runs."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from lxml import etree
+from sqlalchemy import select, update
+
+from participation import clock, text
+from participation.accounts.models import Participant
+from participation.errors import Conflict
+from participation.formats import FORMATS, BallotRule, VoteSettings
+from participation.permissions import Role
+from participation.processes import operations
+from participation.processes.models import PhaseState, Process, ProcessNews, ProcessState
+from tests import factories
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.orm import Session
+
+    from participation.municipalities.models import Municipality
+    from tests.browser_client import Browser
+
+NEW = "/verwaltung/verfahren/neu"
+
+
+@pytest.fixture
+def town(session: Session) -> Municipality:
+    found = factories.municipality(session)
+    session.commit()
+    return found
+
+
+@pytest.fixture
+def editor(session: Session, town: Municipality, browser: Browser) -> Browser:
+    account = factories.account(session, Role.EDITOR, town=town)
+    session.commit()
+    return browser.sign_in(account)
+
+
+def _newest(session: Session) -> Process:
+    session.expire_all()
+    return session.scalars(select(Process).order_by(Process.id.desc()).limit(1)).one()
+
+
+@pytest.mark.parametrize("key", sorted(operations.templates()))
+def test_every_template_makes_a_process_that_can_be_published(session: Session, town: Municipality, key: str) -> None:
+    actor = factories.actor(factories.account(session, Role.EDITOR, town=town))
+    now = datetime(2027, 2, 20, 9, tzinfo=UTC)
+    process = operations.create_from_template(
+        session, actor, town, now, title="Neu hier", summary="", key=key, starts_on=date(2027, 3, 1))
+    assert operations.publish_problems(process, now) == []
+    assert process.phases[0].starts_at == datetime(2027, 2, 28, 23, tzinfo=UTC), "midnight in Berlin"
+    for phase in process.phases:
+        assert isinstance(phase.settings, FORMATS[phase.format_key].settings)
+        assert phase.settings.contradiction() is None
+        assert phase.state(now) is PhaseState.UPCOMING
+        operations._stored_settings(phase.settings)
+    operations.publish_process(session, actor, process, now)
+
+
+def test_an_editor_begins_with_a_template_in_the_browser(session: Session, editor: Browser) -> None:
+    editor.submit(NEW, {"title": "Ideen für den Markt", "source": "smart-city", "starts_on": "01.03.2027"}, form=-1)
+    process = _newest(session)
+    assert [phase.title for phase in process.phases] == [
+        "Auftakt", "Ideen sammeln", "Werkstatt zu den Handlungsfeldern", "Was ist wichtig?", "Maßnahmenkatalog"]
+    assert isinstance(process.phases[3].settings, VoteSettings)
+    assert process.phases[3].settings.ballot is BallotRule.POINTS
+    assert clock.to_berlin(process.phases[0].starts_at).date() == date(2027, 3, 1)  # type: ignore[arg-type]
+    assert process.phases[1].ends_at == datetime(2027, 4, 25, 22, tzinfo=UTC), "summer time has begun"
+    assert [theme.name for theme in process.themes][:2] == ["Mobilität", "Verwaltung und Beteiligung"]
+    page = editor.text(f"/verwaltung/verfahren/{process.id}")
+    assert "Es gibt keinen Kontakt für Fragen." in page
+
+
+@pytest.mark.parametrize(("values", "message"), [
+    ({"title": "", "source": "ideen"}, "Bitte"), ({"title": "T", "source": "gibt-es-nicht"}, "Vorlage"),
+    ({"title": "T", "source": "kopie-999999"}, "Liste"), ({"title": "T", "source": "ideen", "starts_on": "31.02.2027"}, ""),
+    ({"title": "T", "source": "ideen", "starts_on": "01.03.9999"}, "Jahr"),
+])
+def test_what_makes_no_sense_is_refused_and_kept(
+    session: Session, editor: Browser, values: dict[str, str], message: str,
+) -> None:
+    answer = editor.submit(NEW, values | {"summary": "Bleibt stehen."}, form=-1)
+    assert answer.status_code == 422
+    assert message in answer.get_data(as_text=True)
+    assert "Bleibt stehen." in answer.get_data(as_text=True)
+    assert session.scalars(select(Process)).all() == []
+
+
+def test_a_copy_has_texts_themes_and_phases_on_other_days_but_nothing_of_the_people(
+    session: Session, town: Municipality, editor: Browser,
+) -> None:
+    source = factories.process(session, town, title="Vom letzten Jahr", body="Worum es ging.", faq="# Wer?\nAlle.")
+    source.phases[0].starts_at = datetime(2026, 10, 20, 16, tzinfo=UTC)
+    source.phases[0].ends_at = datetime(2026, 10, 30, 17, tzinfo=UTC)
+    factories.proposal(session, source)
+    session.commit()
+    editor.submit(NEW, {"title": "In diesem Jahr", "source": f"kopie-{source.id}", "starts_on": "2027-05-03"}, form=-1)
+    process = _newest(session)
+    assert (process.state, process.body, process.faq) == (ProcessState.DRAFT, "Worum es ging.", "# Wer?\nAlle.")
+    assert (process.proposal_count, len(process.themes)) == (0, 2)
+    wall = clock.to_berlin(process.phases[0].starts_at)  # type: ignore[arg-type]
+    assert (wall.date(), wall.hour) == (date(2027, 5, 3), 18), "the same hour, whatever summer time does"
+    assert clock.to_berlin(process.phases[0].ends_at).hour == 18  # type: ignore[arg-type]
+
+
+def test_hints_name_what_may_have_been_overlooked(session: Session, town: Municipality) -> None:
+    process = factories.process(session, town, state=ProcessState.DRAFT, published_at=None, phases=[
+        factories.phase("collect", title="Erste", opens=10, closes=20),
+        factories.phase("collect", title="Zweite", opens=5, closes=15),
+        factories.phase("discuss", title="Vorbei", opens=-9, closes=-5, body="Text."),
+    ])
+    process.themes = []
+    messages = [(message % {"title": name}, page) for message, name, page in operations.publish_hints(process, clock.now())]
+    for wanted in (("Es gibt keinen Kontakt für Fragen.", "edit"), ("Die Phase „Vorbei“ ist schon vorbei.", "phases"),
+                   ("Die Phase „Erste“ sammelt zur gleichen Zeit Vorschläge wie eine andere.", "phases"),
+                   ("Die Phase „Erste“ steht vor einer, die früher beginnt.", "phases")):
+        assert wanted in messages, wanted
+    assert not [one for one, _page in messages if "Vorbei“ hat keinen Text" in one]
+
+
+def test_a_vague_phase_stands_in_words_and_has_not_begun(session: Session, town: Municipality, browser: Browser) -> None:
+    process = factories.process(session, town)
+    process.phases.append(factories.phase("vote", title="Auswahl", vague_dates="Frühjahr 2028"))
+    process.phases[1].starts_at = process.phases[1].ends_at = None
+    session.commit()
+    assert process.phases[1].state(clock.now()) is PhaseState.UPCOMING
+    page = browser.text(f"/verfahren/{process.slug}")
+    assert "Frühjahr 2028" in page
+    assert "Durchgehend" not in page
+
+
+def test_the_link_to_a_draft_shows_it_until_it_ends(
+    session: Session, town: Municipality, editor: Browser, new_browser: Callable[[], Browser],
+) -> None:
+    process = factories.process(session, town, state=ProcessState.DRAFT, published_at=None, title="Noch geheim",
+                                faq="# Was kostet das?\nNichts.")
+    session.commit()
+    stranger = new_browser()
+    assert stranger.get(f"/verfahren/{process.slug}").status_code == 404
+    page = editor.submit(f"/verwaltung/verfahren/{process.id}", form="/vorschau-link").get_data(as_text=True)
+    link = page.split('href="http://localhost/vorschau/')[1].split('"')[0]
+    shown = stranger.get(f"/vorschau/{link}")
+    assert shown.status_code == 200
+    assert "Noch geheim" in shown.get_data(as_text=True)
+    assert "Was kostet das?" in shown.get_data(as_text=True)
+    assert shown.headers["X-Robots-Tag"] == "noindex"
+    assert link not in editor.submit(f"/verwaltung/verfahren/{process.id}", form="/vorschau-link").get_data(as_text=True)
+    assert stranger.get(f"/vorschau/{link}").status_code == 404, "a new link ends the old one"
+    token = operations.make_preview_link(
+        session, factories.actor(factories.account(session, Role.EDITOR, town=town)), process, clock.now())
+    session.commit()
+    assert stranger.get(f"/vorschau/{token}").status_code == 200
+    session.execute(update(Process).values(preview_until=clock.now() - timedelta(seconds=1)))
+    session.commit()
+    assert stranger.get(f"/vorschau/{token}").status_code == 404
+
+
+def test_a_draft_can_be_deleted_what_others_saw_can_not(session: Session, town: Municipality, editor: Browser) -> None:
+    draft = factories.process(session, town, state=ProcessState.DRAFT, published_at=None)
+    public = factories.process(session, town)
+    used = factories.process(session, town, state=ProcessState.DRAFT, published_at=None)
+    session.add(Participant(process_id=used.id, person_hash="0" * 64, kind=factories.ParticipantKind.GUEST, pseudonym="P"))
+    session.commit()
+    number, page = draft.id, f"/verwaltung/verfahren/{draft.id}"
+    asked = editor.submit(page, form="/loeschen")
+    assert "Diesen Entwurf löschen?" in asked.get_data(as_text=True)
+    editor.post(f"{page}/loeschen", {"confirmed": "yes"})
+    session.expunge(draft)
+    assert session.get(Process, number) is None
+    actor = factories.actor(factories.account(session, Role.EDITOR, town=town))
+    for process in (public, used):
+        with pytest.raises(Conflict):
+            operations.delete_process(session, actor, process, clock.now())
+
+
+def test_news_are_written_read_followed_and_taken_down(
+    session: Session, town: Municipality, editor: Browser, new_browser: Callable[[], Browser],
+) -> None:
+    process = factories.process(session, town)
+    session.commit()
+    page, reader = f"/verwaltung/verfahren/{process.id}/neuigkeiten", new_browser()
+    preview = editor.submit(page, {"title": "Termin", "body": "Wir **kommen** vorbei.", "preview": "1"}, form=-1)
+    assert "<strong>kommen</strong>" in preview.get_data(as_text=True)
+    assert session.scalars(select(ProcessNews)).all() == []
+    assert editor.submit(page, {"title": "", "body": ""}, form=-1).status_code == 422
+    for number in range(4):
+        editor.submit(page, {"title": f"Neues & {number}", "body": "Wir **kommen**. <script>alert(1)</script>"},
+                      form="/neuigkeiten")
+    shown = reader.get(f"/verfahren/{process.slug}").get_data(as_text=True)
+    assert "Neues &amp; 3" in shown
+    assert "<strong>kommen</strong>" in shown
+    assert "<script>alert(1)" not in shown
+    assert "Neues &amp; 0" not in shown, "the newest two, the others one click away"
+    assert "Neues & 0" in reader.text(f"/verfahren/{process.slug}/neuigkeiten")
+    feed = etree.fromstring(reader.get(f"/verfahren/{process.slug}/neuigkeiten.atom").get_data())
+    titles = [one.text for one in feed.iterfind(".//{*}entry/{*}title")]
+    assert titles == [f"Neues & {number}" for number in (3, 2, 1, 0)]
+    item = session.scalars(select(ProcessNews).order_by(ProcessNews.id)).first()
+    assert item is not None
+    editor.submit(f"{page}/{item.id}", {"title": "Anders"}, form="/neuigkeiten")
+    assert "Anders" in reader.text(f"/verfahren/{process.slug}/neuigkeiten")
+    editor.post(f"{page}/{item.id}/loeschen")
+    assert "Anders" not in reader.text(f"/verfahren/{process.slug}/neuigkeiten")
+
+
+def test_questions_stand_on_the_page_and_a_text_without_any_is_refused(
+    session: Session, town: Municipality, editor: Browser, new_browser: Callable[[], Browser],
+) -> None:
+    process = factories.process(session, town)
+    session.commit()
+    page = f"/verwaltung/verfahren/{process.id}"
+    refused = editor.submit(page, {"faq": "Nur ein Satz."}, form="/verwaltung/verfahren/")
+    assert refused.status_code == 422
+    assert "Nur ein Satz." in refused.get_data(as_text=True)
+    editor.submit(page, {"faq": "# Wer darf?\nAlle.\n\n## Und Kinder?\nAuch **Kinder**."}, form="/verwaltung/verfahren/")
+    shown = new_browser().open(f"/verfahren/{process.slug}")
+    assert [one.text_content().strip() for one in shown.xpath("//section[@aria-labelledby='fragen']//summary")] == [
+        "Wer darf?", "Und Kinder?"]
+
+
+def test_markdown_reads_well_as_a_plain_mail() -> None:
+    source = "## Termin\n\nWir **freuen** uns: [Anmeldung](https://stadt.example/a_b_c).\n\n- eins\n- zwei"
+    assert text.mail_text(source) == "Termin\n\nWir freuen uns: Anmeldung (https://stadt.example/a_b_c).\n\n- eins\n- zwei"
