@@ -27,6 +27,7 @@ from participation.administration import views as administration_views
 from participation.catalogue import views as catalogue_views
 from participation.compression import compress
 from participation.contributions.ballots import views as ballots_views
+from participation.contributions.coauthors import views as coauthors_views
 from participation.contributions.comments import views as comments_views
 from participation.contributions.personal import views as personal_views
 from participation.contributions.proposals import views as proposals_views
@@ -61,6 +62,7 @@ VIEWS = (
     comments_views,
     votes_views,
     ballots_views,
+    coauthors_views,
     catalogue_views,
     following_views,
     administration_views,

@@ -14,6 +14,7 @@ class Action(enum.Enum):
     EDIT_PROPOSAL = "Eigenen Vorschlag überarbeiten"
     WITHDRAW_CONTRIBUTION = "Eigenen Beitrag zurückziehen"
     ATTACH_CONTRIBUTION = "Eigenen Beitrag dem Konto zuordnen"
+    INVITE_CO_AUTHORS = "Zum Mitschreiben einladen"
     COMMENT = "Kommentieren"
     EDIT_COMMENT = "Eigenen Kommentar ändern"
     SUPPORT = "Unterstützen"

@@ -173,6 +173,11 @@ def author(actor: Actor, target: object, _now: datetime) -> bool:
     return bool(actor.identity) and bool(getattr(target, "is_own", False))
 
 
+def co_author(actor: Actor, target: object, _now: datetime) -> bool:
+    """Somebody whom the author invited to write along; operations set `is_shared`."""
+    return bool(actor.identity) and bool(getattr(target, "is_shared", False))
+
+
 def phase_for(action: Action, target: object, now: datetime) -> OpenPhase | None:
     """The open phase that opens an action: the target itself where it is a phase, else the first of its process."""
     if hasattr(target, "phase_for"):
@@ -253,14 +258,17 @@ any_staff = staff(*Role)
 
 RULES: dict[Action, tuple[Rule, ...]] = {
     Action.SEE_PROCESS: (process_is_visible, staff(Role.EDITOR, Role.PLANNER, Role.MODERATOR), system),
-    Action.SEE_CONTRIBUTION: (contribution_is_published, author, staff(Role.MODERATOR, Role.PLANNER), system),
+    Action.SEE_CONTRIBUTION: (contribution_is_published, author, co_author, staff(Role.MODERATOR, Role.PLANNER), system),
     Action.SUBMIT_PROPOSAL: (
         all_of(process_is_visible, phase_opens(Action.SUBMIT_PROPOSAL), signed_in,
                verified_for(Action.SUBMIT_PROPOSAL)),
         all_of(process_is_visible, phase_opens(Action.SUBMIT_PROPOSAL), guests_may_submit),
         system,
     ),
-    Action.EDIT_PROPOSAL: (all_of(author, phase_opens(Action.EDIT_PROPOSAL)),),
+    Action.EDIT_PROPOSAL: (
+        all_of(author, phase_opens(Action.EDIT_PROPOSAL)), all_of(co_author, phase_opens(Action.EDIT_PROPOSAL)),
+    ),
+    Action.INVITE_CO_AUTHORS: (all_of(author, signed_in),),
     Action.WITHDRAW_CONTRIBUTION: (author,),
     Action.ATTACH_CONTRIBUTION: (all_of(author, signed_in),),
     Action.COMMENT: (

@@ -131,6 +131,8 @@ class Contribution(Base):
     claim_token_hash: Mapped[str | None] = mapped_column(String(64), unique=True)
     support_count: Mapped[int] = mapped_column(default=0)
     comment_count: Mapped[int] = mapped_column(default=0)
+    # How many others write it together with its author.
+    co_author_count: Mapped[int] = mapped_column(default=0, server_default="0")
     # What the official answer says; None while there is none.
     answer_status: Mapped[AnswerStatus | None] = mapped_column(enum_type(AnswerStatus))
     # Where it stands in a shuffled list; drawn once, so that such a list has pages and an index.
@@ -155,6 +157,8 @@ class Contribution(Base):
 
     # Whether the actor at hand wrote it; set by operations.mark_own, never stored.
     is_own = False
+    # Whether the actor writes it together with its author; set by operations.mark_own as well.
+    is_shared = False
 
     @property
     def is_published(self) -> bool:
@@ -195,6 +199,21 @@ class Revision(Base):
     changes: Mapped[dict[str, Any] | None] = mapped_column(JSON)
 
     contribution: Mapped[Contribution] = relationship(back_populates="revisions")
+
+
+class CoAuthor(Base):
+    """Somebody who writes a contribution together with its author."""
+
+    __tablename__ = "co_author"
+    __table_args__ = (Index("ix_co_author_participant_id", "participant_id"),)
+
+    contribution_id: Mapped[int] = mapped_column(
+        ForeignKey("contribution.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    participant_id: Mapped[int] = mapped_column(ForeignKey("participant.id"), primary_key=True, autoincrement=False)
+    joined_at: Mapped[Created]
+
+    participant: Mapped[Participant] = relationship()
 
 
 class ContributionPicture(Base):

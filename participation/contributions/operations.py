@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import object_session
 
 from participation import audit, outbox
 from participation.accounts.models import Participant, ParticipantKind
 from participation.actions import Action
 from participation.contributions.models import Contribution, ContributionState, Revision
+from participation.contributions.queries import co_author_by_hash
 from participation.db import is_sqlite
 from participation.events import ContributionPublished, ContributionWithdrawn, emit
 from participation.municipalities.operations import raise_content_version
@@ -97,12 +99,20 @@ def new_guest_token() -> str:
 
 
 def mark_own(keyring: Keyring, actor: Actor, contribution: Contribution) -> bool:
-    """Find out whether the actor wrote the contribution, for the rule `author`.
+    """Find out whether the actor wrote the contribution, alone or with others, for the rules `author`, `co_author`.
 
-    Costs no query where the author was loaded with the contribution.
+    Costs no query where the author was loaded with the contribution and nobody else writes it. Returns whether it is
+    the actor's own.
     """
-    contribution.is_own = actor.identity is not None and hmac.compare_digest(
-        contribution.participant.person_hash, keyring.person_hash(contribution.process_id, actor.identity)
+    if actor.identity is None:
+        contribution.is_own = contribution.is_shared = False
+        return False
+    person_hash = keyring.person_hash(contribution.process_id, actor.identity)
+    contribution.is_own = hmac.compare_digest(contribution.participant.person_hash, person_hash)
+    session = object_session(contribution)
+    contribution.is_shared = bool(
+        contribution.co_author_count and not contribution.is_own and session is not None
+        and session.scalar(co_author_by_hash(contribution.id, person_hash))
     )
     return contribution.is_own
 

@@ -8,7 +8,7 @@ from sqlalchemy import Row, Select, bindparam, or_, select
 from sqlalchemy.orm import contains_eager, defer, joinedload
 
 from participation.accounts.models import Participant
-from participation.contributions.models import Contribution, ContributionPicture, ContributionState, Revision
+from participation.contributions.models import CoAuthor, Contribution, ContributionPicture, ContributionState, Revision
 from participation.municipalities.models import Municipality
 from participation.processes.models import Process
 from participation.uploads import Upload
@@ -44,6 +44,22 @@ def standing_of(
     """A contribution with process, municipality and phases in one query, without long texts: all that rules ask of it."""
     values = {"contribution_id": contribution_id, "kind": kind, "municipality_id": municipality_id, "slug": slug}
     return session.execute(STANDING, values).unique().scalar_one_or_none()
+
+
+def co_author_by_hash(contribution_id: int, person_hash: str) -> Select[int]:
+    """The participant behind a hash, if they write the contribution together with its author."""
+    return (
+        select(CoAuthor.participant_id).join(Participant, Participant.id == CoAuthor.participant_id)
+        .where(CoAuthor.contribution_id == contribution_id, Participant.person_hash == person_hash)
+    )
+
+
+def co_authors_of(contribution_id: int) -> Select[CoAuthor]:
+    """Who writes it together with its author, in the order in which they came."""
+    return (
+        select(CoAuthor).where(CoAuthor.contribution_id == contribution_id).options(joinedload(CoAuthor.participant))
+        .order_by(CoAuthor.joined_at, CoAuthor.participant_id)
+    )
 
 
 def lock_contribution(session: Session, contribution_id: int) -> None:

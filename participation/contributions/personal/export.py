@@ -15,7 +15,13 @@ from participation.audit import AuditEntry
 from participation.contributions.ballots.queries import ballots_of
 from participation.contributions.comments.models import STANCE_LABELS, Comment
 from participation.contributions.models import STATE_LABELS, Contribution, ContributionPicture
-from participation.contributions.personal.queries import all_of_kind, own_votes, participants_of, processes_of
+from participation.contributions.personal.queries import (
+    all_of_kind,
+    own_votes,
+    participants_of,
+    processes_of,
+    written_along,
+)
 from participation.contributions.proposals.models import Proposal
 from participation.formats import CHOICE_LABELS
 from participation.permissions import ROLE_LABELS
@@ -63,6 +69,9 @@ def own_data(session: Session, keyring: Keyring, account: Account, folder: Path,
         takes_part[proposal.process_id]["vorschlaege"].append(_proposal(proposal, processes, folder))
     for comment in session.scalars(all_of_kind(Comment, ids).options(selectinload(Contribution.revisions))):
         takes_part[comment.process_id]["kommentare"].append(_comment(comment))
+    for row in session.execute(written_along(ids)):
+        takes_part[row.process_id].setdefault("mitgeschrieben", []).append(
+            {"beitrag": row.id, "titel": row.title, "seit": row.joined_at.isoformat()})
     for process_id, phase_id, contribution_id, value, at in session.execute(ballots_of(ids)):
         takes_part[process_id].setdefault("stimmzettel", []).append(
             {"phase": phase_id, "beitrag": contribution_id, "stimme": value, "am": at.isoformat()})

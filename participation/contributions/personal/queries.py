@@ -9,7 +9,7 @@ from sqlalchemy.orm import joinedload
 
 from participation.accounts.models import Participant
 from participation.contributions.comments.models import Comment
-from participation.contributions.models import Contribution
+from participation.contributions.models import CoAuthor, Contribution
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.votes.models import Vote
 from participation.processes.models import Process
@@ -53,6 +53,15 @@ def own_contributions(participant_ids: Sequence[int], before: int | None = None)
         .order_by(Contribution.id.desc())
     )
     return statement.where(Contribution.id < before) if before is not None else statement
+
+
+def written_along(participant_ids: Sequence[int]) -> Select[*tuple[Any, ...]]:
+    """(id, title, process) of proposals that these write together with others' authors, the newest first."""
+    return (
+        select(Contribution.id, Proposal.title, Contribution.process_id, Contribution.state, CoAuthor.joined_at)
+        .select_from(CoAuthor).join(Proposal, Proposal.id == CoAuthor.contribution_id)
+        .where(CoAuthor.participant_id.in_(participant_ids)).order_by(CoAuthor.joined_at.desc()).limit(AT_ONCE)
+    )
 
 
 def all_of_kind(kind: type[Contribution], participant_ids: Sequence[int]) -> Select[Any]:

@@ -17,7 +17,7 @@ from participation.contributions.models import ContributionState
 from participation.contributions.personal import jobs, operations  # noqa: F401 - jobs register themselves
 from participation.contributions.personal.export import own_data
 from participation.contributions.personal.forms import TAKE, DeleteForm
-from participation.contributions.personal.queries import own_contributions, participants_of, processes_of
+from participation.contributions.personal.queries import own_contributions, participants_of, processes_of, written_along
 from participation.contributions.submissions.views import proposal_of_token, remove_after_commit
 from participation.errors import Conflict, InvalidInput
 
@@ -60,9 +60,11 @@ def contributions() -> ResponseReturnValue:
         own_contributions([one.id for one in participants], before).limit(PER_PAGE + 1)
     ).all() if participants else []
     shown = rows[:PER_PAGE]
-    processes = {one.id: one for one in session.scalars(processes_of(list({row.process_id for row in shown})))}
+    along = session.execute(written_along([one.id for one in participants])).all() if participants and before is None else []
+    processes = {one.id: one for one in session.scalars(
+        processes_of(list({row.process_id for row in [*shown, *along]})))}
     return render_template(
-        "contributions/personal/contributions.html", rows=shown, processes=processes,
+        "contributions/personal/contributions.html", rows=shown, along=along, processes=processes,
         published=ContributionState.PUBLISHED, is_first=before is None,
         next_url=url_for("personal.contributions", vor=shown[-1].id) if len(rows) > PER_PAGE else None,
     )

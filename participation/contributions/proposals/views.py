@@ -50,7 +50,7 @@ from participation.contributions.proposals.queries import (
     list_page,
     read_cursor,
 )
-from participation.contributions.queries import pictures_of, seen_revisions, stored_picture
+from participation.contributions.queries import co_authors_of, pictures_of, seen_revisions, stored_picture
 from participation.db import Database
 from participation.errors import InvalidInput, NotFound
 from participation.i18n import N_
@@ -246,7 +246,9 @@ def show(slug: str, proposal_id: int) -> ResponseReturnValue:
     measures = web.part("proposal_measures", proposal=proposal)
     return render_template(
         "contributions/proposals/show.html", process=process, proposal=proposal,
-        pictures=session.scalars(pictures_of(proposal.id)).all(), threads=threads, after=after, map=parts,
+        pictures=session.scalars(pictures_of(proposal.id)).all(),
+        co_authors=[one.participant.pseudonym for one in session.scalars(co_authors_of(proposal.id))]
+        if proposal.co_author_count else [], threads=threads, after=after, map=parts,
         state_label=STATE_LABELS[proposal.state], answer_labels=ANSWER_LABELS, measures=measures,
         steps=_steps(proposal, bool(measures)),
         orders=[(one, ORDER_LABELS[one], one is order) for one in Order], order=order,
@@ -329,13 +331,15 @@ def own_actions(slug: str, proposal_id: int) -> str:
     if actor.identity is None:
         return ""
     proposal = load_standing(slug, proposal_id)
-    if not mark_own(web.current_keyring(), actor, proposal):
+    if not mark_own(web.current_keyring(), actor, proposal) and not proposal.is_shared:
         return ""
     state = proposal.state
     return web.render_part(
         "contributions/proposals/_own.html", proposal=proposal, slug=slug, state=state,
         may_edit=state in EDITABLE and web.can(Action.EDIT_PROPOSAL, proposal),
-        may_withdraw=state in {ContributionState.SUBMITTED, ContributionState.RETURNED, ContributionState.PUBLISHED},
+        may_withdraw=proposal.is_own
+        and state in {ContributionState.SUBMITTED, ContributionState.RETURNED, ContributionState.PUBLISHED},
+        may_invite=actor.is_signed_in and state in EDITABLE,
     )
 
 

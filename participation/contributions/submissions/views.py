@@ -460,7 +460,7 @@ def _receipt_page(proposal: Proposal, actor: Actor, token: str) -> ResponseRetur
         own=_own_address(proposal, token), token=token, may_attach=token and _is_of_guest(proposal), is_signed_in=web.current_actor().is_signed_in,
         may_edit=state in EDITABLE
         and actor_can(actor, Action.EDIT_PROPOSAL, proposal, web.current_now()),
-        may_withdraw=state in WITHDRAWABLE,
+        may_withdraw=state in WITHDRAWABLE and proposal.is_own,
         decision=_hole("decision_of", contribution_id=proposal.id) if state is ContributionState.RETURNED else "",
         measures=web.part("proposal_measures", proposal=proposal) if proposal.is_published else "",
     )
@@ -548,7 +548,7 @@ def _holder(token: str) -> Actor:
 
 
 def _own_proposal(slug: str, proposal_id: int) -> Proposal:
-    """A proposal whose author is known by account or browser.
+    """A proposal whose author, or one of its authors, is known by account or browser.
 
     Raises SignInNeeded for strangers, whether there is such a proposal or not: a link from a mail then leads to the
     sign-in page and back. Raises NotFound for accounts that did not write it.
@@ -556,7 +556,7 @@ def _own_proposal(slug: str, proposal_id: int) -> Proposal:
     actor = web.current_actor()
     try:
         proposal = load_proposal(slug, proposal_id)
-        is_own = contributions.mark_own(web.current_keyring(), actor, proposal)
+        is_own = contributions.mark_own(web.current_keyring(), actor, proposal) or proposal.is_shared
     except NotFound:
         is_own = False
     if not is_own:

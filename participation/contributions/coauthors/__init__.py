@@ -1,0 +1,1 @@
+"""Writing a proposal together: invitations, and who writes along."""
