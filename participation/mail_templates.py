@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from flask import current_app, render_template
+from flask_babel import get_locale
 
 from participation import mail
 from participation.web import current_municipality, current_settings
@@ -34,7 +35,7 @@ def render_mail(
     municipality = current_municipality()
     return mail.Mail(
         key=key, recipient=recipient, subject=subject.removeprefix("Betreff:").strip(), plain=body.strip() + "\n",
-        html=render_template(f"mail/{template}.html", **context), sender_name=municipality.name if municipality else "",
+        html=render_template(f"mail/{template}.html", language=get_locale(), **context), sender_name=municipality.name if municipality else "",
         headers=headers,
     )
 

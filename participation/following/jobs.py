@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from flask import url_for
 from flask_babel import force_locale, gettext as _
@@ -157,7 +158,7 @@ def _list_headers(token: str, name: str) -> tuple[tuple[str, str], ...]:
     """So that a mail program can show a button that ends it (RFC 2369, RFC 8058)."""
     address = url_for("following.leave", token=token, _external=True)
     return (("List-Unsubscribe", f"<{address}>"), ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
-            ("List-Id", f"<{name}.beteiligung>"))
+            ("List-Id", f"<{name}.{urlsplit(address).hostname}>"))
 
 
 def _digest(reader: Reader, address: str, news: News, until: datetime) -> Mail:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from participation import audit, clock, outbox, text
 from participation.accounts.operations import clean_email
+from participation.accounts.queries import account_by_email
 from participation.actions import Action
 from participation.errors import Conflict, InvalidInput, NotFound
 from participation.following.models import (
@@ -25,7 +26,7 @@ from participation.following.models import (
 from participation.following.queries import (
     follower_of_account,
     follower_of_address,
-    newsletter_receivers,
+    receivers_number,
     target_of,
 )
 from participation.i18n import N_
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 # Of one person; a limit against scripts, not against interest.
 FOLLOWED_MAX = 500
+# So many wishes of one address may wait for its owner's word.
+PENDING_MAX = 5
 UNCONFIRMED_DAYS = timedelta(days=7)
 SUBJECT_MAX = 150
 BODY_MAX = 20_000
@@ -138,9 +141,12 @@ def follow(
         )) or follower_of_account(session, process.municipality_id, account_id)
         if follower is None:  # pragma: no cover - somebody else made it one statement earlier
             raise NotFound
-        _take_over_address(session, keyring, follower, actor.email)
-    if frequency is not None:
-        follower.frequency = frequency
+        known = _by_address(session, keyring, process.municipality_id, actor.email)
+        if known is not None:
+            follower.frequency, follower.told_until = known.frequency, known.told_until
+            _take_over(session, known, follower)
+    if frequency is not None or follower.frequency is Frequency.NEVER:
+        set_frequency(session, follower, frequency or Frequency.WEEKLY, now)
     _subscribe(session, follower, process, proposal, now, confirmed=True)
     return follower
 
@@ -154,7 +160,7 @@ def request_following(
     What is told is the same whether the address is known or not. Raises InvalidInput (field "email"), Conflict.
     """
     address = clean_email(email)
-    email_hash = keyring.mark("follower-address", f"{process.municipality_id}:{address}")
+    email_hash = _address_hash(keyring, process.municipality_id, address)
     follower = follower_of_address(session, process.municipality_id, email_hash)
     if follower is None:
         follower = _made(session, Follower(
@@ -164,19 +170,44 @@ def request_following(
         if follower is None:  # pragma: no cover - as above
             raise NotFound
     subscription = _subscribe(session, follower, process, proposal, now, confirmed=False)
+    if subscription.confirmed_at is None and _pending_before(session, subscription) >= PENDING_MAX:
+        # Perhaps a stranger fills somebody's mailbox; who means it agrees to one of the mails that came already.
+        return
     # One mail an hour at most for the same wish, however often somebody types a stranger's address.
     outbox.enqueue(session, "mail_confirm_following", f"mail-follow:{subscription.id}:{now:%Y%m%d%H}",
                    subscription_id=subscription.id, frequency=frequency.value)
 
 
-def confirm_following(session: Session, subscription: Subscription, now: datetime) -> None:
-    """The owner of the address agrees."""
+def confirm_following(session: Session, keyring: Keyring, subscription: Subscription, now: datetime) -> Follower:
+    """The owner of the address agrees. Returns who follows now: where the address has an account, the account does."""
+    follower = subscription.follower
     if subscription.confirmed_at is None:
         subscription.confirmed_at = now
-        subscription.follower.refusals = 0
+        follower.refusals = 0
         if not _has_confirmed(session, subscription):
-            subscription.follower.told_until = now
+            follower.told_until = now
     session.flush()
+    address = keyring.unseal(follower.email_sealed or "")
+    account = session.scalar(account_by_email(address)) if address else None
+    if account is None or account.email_confirmed_at is None or account.is_disabled or account.deleted_at is not None:
+        return follower
+    own = follower_of_account(session, follower.municipality_id, account.id)
+    if own is None:
+        own = _made(session, Follower(
+            municipality_id=follower.municipality_id, account_id=account.id, link_salt=secrets.token_hex(8),
+            frequency=follower.frequency, told_until=follower.told_until, locale=follower.locale, created_at=now,
+        )) or follower_of_account(session, follower.municipality_id, account.id)
+    if own is None:  # pragma: no cover - as in follow
+        raise NotFound
+    _take_over(session, follower, own)
+    return own
+
+
+def _pending_before(session: Session, subscription: Subscription) -> int:
+    """How many mails to the same address still wait for its owner's word."""
+    return session.scalar(select(func.count()).select_from(Subscription).where(
+        Subscription.follower_id == subscription.follower_id, Subscription.confirmed_at.is_(None),
+        Subscription.id < subscription.id)) or 0
 
 
 def _has_confirmed(session: Session, but: Subscription) -> bool:
@@ -220,19 +251,26 @@ def _subscribe(
     return found
 
 
-def _take_over_address(session: Session, keyring: Keyring, follower: Follower, email: str) -> None:
-    """What the same, confirmed address followed without an account goes along; the bare address is forgotten."""
-    email_hash = keyring.mark("follower-address", f"{follower.municipality_id}:{email}")
-    known = follower_of_address(session, follower.municipality_id, email_hash)
-    if known is None:
-        return
-    session.execute(update(Subscription).where(Subscription.follower_id == known.id,
-                                               Subscription.confirmed_at.is_not(None))
+def _address_hash(keyring: Keyring, municipality_id: int, address: str) -> str:
+    return keyring.mark("follower-address", f"{municipality_id}:{address}")
+
+
+def _by_address(session: Session, keyring: Keyring, municipality_id: int, address: str) -> Follower | None:
+    return follower_of_address(session, municipality_id, _address_hash(keyring, municipality_id, address))
+
+
+def _take_over(session: Session, known: Follower, follower: Follower) -> None:
+    """What an address followed, and its owner agreed to, goes along to another.
+
+    The bare address is forgotten, unless mails that its owner has not answered yet still need it.
+    """
+    there = session.scalars(select(Subscription.target).where(Subscription.follower_id == follower.id)).all()
+    agreed = (Subscription.follower_id == known.id, Subscription.confirmed_at.is_not(None))
+    session.execute(update(Subscription).where(*agreed, Subscription.target.not_in(there))
                     .values(follower_id=follower.id).execution_options(synchronize_session=False))
-    follower.frequency, follower.told_until = known.frequency, known.told_until
-    session.expire(known)
-    session.delete(known)
-    session.flush()
+    session.execute(delete(Subscription).where(*agreed).execution_options(synchronize_session=False))
+    session.expire(follower, ["subscriptions"])
+    _forget_idle(session, known)
 
 
 def end_following(session: Session, follower: Follower, subscription_id: int) -> None:
@@ -344,8 +382,7 @@ def test_newsletter(session: Session, actor: Actor, newsletter: Newsletter, now:
 def send_newsletter(session: Session, actor: Actor, newsletter: Newsletter, now: datetime) -> None:
     """Send it to everybody who follows the process. Raises Conflict when it is already on its way, or for nobody."""
     require(actor, Action.SEND_NEWSLETTER, newsletter.process, now)
-    receivers = session.scalar(
-        select(func.count()).select_from(newsletter_receivers(newsletter.process_id).order_by(None).subquery())) or 0
+    receivers = receivers_number(session, newsletter.process_id)
     if not receivers:
         raise Conflict(N_("Noch folgt niemand diesem Verfahren. Der Rundbrief bleibt als Entwurf gespeichert."))
     started = session.execute(

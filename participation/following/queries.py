@@ -48,6 +48,7 @@ class ProcessDigest:
     proposals: list[tuple[int, str]] = field(default_factory=list)
     more_proposals: int = 0
     answers: list[tuple[int, str, AnswerStatus]] = field(default_factory=list)
+    more_answers: int = 0
     begun: list[str] = field(default_factory=list)
     ending: list[tuple[str, datetime]] = field(default_factory=list)
 
@@ -141,6 +142,11 @@ def newsletter_receivers(process_id: int) -> Select[Follower, Account]:
                Subscription.confirmed_at.is_not(None), Follower.frequency != Frequency.NEVER, reachable())
         .order_by(Follower.id)
     )
+
+
+def receivers_number(session: Session, process_id: int) -> int:
+    """How many would get a newsletter that is sent now."""
+    return session.scalar(select(func.count()).select_from(newsletter_receivers(process_id).order_by(None).subquery())) or 0
 
 
 def newsletters_of(process_id: int) -> Select[Newsletter]:
@@ -261,17 +267,21 @@ def _process_news(
         ).all()
         news.proposals = [(row.id, row.title) for row in rows[:NAMED]]
         if len(rows) > NAMED:
-            total = session.scalar(select(func.count()).select_from(Contribution.__table__).where(new)) or 0
-            news.more_proposals = total - NAMED
-        news.answers = [
-            (row.id, row.title, row.answer_status) for row in session.execute(
-                select(Proposal.id, Proposal.title, Contribution.answer_status)
-                .where(public, Contribution.answer_status.is_not(None), Proposal.answered_at > since,
-                       Proposal.answered_at <= until)
-                .order_by(Proposal.answered_at.desc()).limit(NAMED)
-            )
-        ]
+            news.more_proposals = _number_of(session, Contribution.__table__, new) - NAMED
+        answered = and_(public, Contribution.answer_status.is_not(None), Proposal.answered_at > since,
+                        Proposal.answered_at <= until)
+        told = session.execute(
+            select(Proposal.id, Proposal.title, Contribution.answer_status).where(answered)
+            .order_by(Proposal.answered_at.desc()).limit(NAMED + 1)
+        ).all()
+        news.answers = [(row.id, row.title, row.answer_status) for row in told[:NAMED]]
+        if len(told) > NAMED:
+            news.more_answers = _number_of(session, Proposal, answered) - NAMED
     return found
+
+
+def _number_of(session: Session, table: Any, condition: Any) -> int:  # noqa: ANN401 - what SQLAlchemy selects from
+    return session.scalar(select(func.count()).select_from(table).where(condition)) or 0
 
 
 def _proposal_news(

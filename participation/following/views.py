@@ -22,6 +22,7 @@ from participation.following.queries import (
     follower_numbers,
     follower_of_account,
     newsletters_of,
+    receivers_number,
     subscriptions_of,
     target_of,
 )
@@ -233,11 +234,12 @@ def confirm(token: str) -> ResponseReturnValue:
     process = subscription.process
     if request.method == "POST":
         form = FollowForm().offer()
-        operations.confirm_following(web.current_session(), subscription, web.current_now())
-        operations.set_frequency(web.current_session(), subscription.follower, form.chosen, web.current_now())
+        follower = operations.confirm_following(web.current_session(), web.current_keyring(), subscription,
+                                                web.current_now())
+        operations.set_frequency(web.current_session(), follower, form.chosen, web.current_now())
         flash(_("Danke! Ab jetzt bekommen Sie Neuigkeiten."), "success")
         return web.go("following.own",
-                      token=operations.follower_token(web.current_keyring(), subscription.follower))
+                      token=operations.follower_token(web.current_keyring(), follower))
     return _private(render_template(
         "following/confirm.html", process=process, proposal=subscription.proposal,
         form=FollowForm(formdata=None, frequency=request.args.get("oft", Frequency.WEEKLY.value)).offer(),
@@ -311,10 +313,11 @@ def _write(process: Process, newsletter: Newsletter | None) -> ResponseReturnVal
         else:
             return _after_writing(process, newsletter, step)
     people, unreachable = follower_numbers(session, process.id)
+    receivers = receivers_number(session, process.id)
     return render_template(
         "following/newsletters.html", process=process, tabs=tabs_of(process), form=form, newsletter=newsletter,
         rows=list(session.scalars(newsletters_of(process.id).limit(NEWSLETTERS_SHOWN))), preview=preview, people=people,
-        unreachable=unreachable, subject_max=operations.SUBJECT_MAX, body_max=operations.BODY_MAX,
+        receivers=receivers, unreachable=unreachable, subject_max=operations.SUBJECT_MAX, body_max=operations.BODY_MAX,
     ), 422 if form.is_submitted() and preview is None else 200
 
 
@@ -346,7 +349,7 @@ def confirm_newsletter(process_id: int, newsletter_id: int) -> ResponseReturnVal
         return web.go("following.edit_newsletter", process_id=process.id, newsletter_id=newsletter.id)
     return render_template(
         "following/confirm_newsletter.html", process=process, tabs=tabs_of(process), newsletter=newsletter,
-        body=text.render_markdown(newsletter.body), people=follower_numbers(web.current_session(), process.id)[0],
+        body=text.render_markdown(newsletter.body), people=receivers_number(web.current_session(), process.id),
     )
 
 

@@ -202,7 +202,7 @@ def test_a_known_address_is_told_the_same_on_the_page_and_the_truth_by_mail(
 ) -> None:
     page = f"{_process(proposal)}/folgen"
     first = browser.submit(page, {"email": ADDRESS}, form="/folgen").get_data(as_text=True)
-    operations.confirm_following(session, session.scalars(select(Subscription)).one(), clock.now())
+    operations.confirm_following(session, keyring, session.scalars(select(Subscription)).one(), clock.now())
     session.commit()
     run_jobs()
     second = browser.submit(page, {"email": ADDRESS.upper()}, form="/folgen").get_data(as_text=True)
@@ -234,7 +234,7 @@ def test_one_click_in_the_mail_program_ends_everything_without_cookie_or_form_to
 ) -> None:
     operations.request_following(session, keyring, proposal.process, proposal, ADDRESS,
                                  clock.now() - timedelta(days=1), frequency=Frequency.WEEKLY)
-    operations.confirm_following(session, session.scalars(select(Subscription)).one(), clock.now() - timedelta(days=1))
+    operations.confirm_following(session, keyring, session.scalars(select(Subscription)).one(), clock.now() - timedelta(days=1))
     factories.comment(session, proposal)
     session.commit()
     digests()
@@ -382,7 +382,7 @@ def test_what_was_followed_by_address_goes_along_into_the_account(
 ) -> None:
     now = clock.now()
     operations.request_following(session, keyring, proposal.process, None, ADDRESS, now, frequency=Frequency.DAILY)
-    operations.confirm_following(session, session.scalars(select(Subscription)).one(), now)
+    operations.confirm_following(session, keyring, session.scalars(select(Subscription)).one(), now)
     _follow(session, keyring, reader, proposal)
     session.expire_all()
     follower = session.scalars(select(Follower)).one()
@@ -466,3 +466,115 @@ def test_newsletters_are_for_editors_of_the_process_alone(
     assert stranger.get(_letters(proposal)).status_code in {403, 404}
     assert stranger.post(_letters(proposal), {"subject": "S", "body": "B"}).status_code in {403, 404}
     assert session.scalar(select(func.count()).select_from(Newsletter)) == 0
+
+
+# ---- what a page says is what happens
+
+
+def test_whoever_left_by_one_click_and_follows_again_gets_mail_again_but_not_of_the_time_between(
+    session: Session, keyring: Keyring, proposal: Proposal, reader: Account, browser: Browser,
+    digests: Callable[..., None], mails: Callable[[], list[str]],
+) -> None:
+    follower = _follow(session, keyring, reader, proposal, whole=True)
+    operations.unsubscribe(session, follower)
+    factories.comment(session, proposal, at=clock.now() - timedelta(hours=1))
+    session.commit()
+    browser.sign_in(reader)
+    page = browser.submit(_page(proposal), form="/folgen").get_data(as_text=True)
+    assert "Wir schreiben Ihnen, wenn es Neues gibt" in page
+    digests()
+    assert not mails()
+    factories.comment(session, proposal, at=clock.now() + timedelta(days=9))
+    session.commit()
+    digests(later=timedelta(days=16))
+    assert "1 neuer Kommentar" in mails()[-1]
+
+
+def test_the_number_before_sending_is_the_number_of_those_who_get_the_letter(
+    session: Session, keyring: Keyring, proposal: Proposal, reader: Account, editor: Browser,
+) -> None:
+    for number, frequency in enumerate((Frequency.WEEKLY, Frequency.DAILY, Frequency.NEVER)):
+        _follow(session, keyring, factories.account(session, email=f"z{number}@beispiel.example"), proposal, whole=True,
+                frequency=frequency)
+    unreachable = _follow(session, keyring, reader, proposal, whole=True)
+    unreachable.refusals = REFUSALS_MAX
+    session.commit()
+    page = editor.text(_letters(proposal))
+    assert "4 Personen folgen diesem Verfahren" in page
+    assert "Der Rundbrief geht an 2 davon" in page
+    editor.submit(_letters(proposal), {"subject": "S", "body": "B", "step": "save"}, form=-1)
+    letter = session.scalars(select(Newsletter)).one()
+    assert "Er geht an 2 Personen" in editor.text(f"{_letters(proposal)}/{letter.id}/senden")
+
+
+def test_the_owner_of_an_account_who_orders_by_address_has_one_list_and_gets_one_mail(
+    session: Session, keyring: Keyring, proposal: Proposal, reader: Account, browser: Browser,
+    digests: Callable[..., None], mails: Callable[[], list[str]],
+) -> None:
+    earlier = clock.now() - timedelta(days=1)
+    own = _follow(session, keyring, reader, proposal)
+    for target in (proposal, None):
+        operations.request_following(session, keyring, proposal.process, target, ADDRESS, earlier,
+                                     frequency=Frequency.WEEKLY)
+    for one in session.scalars(select(Subscription).where(Subscription.confirmed_at.is_(None))).all():
+        found = operations.confirm_following(session, keyring, one, earlier)
+        assert found.account_id == reader.id
+    session.commit()
+    session.expire_all()
+    (follower,) = session.scalars(select(Follower)).all()
+    assert follower.id == own.id
+    assert {one.proposal_id for one in follower.subscriptions} == {None, proposal.id}
+    factories.comment(session, proposal)
+    session.commit()
+    digests()
+    assert len(mails()) == 1
+    browser.sign_in(reader)
+    assert "Ganzes Verfahren" in browser.text("/konto/benachrichtigungen")
+
+
+def test_a_stranger_who_types_an_address_again_and_again_fills_no_mailbox(
+    session: Session, keyring: Keyring, proposal: Proposal, browser: Browser, run_jobs: Callable[[], int],
+    mails: Callable[[], list[str]],
+) -> None:
+    ids = [factories.proposal(session, proposal.process).id for _number in range(8)]
+    session.commit()
+    for number in ids:
+        answer = browser.submit(f"{_process(proposal)}/folgen?vorschlag={number}", {"email": ADDRESS}, form="/folgen")
+        assert "Schauen Sie in Ihr Postfach" in answer.get_data(as_text=True)
+    run_jobs()
+    assert len(mails()) == operations.PENDING_MAX < len(ids)
+    assert keyring is not None
+
+
+def test_many_answers_are_counted_where_they_are_not_named(
+    session: Session, keyring: Keyring, proposal: Proposal, reader: Account, digests: Callable[..., None],
+    mails: Callable[[], list[str]],
+) -> None:
+    _follow(session, keyring, reader, proposal, whole=True)
+    for number in range(7):
+        row = factories.proposal(session, proposal.process, title=f"Idee {number}",
+                                 at=clock.now() - timedelta(days=20))
+        row.answer_status, row.answered_at = AnswerStatus.ACCEPTED, clock.now()
+    session.commit()
+    digests()
+    (text,) = mails()
+    assert text.count("Beantwortet: ") == 5
+    assert "und 2 weitere Antworten" in text
+
+
+def test_a_digest_says_in_which_language_it_is_and_where_everything_is_to_be_read(
+    session: Session, keyring: Keyring, proposal: Proposal, reader: Account, digests: Callable[..., None],
+    mails: Callable[[], list[str]], data_dir: Path,
+) -> None:
+    reader.locale = "en"
+    _follow(session, keyring, reader, proposal, whole=True)
+    new = factories.proposal(session, proposal.process, title="Neue Idee", at=clock.now())
+    session.commit()
+    digests()
+    assert f"http://localhost{_process(proposal)}/vorschlaege/{new.id}" in mails()[0]
+    path = max((data_dir / "mails").glob("*digest*.eml"), key=lambda one: one.stat().st_mtime_ns)
+    message = email.message_from_bytes(path.read_bytes(), policy=policy.default)
+    assert message["List-Id"].strip() == "<neuigkeiten.localhost>"
+    html = message.get_body(("html",)).get_content()  # type: ignore[union-attr]
+    assert '<html lang="en"' in html
+    assert "<h1>" in html
