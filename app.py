@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from gettext import NullTranslations
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from babel.support import Translations
 from flask import Flask, g, request
-from flask_babel import Babel, format_date, format_datetime, get_locale
+from flask_babel import Babel, format_date, format_datetime, format_decimal, get_locale
 from flask_login import LoginManager
 from flask_wtf.csrf import CSRFProtect
 from jinja2 import StrictUndefined
@@ -36,6 +36,7 @@ from participation.contributions.votes import views as votes_views
 from participation.db import Database
 from participation.errors import NotFound
 from participation.following import listening as following_listening, views as following_views
+from participation.language import DEFAULT, LANGUAGES
 from participation.municipalities import views as municipalities_views
 from participation.municipalities.queries import municipality_for_host
 from participation.page_cache import PageCache, finish_page, hole
@@ -131,7 +132,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     )
     app.extensions["platform"] = platform
     _prepare_templates(app)
-    Babel(app)
+    Babel(app, locale_selector=lambda: web.language() if request else DEFAULT)
     csrf = CSRFProtect(app)
     app.jinja_env.globals["csrf_token"] = web.csrf_token
     web.limiter.init_app(app)
@@ -217,9 +218,8 @@ def _prepare_templates(app: Flask) -> None:
         shorten=text.shorten,
         folded=text.folded,
         date=lambda value, style="long": format_date(clock.to_berlin(value), style),
-        datetime=lambda value, style="short": format_datetime(
-            clock.to_berlin(value), "d. MMMM y, HH:mm 'Uhr'" if style == "short" else style, rebase=False
-        ),
+        datetime=_date_and_time,
+        number=format_decimal,
     )
     app.jinja_env.globals.update(
         hole=hole,
@@ -228,6 +228,8 @@ def _prepare_templates(app: Flask) -> None:
         can=web.can,
         part=web.part,
         fresh_token=web.fresh_token,
+        languages=LANGUAGES,
+        language=lambda: str(get_locale()),
         format_date=format_date,
         format_datetime=format_datetime,
     )
@@ -239,6 +241,13 @@ def _prepare_templates(app: Flask) -> None:
             "is_demo": web.current_settings().is_demo,
             "now": web.current_now(),
         }
+
+
+def _date_and_time(value: datetime, style: str = "short") -> str:
+    """In Berlin, with the word that belongs to it in German."""
+    if style == "short":
+        style = "d. MMMM y, HH:mm 'Uhr'" if str(get_locale()) == DEFAULT else "d MMMM y, HH:mm"
+    return str(format_datetime(clock.to_berlin(value), style, rebase=False))
 
 
 def main() -> None:

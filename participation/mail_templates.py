@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from flask import current_app, render_template
-from flask_babel import get_locale
+from flask_babel import force_locale, get_locale
+from sqlalchemy import Select, String, bindparam, column, select, table
 
 from participation import mail
-from participation.web import current_municipality, current_settings
+from participation.web import current_database, current_municipality, current_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+# Not the model: it belongs to a feature, and this module knows none.
+_LANGUAGE: Select[str] = (
+    select(column("locale", String)).select_from(table("account")).where(column("email", String) == bindparam("email"))
+)
 
 
 @contextmanager
@@ -29,14 +36,19 @@ def mail_context() -> Iterator[None]:
 def render_mail(
     template: str, /, *, key: str, recipient: str, headers: tuple[tuple[str, str], ...] = (), **context: object
 ) -> mail.Mail:
-    """Render templates/mail/<template>.txt and .html; the first line of the text is the subject."""
-    plain = render_template(f"mail/{template}.txt", **context)
+    """Render templates/mail/<template>.txt and .html; the first line of the text is the subject.
+
+    In the language of the account that has the address, else in the one that holds here.
+    """
+    rows = current_database().glance(_LANGUAGE, {"email": recipient})
+    with force_locale(rows[0][0]) if rows else nullcontext():
+        plain = render_template(f"mail/{template}.txt", **context)
+        html = render_template(f"mail/{template}.html", language=get_locale(), **context)
     subject, _, body = plain.partition("\n")
     municipality = current_municipality()
     return mail.Mail(
         key=key, recipient=recipient, subject=subject.removeprefix("Betreff:").strip(), plain=body.strip() + "\n",
-        html=render_template(f"mail/{template}.html", language=get_locale(), **context), sender_name=municipality.name if municipality else "",
-        headers=headers,
+        html=html, sender_name=municipality.name if municipality else "", headers=headers,
     )
 
 

@@ -27,6 +27,7 @@ from markupsafe import Markup
 from sqlalchemy import Integer, Select, bindparam, column, select, table
 from sqlalchemy.exc import SQLAlchemyError
 
+from participation.language import language_of
 from participation.security import header_list
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class PageCache:
     def _serve(self, page: Page, environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
         headers = header_list(self._settings)
         headers.append(("Content-Type", page.content_type))
-        headers.append(("Vary", "Cookie, Accept-Encoding"))
+        headers.append(("Vary", "Cookie, Accept-Encoding, Accept-Language"))
         headers.append(("Cache-Control", "private, no-cache"))
         body = page.compressed
         if "gzip" in environ.get("HTTP_ACCEPT_ENCODING", ""):
@@ -160,7 +161,7 @@ def environ_key(environ: WSGIEnvironment) -> PageKey:
         environ.get("HTTP_HOST", ""),
         environ.get("PATH_INFO", ""),
         environ.get("QUERY_STRING", ""),
-        environ.get("HTTP_ACCEPT_LANGUAGE", "")[:40],
+        language_of(environ.get("HTTP_COOKIE", ""), environ.get("HTTP_ACCEPT_LANGUAGE", "")),
     )
 
 

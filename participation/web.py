@@ -24,6 +24,7 @@ from participation import clock
 from participation.actions import Action
 from participation.db import Database
 from participation.errors import DomainError
+from participation.language import language_of
 from participation.permissions import ANONYMOUS, Actor, can as actor_can, require as actor_require
 from participation.tokens import new_token
 
@@ -182,6 +183,11 @@ def can(action: Action | str, target: object = None) -> bool:
     """Whether the current actor may; templates pass the action's name."""
     wanted = Action[action] if isinstance(action, str) else action
     return actor_can(current_actor(), wanted, target, current_now())
+
+
+def language() -> str:
+    """The language of this request."""
+    return language_of(request.headers.get("Cookie", ""), request.headers.get("Accept-Language", ""))
 
 
 def translated(error: DomainError) -> str:

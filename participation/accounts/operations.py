@@ -78,7 +78,7 @@ def clean_name(raw: str) -> str:
 
 def register(
     session: Session, keyring: Keyring, *, email: str, display_name: str, password: str, town: str, now: datetime,
-    target: str = "",
+    target: str = "", locale: str = "de",
 ) -> None:
     """Make an unconfirmed account and send the link. A known address gets a mail that says so; the answer is the same.
 
@@ -92,7 +92,7 @@ def register(
     if known is not None:
         outbox.enqueue(session, "mail_known_address", f"mail-known:{known.id}:{now:%Y%m%d%H}", account_id=known.id)
         return
-    account = Account(email=email, display_name=display_name, password_hash=password_hash, created_at=now)
+    account = Account(email=email, display_name=display_name, password_hash=password_hash, created_at=now, locale=locale)
     session.add(account)
     session.flush()
     outbox.enqueue(session, "mail_confirm_email", f"mail-confirm:{account.id}:{now:%Y%m%d%H%M%S}", account_id=account.id,

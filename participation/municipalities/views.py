@@ -6,12 +6,13 @@ import io
 import re
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, flash, render_template, request, send_file
+from flask import Blueprint, Response, flash, redirect, render_template, request, send_file, url_for
 from flask_babel import format_date, gettext as _
 
 from participation import clock, text, web
 from participation.actions import Action
 from participation.errors import InvalidInput, NotFound
+from participation.language import COOKIE, COOKIE_SECONDS
 from participation.municipalities import jobs  # noqa: F401 - registers the handlers
 from participation.municipalities.forms import BarrierForm, LogoForm, MunicipalityForm, PageForm
 from participation.municipalities.models import PAGE_TITLES, PageKind, text_color_on
@@ -70,6 +71,16 @@ def _page(kind: PageKind) -> ResponseReturnValue:
         body=_filled(municipality, page.body, page.updated_at), changed_at=page.updated_at,
         says_its_date="{date}" in page.body,
     )
+
+
+@blueprint.get("/sprache/<any(de,en,nl):code>")
+@web.public
+def choose_language(code: str) -> ResponseReturnValue:
+    """Read on in another language. The choice is kept in the browser alone."""
+    response = redirect(web.safe_next(url_for("municipalities.home")), code=303)
+    response.set_cookie(COOKIE, code, max_age=COOKIE_SECONDS, secure=web.current_settings().cookies_are_secure,
+                        httponly=True, samesite="Lax")
+    return response
 
 
 @blueprint.get("/impressum")

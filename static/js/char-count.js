@@ -16,7 +16,7 @@ for (const counter of document.querySelectorAll("[data-char-count]")) {
   const update = () => {
     const left = most - [...field.value.replace(/\r\n?/gu, "\n")].length;
     const pattern = left < 0 ? counter.dataset.charCountOver : counter.dataset.charCountText;
-    const text = pattern.replace("{n}", Math.abs(left).toLocaleString("de-DE"));
+    const text = pattern.replace("{n}", Math.abs(left).toLocaleString(document.documentElement.lang));
     counter.textContent = text;
     counter.classList.toggle("bp-counter--over", left < 0);
     clearTimeout(timer);

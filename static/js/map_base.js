@@ -61,7 +61,7 @@ export function clusterIcon(count, name) {
   return namedIcon(
     { className: "map-cluster", iconSize: [size, size] },
     name,
-    () => element("span", "map-cluster__count", count.toLocaleString("de-DE")),
+    () => element("span", "map-cluster__count", count.toLocaleString(document.documentElement.lang)),
   );
 }
 

@@ -17,7 +17,7 @@ export function showContributions(map, config, base) {
   status.setAttribute("role", "status");
   frame.after(status);
 
-  const counted = (one, many, count) => (count === 1 ? one : base.fill(many, { count: count.toLocaleString("de-DE") }));
+  const counted = (one, many, count) => (count === 1 ? one : base.fill(many, { count: count.toLocaleString(document.documentElement.lang) }));
   const tell = (count) => {
     status.textContent = count === 0 ? labels.shownNone : counted(labels.shownOne, labels.shown, count);
   };

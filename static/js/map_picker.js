@@ -25,7 +25,7 @@ export async function pickPlace(map, config, base) {
 
   let layers = {};
   let pin = null;
-  const number = (value) => value.toLocaleString("de-DE", { minimumFractionDigits: 5, maximumFractionDigits: 5 });
+  const number = (value) => value.toLocaleString(document.documentElement.lang, { minimumFractionDigits: 5, maximumFractionDigits: 5 });
 
   /** As the server does, take places up to some 500 m beyond the line, which may be coarse. */
   function inside(lon, lat) {

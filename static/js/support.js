@@ -11,13 +11,13 @@ for (const box of document.querySelectorAll("[data-support]")) {
   let sending = false;
 
   const show = ({ supported, count, message }) => {
-    box.querySelector("[data-support-count]").textContent = count.toLocaleString("de-DE");
+    box.querySelector("[data-support-count]").textContent = count.toLocaleString(document.documentElement.lang);
     box.querySelector("[data-support-unit]").textContent = count === 1 ? box.dataset.one : box.dataset.many;
     form.action = supported ? form.dataset.withdrawUrl : form.dataset.supportUrl;
     label.textContent = supported ? form.dataset.withdrawLabel : form.dataset.supportLabel;
     button.classList.toggle("kern-btn--primary", !supported);
     button.classList.toggle("kern-btn--secondary", supported);
-    status.textContent = `${message} ${count.toLocaleString("de-DE")} ${count === 1 ? box.dataset.one : box.dataset.many}.`;
+    status.textContent = `${message} ${count.toLocaleString(document.documentElement.lang)} ${count === 1 ? box.dataset.one : box.dataset.many}.`;
   };
 
   form.addEventListener("submit", async (event) => {

@@ -91,6 +91,8 @@ def start_session(account: Account) -> str:
     if isinstance(before, str):
         operations.close_session(web.current_session(), before, web.current_now())
     token = operations.open_session(web.current_session(), account, device_name(), web.current_now())
+    # In which language to write to them: the one they last signed in with.
+    account.locale = web.language()
     cookie.clear()
     cookie["_user_id"] = token
     cookie["_fresh"] = True
@@ -196,7 +198,7 @@ def register() -> ResponseReturnValue:
             operations.register(
                 web.current_session(), web.current_keyring(), email=form.email.data or "",
                 display_name=form.display_name.data or "", password=form.password.data or "", town=town_name(),
-                now=web.current_now(), target=web.safe_next(""),
+                now=web.current_now(), target=web.safe_next(""), locale=web.language(),
             )
         except InvalidInput as error:
             web.attach(form, error)
