@@ -43,6 +43,10 @@ class RefusedError(Exception):
     """The recipient's server wants no mail for this address, now and later."""
 
 
+class DelayedError(Exception):
+    """This one mail cannot be handed over now (greylisting, a full mailbox, a filter); others can."""
+
+
 # RFC 5321, 4.2.1: from here on a refusal is for good.
 PERMANENT = 500
 
@@ -77,8 +81,9 @@ def deliver(mail: Mail, settings: Settings) -> None:
 def outgoing(settings: Settings) -> Iterator[Callable[[Mail], None]]:
     """Send many mails over one connection.
 
-    What is yielded raises RefusedError when the recipient's server refuses the address for good, and OSError or
-    smtplib.SMTPException when our own server is away.
+    What is yielded raises RefusedError when the recipient's server refuses the address for good or the address can't
+    be written to at all, DelayedError when this one mail has to wait, and OSError or smtplib.SMTPException when our own
+    server is away or does not accept us.
     """
     if not settings.smtp_url:
         yield lambda mail: deliver(mail, settings)
@@ -90,7 +95,12 @@ def outgoing(settings: Settings) -> Iterator[Callable[[Mail], None]]:
             except smtplib.SMTPRecipientsRefused as error:
                 if all(code >= PERMANENT for code, _text in error.recipients.values()):
                     raise RefusedError from error
-                raise
+                raise DelayedError from error
+            except smtplib.SMTPDataError as error:
+                # What a server says of the text is no word about the address, even if it says it for good.
+                raise DelayedError from error
+            except (smtplib.SMTPNotSupportedError, ValueError) as error:
+                raise RefusedError from error
 
         yield post
 

@@ -1,11 +1,13 @@
 """Mails to followers, in batches: many addresses, one connection, and after each mail a note that it is out.
 
-A process that is killed goes on where it stopped; the one mail that was just on its way may come twice, under the same
-Message-ID, so that mail programs show it once.
+A process that is killed goes on where it stopped, and no two processes write to the same person at once. The one mail
+that was just on its way when the process was killed may come twice, under the same Message-ID, so that mail programs
+show it once. A recipient whose server refuses or hesitates keeps nobody else waiting.
 """
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -21,7 +23,7 @@ from participation.following import operations
 from participation.following.models import Follower, Frequency, Newsletter, NewsletterState, Subscription
 from participation.following.queries import News, due_followers, gather_news, newsletter_receivers
 from participation.i18n import N_
-from participation.mail import Mail, RefusedError, outgoing
+from participation.mail import DelayedError, Mail, RefusedError, outgoing
 from participation.mail_templates import mail_context, render_mail, send
 from participation.web import current_database, current_keyring, current_settings, platform
 
@@ -30,18 +32,19 @@ if TYPE_CHECKING:
 
     from participation.tokens import Keyring
 
+log = logging.getLogger(__name__)
 # As many as fit into one job's time even where a mail server takes a second for each.
 BATCH = 50
 
 
 @schedule.hourly
 def begin_due_digests() -> None:
-    """Whatever is due by now; each is begun once."""
+    """Whatever is due by now and not out yet."""
     with current_database().unit_of_work() as session:
-        for frequency in (Frequency.DAILY, Frequency.WEEKLY):
+        for frequency in (Frequency.AT_ONCE, Frequency.DAILY, Frequency.WEEKLY):
             operations.begin_digests(session, frequency, clock.now())
-        # Phases begin without anybody doing anything.
-        operations.tell_at_once(session, clock.now())
+        operations.announce_phases(session, clock.now())
+        operations.resume_newsletters(session)
 
 
 @schedule.hourly
@@ -53,25 +56,53 @@ def forget_unconfirmed_addresses() -> None:
 
 @outbox.job("send_digests", N_("E-Mails: Neuigkeiten"))
 def send_digests(context: outbox.JobContext) -> None:
-    """One batch of one frequency; asks for the next batch when there may be more."""
+    """One batch of one frequency (of one process, where it happened at once); asks for the next when there may be more."""
     frequency, until = Frequency(context.args["frequency"]), datetime.fromisoformat(context.args["until"])
-    keyring = current_keyring()
+    process_id: int | None = context.args.get("process_id")
+    keyring, now, pause = current_keyring(), clock.now(), operations.PAUSES[frequency]
     with context.database.reading() as session:
-        due = due_followers(session, frequency, until, context.args["after"], BATCH)
-        news = gather_news(session, keyring, [follower for follower, _account in due], frequency, until)
-        readers = [_reader(keyring, follower, account) for follower, account in due]
+        due = due_followers(session, frequency, until, context.args["after"], BATCH, process_id=process_id)
+        resting = [one.mailed_at for one, _account in due if one.mailed_at and one.mailed_at > now - pause]
+        awake = [one for one in due if not (one[0].mailed_at and one[0].mailed_at > now - pause)]
+        news = gather_news(session, keyring, [one for one, _account in awake], frequency, until)
+        readers = [_reader(keyring, follower, account) for follower, account in awake if news[follower.id]]
+        silent, last = [one.id for one, _account in awake if not news[one.id]], due[-1][0].id if due else 0
     with mail_context():
-        mails = [_digest(one, one.address, news[one.id], until) if one.address and news[one.id] else None
-                 for one in readers]
+        mails = [_digest(one, news[one.id], until) for one in readers]
+    with context.database.unit_of_work() as session:
+        unreadable = [one.id for one, message in zip(readers, mails, strict=True) if message is None]
+        operations.note_silent(session, silent + unreadable, until)
     with outgoing(current_settings()) as post:
         for reader, message in zip(readers, mails, strict=True):
-            refused = _post(post, message) if message is not None else None
-            with context.database.unit_of_work() as session:
-                operations.note_told(session, reader.id, until, refused=refused)
-    if len(readers) == BATCH:
-        last = readers[-1].id
-        _go_on(context, "send_digests", f"digests:{frequency.value}:{until.isoformat()}:{last}",
-               frequency=frequency.value, until=until.isoformat(), after=last)
+            if message is not None:
+                _send_digest(context, post, reader, message, frequency, until)
+    if process_id is not None and resting:
+        # Not more than one mail in ten minutes: these hear of it when their pause is over.
+        with context.database.unit_of_work() as session:
+            operations.tell_at_once(session, process_id, min(resting) + pause)
+    if len(due) == BATCH:
+        head = context.key.split(":after:")[0]
+        _go_on(context, "send_digests", f"{head}:after:{last}", **{**context.args, "after": last})
+
+
+def _send_digest(
+    context: outbox.JobContext, post: Callable[[Mail], None], reader: Reader, message: Mail, frequency: Frequency,
+    until: datetime,
+) -> None:
+    """One mail, by this process alone. One that has to wait keeps its claim, and is tried again within the hour."""
+    with context.database.unit_of_work() as session:
+        if not operations.claim(session, reader.id, frequency, until, clock.now()):
+            return
+    try:
+        refused = _post(post, message)
+    except Exception:
+        with context.database.unit_of_work() as session:
+            operations.give_back(session, reader.id, reader.mailed_at)
+        raise
+    if refused is None:
+        return
+    with context.database.unit_of_work() as session:
+        operations.note_told(session, reader.id, until, refused=refused)
 
 
 @outbox.job("send_newsletter", N_("E-Mails: Rundbrief"))
@@ -90,7 +121,7 @@ def send_newsletter(context: outbox.JobContext) -> None:
         mails = [letter.to(one) if one.address else None for one in readers]
     with outgoing(current_settings()) as post:
         for reader, message in zip(readers, mails, strict=True):
-            refused = message is None or _post(post, message)
+            refused = _post(post, message) if message is not None else True
             with context.database.unit_of_work() as session:
                 operations.note_reached(session, newsletter_id, reader.id, refused=refused)
     if len(readers) == BATCH:
@@ -98,6 +129,32 @@ def send_newsletter(context: outbox.JobContext) -> None:
     else:
         with context.database.unit_of_work() as session:
             operations.finish_newsletter(session, newsletter_id)
+
+
+@outbox.job("mail_newsletter_late", N_("E-Mail: Rundbrief, zweiter Versuch"))
+def mail_newsletter_late(context: outbox.JobContext) -> None:
+    """To one whose server asked for patience. Raises DelayedError when it still does; the outbox tries again."""
+    keyring = current_keyring()
+    with context.database.reading() as session:
+        newsletter = session.get(Newsletter, context.args["newsletter_id"])
+        if newsletter is None:
+            return
+        due = session.execute(
+            newsletter_receivers(newsletter.process_id).where(Follower.id == context.args["follower_id"])).first()
+        if due is None:
+            return
+        letter, reader = _Letter(newsletter), _reader(keyring, due[0], due[1])
+    with mail_context():
+        message = letter.to(reader)
+    with outgoing(current_settings()) as post:
+        try:
+            post(message)
+            refused = False
+        except RefusedError:
+            refused = True
+    with context.database.unit_of_work() as session:
+        if context.finish(session):
+            operations.note_delivery(session, letter.id, reader.id, refused=refused)
 
 
 @outbox.job("mail_newsletter_test", N_("E-Mail: Probe eines Rundbriefs"))
@@ -145,13 +202,15 @@ class Reader:
     name: str
     token: str
     locale: str
+    mailed_at: datetime | None = None
 
 
 def _reader(keyring: Keyring, follower: Follower, account: Account | None) -> Reader:
     token = operations.follower_token(keyring, follower)
     if account is not None:
-        return Reader(follower.id, account.email, account.display_name, token, account.locale)
-    return Reader(follower.id, keyring.unseal(follower.email_sealed or ""), "", token, follower.locale)
+        return Reader(follower.id, account.email, account.display_name, token, account.locale, follower.mailed_at)
+    return Reader(follower.id, keyring.unseal(follower.email_sealed or ""), "", token, follower.locale,
+                  follower.mailed_at)
 
 
 def _list_headers(token: str, name: str) -> tuple[tuple[str, str], ...]:
@@ -161,10 +220,13 @@ def _list_headers(token: str, name: str) -> tuple[tuple[str, str], ...]:
             ("List-Id", f"<{name}.{urlsplit(address).hostname}>"))
 
 
-def _digest(reader: Reader, address: str, news: News, until: datetime) -> Mail:
+def _digest(reader: Reader, news: News, until: datetime) -> Mail | None:
+    """None where nobody can read the address any more."""
+    if not reader.address:
+        return None
     with force_locale(reader.locale):
         return render_mail(
-            "digest", key=f"digest:{reader.id}:{until.isoformat()}", recipient=address, name=reader.name, news=news,
+            "digest", key=f"digest:{reader.id}:{until.isoformat()}", recipient=reader.address, name=reader.name, news=news,
             answer_labels=ANSWER_LABELS, headers=_list_headers(reader.token, "neuigkeiten"), **_own_links(reader.token),
         )
 
@@ -194,18 +256,23 @@ class _Letter:
             )
 
 
-def _post(post: Callable[[Mail], None], mail: Mail) -> bool:
-    """Send; returns whether the recipient's server refused it for good."""
+def _post(post: Callable[[Mail], None], mail: Mail) -> bool | None:
+    """Send; returns whether the recipient's server refused it for good, None when this one has to wait."""
     try:
         post(mail)
     except RefusedError:
         return True
+    except DelayedError as error:
+        log.warning("mail_delayed", extra={"error": type(error.__cause__).__name__})
+        return None
     return False
 
 
-def _go_on(context: outbox.JobContext, name: str, key: str, **args: str | int) -> None:
-    """Ask for the next batch, at once."""
+def _go_on(context: outbox.JobContext, name: str, key: str, **args: object) -> None:
+    """Ask for the next batch, at once. This one is done in the same instant, so that it is never worked beside the next."""
     with context.database.unit_of_work() as session:
+        if not context.finish(session):
+            return
         outbox.enqueue(session, name, key, not_before=None, **args)
         rows = outbox.written_rows(session)
     outbox.send(context.database, platform().redis, rows)

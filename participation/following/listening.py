@@ -20,7 +20,7 @@ def connect() -> None:
 
 def _happened(session: Session, event: Event) -> None:
     if isinstance(event, ContributionPublished | ProposalAnswered):
-        tell_at_once(session, event.at)
+        tell_at_once(session, event.process_id, event.at)
 
 
 def _left(session: Session, event: Event) -> None:

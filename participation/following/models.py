@@ -56,6 +56,8 @@ class Follower(Base):
     link_salt: Mapped[str] = mapped_column(String(32))
     # Everything up to this instant has been told.
     told_until: Mapped[datetime]
+    # When the last digest was begun: until PAUSES have passed no other process begins one, and none comes too soon.
+    mailed_at: Mapped[datetime | None]
     # Refusals by the recipient's server in a row.
     refusals: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[Created]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, exists, func, select, update
+from sqlalchemy import delete, exists, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from participation import audit, clock, outbox, text
@@ -24,9 +24,12 @@ from participation.following.models import (
     Subscription,
 )
 from participation.following.queries import (
+    due_followers,
     follower_of_account,
     follower_of_address,
+    phase_instants,
     receivers_number,
+    stopped_newsletters,
     target_of,
 )
 from participation.i18n import N_
@@ -49,9 +52,17 @@ BODY_MAX = 20_000
 DAILY_HOUR = 6
 # Thursday, as the weekly paper comes.
 WEEKLY_DAY = 3
-SLOT_MINUTES = 5
+# "At once": what happens within one slot goes into one mail; with the sweep of the outbox it is out within a minute.
+SLOT_SECONDS = 15
 # What was written in this time before a mail may not be committed yet.
-SETTLING = timedelta(seconds=60)
+SETTLING = timedelta(seconds=30)
+# Two mails to the same person are at least so far apart. A process that sends holds its lease no longer than that.
+PAUSES = {Frequency.AT_ONCE: timedelta(minutes=10), Frequency.DAILY: outbox.LEASE, Frequency.WEEKLY: outbox.LEASE,
+          Frequency.NEVER: outbox.LEASE}
+# A server that asks for patience (greylisting) usually means some minutes.
+PATIENCE = timedelta(minutes=20)
+# Somewhat more than the hour between two looks at the clock.
+COMING = timedelta(minutes=70)
 
 
 def last_slot(frequency: Frequency, now: datetime) -> datetime:
@@ -69,19 +80,29 @@ def last_slot(frequency: Frequency, now: datetime) -> datetime:
 
 
 def begin_digests(session: Session, frequency: Frequency, now: datetime) -> None:
-    """Ask for the digests of a frequency that are due; asked again for the same instant, nothing happens."""
+    """Ask for the digests of a frequency that are due and not out yet.
+
+    Asked again every hour: whom a mail could not be handed over for, because a server was away or asked for patience, is
+    tried again, and nobody waits another week.
+    """
     until = last_slot(frequency, now)
-    outbox.enqueue(session, "send_digests", f"digests:{frequency.value}:{until.isoformat()}:0",
-                   frequency=frequency.value, until=until.isoformat(), after=0)
+    if due_followers(session, frequency, until, 0, 1):
+        outbox.enqueue(session, "send_digests", f"digests:{frequency.value}:{until.isoformat()}:0:{now:%d%H}",
+                       frequency=frequency.value, until=until.isoformat(), after=0)
 
 
-def tell_at_once(session: Session, at: datetime) -> None:
-    """Something happened: whoever wants to hear at once does so within some minutes, with what else comes meanwhile."""
-    minutes = (int(at.timestamp()) // 60 // SLOT_MINUTES + 1) * SLOT_MINUTES
-    until = datetime.fromtimestamp(minutes * 60, tz=at.tzinfo)
-    frequency = Frequency.AT_ONCE.value
-    outbox.enqueue(session, "send_digests", f"digests:{frequency}:{until.isoformat()}:0",
-                   not_before=until + SETTLING, frequency=frequency, until=until.isoformat(), after=0)
+def tell_at_once(session: Session, process_id: int, at: datetime) -> None:
+    """Something happens in a process: whoever wants to hear at once does so within a minute, with what else comes then."""
+    until = datetime.fromtimestamp((int(at.timestamp()) // SLOT_SECONDS + 1) * SLOT_SECONDS, tz=UTC)
+    outbox.enqueue(session, "send_digests", f"digests:now:{process_id}:{until:%Y%m%dT%H%M%S}:0",
+                   not_before=until + SETTLING, frequency=Frequency.AT_ONCE.value, until=until.isoformat(), after=0,
+                   process_id=process_id)
+
+
+def announce_phases(session: Session, now: datetime) -> None:
+    """Phases begin, and come to their end, without anybody doing anything: ask for the mails of the next hour."""
+    for process_id, at in phase_instants(session, now - COMING, now + COMING):
+        tell_at_once(session, process_id, at)
 
 
 # ---- links of mails
@@ -333,13 +354,32 @@ def forget_account(session: Session, account_id: int) -> None:
 # ---- what mails report
 
 
-def note_told(session: Session, follower_id: int, until: datetime, *, refused: bool | None = None) -> None:
-    """A digest is out, or was refused by the recipient's server; None when there was nothing to send."""
-    values: dict[str, object] = {"told_until": until}
-    if refused is not None:
-        values["refusals"] = Follower.refusals + 1 if refused else 0
-    session.execute(update(Follower).where(Follower.id == follower_id, Follower.told_until < until).values(**values)
+def claim(session: Session, follower_id: int, frequency: Frequency, until: datetime, now: datetime) -> bool:
+    """Take it upon this process to send somebody's digest; False when another does, or they want none any more."""
+    return bool(session.scalar(
+        update(Follower)
+        .where(Follower.id == follower_id, Follower.frequency == frequency, Follower.told_until < until,
+               or_(Follower.mailed_at.is_(None), Follower.mailed_at <= now - PAUSES[frequency]))
+        .values(mailed_at=now).execution_options(synchronize_session=False).returning(Follower.id)))
+
+
+def give_back(session: Session, follower_id: int, mailed_at: datetime | None) -> None:
+    """Nothing was sent after all; whoever tries next need not wait."""
+    session.execute(update(Follower).where(Follower.id == follower_id).values(mailed_at=mailed_at)
                     .execution_options(synchronize_session=False))
+
+
+def note_told(session: Session, follower_id: int, until: datetime, *, refused: bool) -> None:
+    """A digest is out, or was refused by the recipient's server."""
+    session.execute(update(Follower).where(Follower.id == follower_id, Follower.told_until < until)
+                    .values(told_until=until, refusals=Follower.refusals + 1 if refused else 0)
+                    .execution_options(synchronize_session=False))
+
+
+def note_silent(session: Session, follower_ids: list[int], until: datetime) -> None:
+    """There was nothing to tell these."""
+    session.execute(update(Follower).where(Follower.id.in_(follower_ids), Follower.told_until < until)
+                    .values(told_until=until).execution_options(synchronize_session=False))
 
 
 # ---- newsletters
@@ -398,15 +438,33 @@ def send_newsletter(session: Session, actor: Actor, newsletter: Newsletter, now:
                  subject_id=newsletter.id, receivers=receivers)
 
 
-def note_reached(session: Session, newsletter_id: int, follower_id: int, *, refused: bool) -> None:
-    """One of them has got it, or their server refused it."""
+def note_reached(session: Session, newsletter_id: int, follower_id: int, *, refused: bool | None) -> None:
+    """One of them has got it, or their server refused it; None: it gets it later, by a job of its own."""
+    reached = update(Newsletter).where(Newsletter.id == newsletter_id, Newsletter.reached < follower_id)
+    session.execute(reached.values(reached=follower_id).execution_options(synchronize_session=False))
+    if refused is None:
+        outbox.enqueue(session, "mail_newsletter_late", f"newsletter:{newsletter_id}:to:{follower_id}",
+                       not_before=clock.now() + PATIENCE, newsletter_id=newsletter_id, follower_id=follower_id)
+    else:
+        note_delivery(session, newsletter_id, follower_id, refused=refused)
+
+
+def note_delivery(session: Session, newsletter_id: int, follower_id: int, *, refused: bool) -> None:
+    """Count one letter that is out, or refused for good."""
     column = Newsletter.refused if refused else Newsletter.delivered
-    session.execute(
-        update(Newsletter).where(Newsletter.id == newsletter_id, Newsletter.reached < follower_id)
-        .values({Newsletter.reached: follower_id, column: column + 1}).execution_options(synchronize_session=False))
+    session.execute(update(Newsletter).where(Newsletter.id == newsletter_id).values({column: column + 1})
+                    .execution_options(synchronize_session=False))
     session.execute(update(Follower).where(Follower.id == follower_id)
                     .values(refusals=Follower.refusals + 1 if refused else 0)
                     .execution_options(synchronize_session=False))
+
+
+def resume_newsletters(session: Session) -> None:
+    """Go on with letters that stopped because the mail server was away for longer than a job waits."""
+    for row_id, newsletter_id in stopped_newsletters(session):
+        newsletter = session.get(Newsletter, newsletter_id)
+        if newsletter is not None and newsletter.state is NewsletterState.SENDING:
+            outbox.retry(session, row_id)
 
 
 def finish_newsletter(session: Session, newsletter_id: int) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, and_, bindparam, func, or_, select
+from sqlalchemy import Select, and_, bindparam, exists, func, or_, select
 from sqlalchemy.orm import joinedload
 
 from participation.accounts.models import Account, Participant
@@ -16,6 +16,7 @@ from participation.contributions.comments.models import Comment
 from participation.contributions.models import AnswerStatus, Contribution, ContributionState
 from participation.contributions.proposals.models import Proposal
 from participation.following.models import REFUSALS_MAX, Follower, Frequency, Newsletter, Subscription
+from participation.outbox import OutboxRow
 from participation.processes.models import Phase, Process, ProcessNews, ProcessState
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 # How many new titles of a process one mail names; the others are counted.
 NAMED = 5
 # An end that comes is told this long before, and not more than once: the length of the time between two mails.
-AHEAD = {Frequency.AT_ONCE: timedelta(0), Frequency.DAILY: timedelta(days=1), Frequency.WEEKLY: timedelta(days=7),
+AHEAD = {Frequency.AT_ONCE: timedelta(days=1), Frequency.DAILY: timedelta(days=1), Frequency.WEEKLY: timedelta(days=7),
          Frequency.NEVER: timedelta(0)}
 
 FOLLOWED = (
@@ -122,15 +123,39 @@ def reachable() -> Any:  # noqa: ANN401 - a condition
 
 
 def due_followers(
-    session: Session, frequency: Frequency, until: datetime, after_id: int, limit: int
+    session: Session, frequency: Frequency, until: datetime, after_id: int, limit: int, *, process_id: int | None = None
 ) -> Sequence[tuple[Follower, Account | None]]:
-    """Those of a frequency who have not been told everything up to an instant, in the order of their numbers."""
-    rows = session.execute(
+    """Those of a frequency who have not been told everything up to an instant, in the order of their numbers.
+
+    With a process: those of them who follow it, or a proposal of it.
+    """
+    due = (
         select(Follower, Account).outerjoin(Account, Account.id == Follower.account_id)
         .where(Follower.frequency == frequency, Follower.id > after_id, Follower.told_until < until, reachable())
         .order_by(Follower.id).limit(limit)
     )
-    return [(row[0], row[1]) for row in rows]
+    if process_id is not None:
+        due = due.where(exists().where(Subscription.process_id == process_id, Subscription.follower_id == Follower.id))
+    return [(row[0], row[1]) for row in session.execute(due)]
+
+
+def phase_instants(session: Session, since: datetime, until: datetime) -> list[tuple[int, datetime]]:
+    """(process, instant) of what those who want to hear at once hear of phases: their beginning, and the coming end."""
+    ahead = AHEAD[Frequency.AT_ONCE]
+    public = select(Phase.process_id).join(Process, Process.id == Phase.process_id).where(
+        Process.state == ProcessState.PUBLISHED)
+    begun = public.add_columns(Phase.starts_at).where(Phase.starts_at > since, Phase.starts_at <= until)
+    ending = public.add_columns(Phase.ends_at).where(Phase.ends_at > since + ahead, Phase.ends_at <= until + ahead)
+    return [(row[0], row[1]) for row in session.execute(begun)] + [
+        (row[0], row[1] - ahead) for row in session.execute(ending)]
+
+
+def stopped_newsletters(session: Session) -> list[tuple[int, int]]:
+    """(job, newsletter) of sendings that failed so often that they were parked."""
+    rows = session.execute(
+        select(OutboxRow.id, OutboxRow.args)
+        .where(OutboxRow.job == "send_newsletter", OutboxRow.done_at.is_(None), OutboxRow.failed_at.is_not(None)))
+    return [(row.id, int(row.args["newsletter_id"])) for row in rows]
 
 
 def newsletter_receivers(process_id: int) -> Select[Follower, Account]:
@@ -189,7 +214,7 @@ def gather_news(
     for since, group in groups.items():
         targets = [target for follower in group for target in followed[follower.id]]
         whole = {process_id for process_id, proposal_id in targets if proposal_id is None}
-        processes = _process_news(session, whole, since, until, AHEAD[frequency])
+        processes = _process_news(session, whole, since, until, frequency)
         ids = {proposal_id for _process_id, proposal_id in targets if proposal_id is not None}
         proposals, written = _proposal_news(session, ids, since, until)
         for follower in group:
@@ -237,7 +262,7 @@ def _own_participants(
 
 
 def _process_news(
-    session: Session, process_ids: set[int], since: datetime, until: datetime, ahead: timedelta
+    session: Session, process_ids: set[int], since: datetime, until: datetime, frequency: Frequency
 ) -> dict[int, ProcessDigest]:
     if not process_ids:
         return {}
@@ -246,10 +271,13 @@ def _process_news(
         for row in session.execute(select(Process.id, Process.title, Process.slug).where(
             Process.id.in_(process_ids), Process.state == ProcessState.PUBLISHED))
     }
+    ahead = AHEAD[frequency]
+    # Mails "at once" come often: each speaks only of the ends that the one before could not know of.
+    told_of_ends_until = max(until, since + ahead) if frequency is Frequency.AT_ONCE else until
     for phase in session.scalars(select(Phase).where(Phase.process_id.in_(found)).order_by(Phase.position, Phase.id)):
         if phase.starts_at is not None and since < phase.starts_at <= until:
             found[phase.process_id].begun.append(phase.title)
-        elif phase.ends_at is not None and until < phase.ends_at <= until + ahead:
+        elif phase.ends_at is not None and told_of_ends_until < phase.ends_at <= until + ahead:
             found[phase.process_id].ending.append((phase.title, phase.ends_at - phase.ends_at.resolution))
     for item in session.execute(
         select(ProcessNews.process_id, ProcessNews.id, ProcessNews.title)
