@@ -75,6 +75,14 @@ class ProposalAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class NewsPublished:
+    """The editors told something new about a process."""
+
+    process_id: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class PhaseRulesChanging:
     """An editor is about to give a phase other settings, or to remove it (None). A listener that can't allow it raises Conflict."""
 
@@ -85,7 +93,7 @@ class PhaseRulesChanging:
 
 Event = (
     ContributionSubmitted | ContributionPublished | ContributionWithdrawn | ProposalAnswered | ParticipantsMerged
-    | AccountDeleted | PhaseRulesChanging
+    | AccountDeleted | NewsPublished | PhaseRulesChanging
 )
 Listener = Callable[["Session", Event], None]
 _listeners: defaultdict[type, list[Listener]] = defaultdict(list)

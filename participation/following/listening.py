@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from participation.events import AccountDeleted, ContributionPublished, Event, ProposalAnswered, listen
+from participation.events import AccountDeleted, ContributionPublished, Event, NewsPublished, ProposalAnswered, listen
 from participation.following.operations import forget_account, tell_at_once
 
 if TYPE_CHECKING:
@@ -15,11 +15,12 @@ def connect() -> None:
     """Called once when the application is built."""
     listen(ContributionPublished, _happened)
     listen(ProposalAnswered, _happened)
+    listen(NewsPublished, _happened)
     listen(AccountDeleted, _left)
 
 
 def _happened(session: Session, event: Event) -> None:
-    if isinstance(event, ContributionPublished | ProposalAnswered):
+    if isinstance(event, ContributionPublished | ProposalAnswered | NewsPublished):
         tell_at_once(session, event.process_id, event.at)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from participation.outbox import OutboxRow
 from participation.processes.models import Phase, Process, ProcessNews, ProcessState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from sqlalchemy.orm import Session
 
@@ -195,51 +195,114 @@ def gather_news(
 ) -> dict[int, News]:
     """What to tell each of these followers: public things between what they know and `until`.
 
-    What nobody may see any more is told to nobody, whenever it happened. A fixed number of queries for each different
-    instant up to which followers have been told; those of one frequency share it.
+    What nobody may see any more is told to nobody, whenever it happened. The number of queries depends on how many
+    processes they follow, and neither on how many they are nor on how many different instants they know everything of.
     """
     rows = session.execute(
         select(Subscription.follower_id, Subscription.process_id, Subscription.proposal_id)
         .where(Subscription.follower_id.in_([one.id for one in followers]), Subscription.confirmed_at.is_not(None))
         .order_by(Subscription.id)
     ).all()
+    if not rows:
+        return {one.id: News() for one in followers}
     followed: defaultdict[int, list[tuple[int, int | None]]] = defaultdict(list)
     for row in rows:
         followed[row.follower_id].append((row.process_id, row.proposal_id))
+    span = _Span(sorted({one.told_until for one in followers}), until)
     own = _own_participants(session, keyring, followers, {row.process_id for row in rows})
-    groups: defaultdict[datetime, list[Follower]] = defaultdict(list)
-    for follower in followers:
-        groups[follower.told_until].append(follower)
+    processes = _process_facts(session, {row.process_id for row in rows if row.proposal_id is None}, span)
+    proposals = _proposal_facts(session, {row.proposal_id for row in rows if row.proposal_id is not None}, span,
+                                set().union(*own.values()))
     told: dict[int, News] = {}
-    for since, group in groups.items():
-        targets = [target for follower in group for target in followed[follower.id]]
-        whole = {process_id for process_id, proposal_id in targets if proposal_id is None}
-        processes = _process_news(session, whole, since, until, frequency)
-        ids = {proposal_id for _process_id, proposal_id in targets if proposal_id is not None}
-        proposals, written = _proposal_news(session, ids, since, until)
-        for follower in group:
-            told[follower.id] = _of_follower(followed[follower.id], processes, proposals, written, own[follower.id])
+    for one in followers:
+        news, since = News(), one.told_until
+        for process_id, proposal_id in followed[one.id]:
+            if proposal_id is None and process_id in processes:
+                news.processes.append(processes[process_id].since(since, until, frequency))
+            elif proposal_id in proposals:
+                news.proposals.append(proposals[proposal_id].since(since, until, own[one.id]))
+        news.processes = [digest for digest in news.processes if digest]
+        news.proposals = [digest for digest in news.proposals if digest]
+        told[one.id] = news
     return told
 
 
-def _of_follower(
-    targets: Iterable[tuple[int, int | None]], processes: dict[int, ProcessDigest], proposals: dict[int, ProposalDigest],
-    written: dict[int, Counter[int]], own: set[int],
-) -> News:
-    news = News()
-    for process_id, proposal_id in targets:
-        if proposal_id is None:
-            if processes.get(process_id):
-                news.processes.append(processes[process_id])
-        elif proposal_id in proposals:
-            found = proposals[proposal_id]
-            # Nobody needs to be told what they wrote themselves.
-            comments = sum(number for author, number in written[proposal_id].items() if author not in own)
-            mine = ProposalDigest(found.id, found.title, found.slug, found.process_title, comments, found.answer,
-                                found.measures)
-            if mine:
-                news.proposals.append(mine)
-    return news
+@dataclass(slots=True)
+class _Span:
+    """From the earliest to the latest instant; and the different instants from which somebody wants to know."""
+
+    instants: list[datetime]
+    until: datetime
+
+    def covers(self, column: Any) -> Any:  # noqa: ANN401 - a column, a condition
+        return and_(column > self.instants[0], column <= self.until)
+
+    def counts(self, column: Any) -> list[Any]:  # noqa: ANN401 - a column
+        """How many there are since each instant, in one pass over the rows."""
+        return [func.count().filter(column > instant) for instant in self.instants]
+
+    def by_instant(self, numbers: Sequence[Any]) -> dict[datetime, int]:
+        return dict(zip(self.instants, map(int, numbers), strict=True))
+
+
+@dataclass(slots=True)
+class _ProcessFacts:
+    """All that happened in a process; of many new proposals and answers the last ones, and how many they are."""
+
+    title: str
+    slug: str
+    phases: list[Phase] = field(default_factory=list)
+    news: list[tuple[int, str, datetime]] = field(default_factory=list)
+    proposals: list[tuple[int, str, datetime]] = field(default_factory=list)
+    answers: list[tuple[int, str, datetime, AnswerStatus]] = field(default_factory=list)
+    new: dict[datetime, int] = field(default_factory=dict)
+    answered: dict[datetime, int] = field(default_factory=dict)
+
+    def since(self, since: datetime, until: datetime, frequency: Frequency) -> ProcessDigest:
+        """What somebody is told who knows everything up to an instant."""
+        ahead = AHEAD[frequency]
+        # Mails "at once" come often: each speaks only of the ends that the one before could not know of.
+        told_of_ends_until = max(until, since + ahead) if frequency is Frequency.AT_ONCE else until
+        begun = {one.id for one in self.phases if one.starts_at is not None and since < one.starts_at <= until}
+        # The last ones of all are the last ones of any shorter time too.
+        proposals = [(number, title) for number, title, at in self.proposals if at > since]
+        answers = [(number, title, status) for number, title, at, status in self.answers if at > since]
+        return ProcessDigest(
+            self.title, self.slug,
+            news=[(number, title) for number, title, at in self.news if at > since],
+            proposals=proposals, more_proposals=max(0, self.new.get(since, 0) - len(proposals)),
+            answers=answers, more_answers=max(0, self.answered.get(since, 0) - len(answers)),
+            begun=[one.title for one in self.phases if one.id in begun],
+            ending=[(one.title, one.ends_at - one.ends_at.resolution) for one in self.phases
+                    if one.id not in begun and one.ends_at is not None
+                    and told_of_ends_until < one.ends_at <= until + ahead],
+        )
+
+
+@dataclass(slots=True)
+class _ProposalFacts:
+    """All that happened to a proposal."""
+
+    id: int
+    title: str
+    slug: str
+    process_title: str
+    answer: AnswerStatus | None
+    answered_at: datetime | None
+    comments: dict[datetime, int] = field(default_factory=dict)
+    # By participant: nobody needs to be told what they wrote themselves.
+    own: dict[int, dict[datetime, int]] = field(default_factory=dict)
+    measures: list[tuple[str, str, datetime]] = field(default_factory=list)
+
+    def since(self, since: datetime, until: datetime, own: set[int]) -> ProposalDigest:
+        """What somebody is told who knows everything up to an instant and wrote as these participants."""
+        is_new = self.answered_at is not None and since < self.answered_at <= until
+        mine = sum(self.own[one].get(since, 0) for one in own if one in self.own)
+        return ProposalDigest(
+            self.id, self.title, self.slug, self.process_title, comments=self.comments.get(since, 0) - mine,
+            answer=self.answer if is_new else None,
+            measures=[(code, title) for code, title, at in self.measures if at > since],
+        )
 
 
 def _own_participants(
@@ -261,89 +324,75 @@ def _own_participants(
     return own
 
 
-def _process_news(
-    session: Session, process_ids: set[int], since: datetime, until: datetime, frequency: Frequency
-) -> dict[int, ProcessDigest]:
+def _process_facts(session: Session, process_ids: set[int], span: _Span) -> dict[int, _ProcessFacts]:
     if not process_ids:
         return {}
     found = {
-        row.id: ProcessDigest(row.title, row.slug)
+        row.id: _ProcessFacts(row.title, row.slug)
         for row in session.execute(select(Process.id, Process.title, Process.slug).where(
             Process.id.in_(process_ids), Process.state == ProcessState.PUBLISHED))
     }
-    ahead = AHEAD[frequency]
-    # Mails "at once" come often: each speaks only of the ends that the one before could not know of.
-    told_of_ends_until = max(until, since + ahead) if frequency is Frequency.AT_ONCE else until
     for phase in session.scalars(select(Phase).where(Phase.process_id.in_(found)).order_by(Phase.position, Phase.id)):
-        if phase.starts_at is not None and since < phase.starts_at <= until:
-            found[phase.process_id].begun.append(phase.title)
-        elif phase.ends_at is not None and told_of_ends_until < phase.ends_at <= until + ahead:
-            found[phase.process_id].ending.append((phase.title, phase.ends_at - phase.ends_at.resolution))
+        found[phase.process_id].phases.append(phase)
     for item in session.execute(
-        select(ProcessNews.process_id, ProcessNews.id, ProcessNews.title)
-        .where(ProcessNews.process_id.in_(found), ProcessNews.published_at > since, ProcessNews.published_at <= until)
-        .order_by(ProcessNews.id)
+        select(ProcessNews.process_id, ProcessNews.id, ProcessNews.title, ProcessNews.published_at)
+        .where(ProcessNews.process_id.in_(found), span.covers(ProcessNews.published_at)).order_by(ProcessNews.id)
     ):
-        found[item.process_id].news.append((item.id, item.title))
-    for process_id, news in found.items():
+        found[item.process_id].news.append((item.id, item.title, item.published_at))
+    for process_id, facts in found.items():
         public = and_(Contribution.process_id == process_id, Contribution.kind == "proposal",
                       Contribution.state == ContributionState.PUBLISHED)
-        new = and_(public, Contribution.published_at > since, Contribution.published_at <= until)
+        new = and_(public, span.covers(Contribution.published_at))
         rows = session.execute(
-            select(Proposal.id, Proposal.title).where(new)
+            select(Proposal.id, Proposal.title, Contribution.published_at).where(new)
             .order_by(Contribution.published_at.desc(), Contribution.id.desc()).limit(NAMED + 1)
         ).all()
-        news.proposals = [(row.id, row.title) for row in rows[:NAMED]]
+        facts.proposals = [(row.id, row.title, row.published_at) for row in rows[:NAMED]]
         if len(rows) > NAMED:
-            news.more_proposals = _number_of(session, Contribution.__table__, new) - NAMED
-        answered = and_(public, Contribution.answer_status.is_not(None), Proposal.answered_at > since,
-                        Proposal.answered_at <= until)
+            facts.new = span.by_instant(session.execute(
+                select(*span.counts(Contribution.published_at)).select_from(Contribution.__table__).where(new)).one())
+        answered = and_(public, Contribution.answer_status.is_not(None), span.covers(Proposal.answered_at))
         told = session.execute(
-            select(Proposal.id, Proposal.title, Contribution.answer_status).where(answered)
+            select(Proposal.id, Proposal.title, Proposal.answered_at, Contribution.answer_status).where(answered)
             .order_by(Proposal.answered_at.desc()).limit(NAMED + 1)
         ).all()
-        news.answers = [(row.id, row.title, row.answer_status) for row in told[:NAMED]]
+        facts.answers = [(row.id, row.title, row.answered_at, row.answer_status) for row in told[:NAMED]]
         if len(told) > NAMED:
-            news.more_answers = _number_of(session, Proposal, answered) - NAMED
+            facts.answered = span.by_instant(session.execute(
+                select(*span.counts(Proposal.answered_at)).select_from(Proposal).where(answered)).one())
     return found
 
 
-def _number_of(session: Session, table: Any, condition: Any) -> int:  # noqa: ANN401 - what SQLAlchemy selects from
-    return session.scalar(select(func.count()).select_from(table).where(condition)) or 0
-
-
-def _proposal_news(
-    session: Session, ids: set[int], since: datetime, until: datetime
-) -> tuple[dict[int, ProposalDigest], dict[int, Counter[int]]]:
-    """News by proposal, and how many comments each participant wrote to it."""
-    written: defaultdict[int, Counter[int]] = defaultdict(Counter)
+def _proposal_facts(session: Session, ids: set[int], span: _Span, participants: set[int]) -> dict[int, _ProposalFacts]:
     if not ids:
-        return {}, written
-    found: dict[int, ProposalDigest] = {}
+        return {}
+    found = {
+        row.id: _ProposalFacts(row.id, row.title, row.slug, row.process_title, row.answer_status, row.answered_at)
+        for row in session.execute(
+            select(Proposal.id, Proposal.title, Process.slug, Process.title.label("process_title"),
+                   Contribution.answer_status, Proposal.answered_at)
+            .join(Process, Process.id == Contribution.process_id)
+            .where(Proposal.id.in_(ids), Contribution.state == ContributionState.PUBLISHED,
+                   Process.state != ProcessState.DRAFT))
+    }
+    public = and_(Comment.proposal_id.in_(found), Contribution.state == ContributionState.PUBLISHED,
+                  span.covers(Contribution.published_at))
+    counts = span.counts(Contribution.published_at)
+    for row in session.execute(select(Comment.proposal_id, *counts).where(public).group_by(Comment.proposal_id)):
+        found[row[0]].comments = span.by_instant(row[1:])
+    if participants:
+        for row in session.execute(
+            select(Comment.proposal_id, Contribution.participant_id, *counts)
+            .where(public, Contribution.participant_id.in_(participants))
+            .group_by(Comment.proposal_id, Contribution.participant_id)
+        ):
+            found[row[0]].own[row[1]] = span.by_instant(row[2:])
     for row in session.execute(
-        select(Proposal.id, Proposal.title, Process.slug, Process.title.label("process_title"),
-               Contribution.answer_status, Proposal.answered_at)
-        .join(Process, Process.id == Contribution.process_id)
-        .where(Proposal.id.in_(ids), Contribution.state == ContributionState.PUBLISHED,
-               Process.state != ProcessState.DRAFT)
-    ):
-        is_new = row.answered_at is not None and since < row.answered_at <= until
-        found[row.id] = ProposalDigest(row.id, row.title, row.slug, row.process_title,
-                                     answer=row.answer_status if is_new else None)
-    for proposal_id, author, number in session.execute(
-        select(Comment.proposal_id, Contribution.participant_id, func.count())
-        .where(Comment.proposal_id.in_(found), Contribution.state == ContributionState.PUBLISHED,
-               Contribution.published_at > since, Contribution.published_at <= until)
-        .group_by(Comment.proposal_id, Contribution.participant_id)
-    ):
-        written[proposal_id][author] = number
-    for proposal_id, code, title in session.execute(
-        select(MeasureSource.proposal_id, Measure.code, Measure.title)
+        select(MeasureSource.proposal_id, Measure.code, Measure.title, MeasureSource.taken_up_at)
         .join(Measure, Measure.id == MeasureSource.measure_id)
         .join(Process, Process.id == Measure.process_id)
-        .where(MeasureSource.proposal_id.in_(found), MeasureSource.taken_up_at > since,
-               MeasureSource.taken_up_at <= until, Process.catalogue_is_public)
+        .where(MeasureSource.proposal_id.in_(found), span.covers(MeasureSource.taken_up_at), Process.catalogue_is_public)
         .order_by(Measure.id)
     ):
-        found[proposal_id].measures.append((code, title))
-    return found, written
+        found[row.proposal_id].measures.append((row.code, row.title, row.taken_up_at))
+    return found

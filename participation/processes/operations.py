@@ -16,7 +16,7 @@ from participation import audit, clock, text
 from participation.accounts.models import Participant, ParticipantKind
 from participation.actions import Action
 from participation.errors import Conflict, InvalidInput
-from participation.events import PhaseRulesChanging, emit
+from participation.events import NewsPublished, PhaseRulesChanging, emit
 from participation.formats import FORMATS, PhaseSettings, Results, read_settings, store_settings
 from participation.i18n import N_
 from participation.municipalities.operations import raise_content_version
@@ -173,10 +173,13 @@ def save_news(
     wording = _text(body, "body", BODY_MAX)
     if not wording:
         raise InvalidInput(N_("Bitte schreiben Sie einen Text."), field="body")
+    is_new = news is None
     if news is None:
         news = ProcessNews(process_id=process.id, published_at=now)
         session.add(news)
     news.title, news.body = name, wording
+    if is_new:
+        emit(session, NewsPublished(process.id, now))
     _changed(session, actor, process, now, "process_news_saved")
     return news
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
-import resource
 import signal
 import socket
 import subprocess
@@ -18,25 +17,18 @@ import time
 import urllib.parse
 import urllib.request
 from contextlib import contextmanager, suppress
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from flask_wtf.csrf import generate_csrf
-from sqlalchemy import Engine, event, func, insert, select
+from sqlalchemy import Engine, event
 
 from app import create_app
-from participation import clock, outbox
 from participation.commands.database import migrate
-from participation.contributions.models import Contribution
 from participation.db import Database
-from participation.following.models import Follower, Frequency, Subscription
-from participation.following.operations import begin_digests
-from participation.following.queries import target_of
-from participation.processes.models import Process
 from participation.settings import Settings
-from tests.benchmarks import import_run, load
+from tests.benchmarks import digest_run, import_run, load
 from tests.benchmarks.dataset import fill
 
 if TYPE_CHECKING:
@@ -45,9 +37,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 # What `make` writes beside the interpreter.
 STARTER = Path(sys.executable).with_name("beteiligung")
-FOLLOWERS = 10_000
-# Once is enough, where there is much to look through.
-DIGESTS_AT = 100_000
+# What there is to look through for digests.
+DIGEST_PROPOSALS = 20_000
 SECRET = "a secret of the benchmark, not of any town"
 
 
@@ -58,6 +49,7 @@ def main() -> None:
     parser.add_argument("--databases", default="sqlite,postgresql")
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--import-rows", type=int, default=100_000, help="0 leaves the imports out")
+    parser.add_argument("--followers", type=int, default=10_000, help="0 leaves the digests out")
     arguments = parser.parse_args()
     for kind in arguments.databases.split(","):
         for size in (int(part) for part in arguments.sizes.split(",") if part):
@@ -68,6 +60,10 @@ def main() -> None:
             with tempfile.TemporaryDirectory(prefix="bench-") as folder:
                 Path(folder).chmod(0o755)
                 _measure_imports(kind, arguments.import_rows, Path(folder))
+        if arguments.followers:
+            with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+                Path(folder).chmod(0o755)
+                _measure_digests(kind, arguments.followers, Path(folder))
 
 
 @contextmanager
@@ -105,6 +101,17 @@ def _measure_imports(kind: str, rows: int, folder: Path) -> None:
         database = Database(Settings.from_environ(environment).database_url)
         import_run.measure(database, environment, folder, rows)
         database.dispose()
+
+
+def _measure_digests(kind: str, followers: int, folder: Path) -> None:
+    print(f"\n== {kind}, digests ==", flush=True)
+    with _town(kind, folder) as environment:
+        app = create_app(Settings.from_environ(environment))
+        platform = app.extensions["platform"]
+        slug, _proposal, _tokens = fill(platform.database, platform.keyring, DIGEST_PROPOSALS)
+        for joined in (digest_run.Joined.LONG_AGO, digest_run.Joined.ONE_BY_ONE):
+            digest_run.measure(app, slug, followers, joined)
+        platform.database.dispose()
 
 
 def _measure(kind: str, size: int, folder: Path, seconds: float) -> None:
@@ -165,44 +172,8 @@ def _measure_pages(kind: str, size: int, environment: dict[str, str], seconds: f
         )
         _print("proposal", load.run(port, proposals, seconds=seconds, ok=(b"302", b"303")), bare, "")
         _print_memory("after all this", process.pid)
-    if size == DIGESTS_AT:
-        _measure_digests(app, slug)
     _first_visit(app)
     platform.database.dispose()
-
-
-def _measure_digests(app: Any, slug: str) -> None:
-    """10,000 people follow a process and a proposal each; all get their weekly mail, in this process."""
-    database, keyring = app.extensions["platform"].database, app.extensions["platform"].keyring
-    now = clock.now()
-    with database.unit_of_work() as session:
-        process = session.scalars(select(Process).where(Process.slug == slug)).one()
-        ids = list(session.scalars(
-            select(Contribution.id).where(Contribution.process_id == process.id, Contribution.kind == "proposal")
-            .limit(1000)))
-        first = 1 + (session.scalar(select(func.max(Follower.id))) or 0)
-        session.execute(insert(Follower), [
-            {"id": first + number, "municipality_id": process.municipality_id,
-             "email_sealed": keyring.seal(f"leser{number}@beispiel.example"), "email_hash": f"{number:064d}",
-             "frequency": Frequency.WEEKLY, "locale": "de", "link_salt": "0" * 16, "refusals": 0,
-             "told_until": now - timedelta(days=7), "created_at": now - timedelta(days=7)}
-            for number in range(FOLLOWERS)])
-        session.execute(insert(Subscription), [
-            {"follower_id": first + number, "process_id": process.id, "target": target_of(process.id, proposal_id),
-             "proposal_id": proposal_id, "confirmed_at": now, "created_at": now}
-            for number in range(FOLLOWERS) for proposal_id in (None, ids[number % len(ids)])])
-        begin_digests(session, Frequency.WEEKLY, now + timedelta(days=7))
-    started, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with app.app_context():
-        while True:
-            with database.reading() as session:
-                rows = list(session.scalars(select(outbox.OutboxRow.id).where(
-                    outbox.OutboxRow.done_at.is_(None), outbox.OutboxRow.job == "send_digests")))
-            if not sum(outbox.work_row(database, row) for row in rows):
-                break
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    print(f"digests for {FOLLOWERS:,} followers: {time.process_time() - started:.0f} s of the worker, "
-          f"{grown // 1024} MB more at most")
 
 
 def _print(name: str, result: load.Result, bare: load.Result, queries: str) -> None:

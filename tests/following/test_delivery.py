@@ -17,6 +17,7 @@ from participation.contributions.models import ContributionState
 from participation.following import jobs, operations
 from participation.following.models import Follower, Frequency, Newsletter, NewsletterState
 from participation.permissions import Role
+from participation.processes.operations import save_news
 from tests import factories
 
 if TYPE_CHECKING:
@@ -266,3 +267,16 @@ def test_a_newsletter_that_stopped_because_the_server_was_away_goes_on_by_itself
     session.expire_all()
     assert mail_server.recipients() == readers
     assert session.get_one(Newsletter, letter.id).state is NewsletterState.SENT
+
+
+def test_news_of_the_editors_are_told_at_once_too(
+    session: Session, keyring: Keyring, proposal: Proposal, reader: Account, run_jobs: Callable[[], int],
+    mails: Callable[[], list[str]],
+) -> None:
+    _follow(session, keyring, reader, proposal, Frequency.AT_ONCE)
+    editor = factories.actor(factories.account(session, Role.EDITOR, on=proposal.process))
+    save_news(session, editor, proposal.process, None, clock.now(), title="Der Zeitplan steht", body="Siehe unten.")
+    session.commit()
+    run_jobs()
+    (text,) = mails()
+    assert "Der Zeitplan steht" in text

@@ -547,3 +547,41 @@ def test_a_digest_says_in_which_language_it_is_and_where_everything_is_to_be_rea
     html = message.get_body(("html",)).get_content()  # type: ignore[union-attr]
     assert '<html lang="en"' in html
     assert "<h1>" in html
+
+
+def test_everybody_is_told_what_happened_since_their_own_last_mail(
+    session: Session, keyring: Keyring, proposal: Proposal, count_queries: Callable[[], Any],
+) -> None:
+    """Followers of one batch who know different things share the queries, and get what each would get alone."""
+    now = clock.now()
+    for hours in range(1, 13):
+        factories.proposal(session, proposal.process, title=f"Vor {hours} Stunden", at=now - timedelta(hours=hours))
+        factories.comment(session, proposal, at=now - timedelta(hours=hours))
+        answered = factories.proposal(session, proposal.process, title=f"Antwort {hours}", at=now - timedelta(days=9))
+        answered.answer_status, answered.answered_at = AnswerStatus.ACCEPTED, now - timedelta(hours=hours)
+    followers = []
+    for hours in (2, 5, 8, 12):
+        account = factories.account(session)
+        follower = _follow(session, keyring, account, proposal)
+        operations.follow(session, keyring, factories.actor(account), proposal.process, None, now)
+        follower.told_until = now - timedelta(hours=hours, minutes=30)
+        followers.append(follower)
+    own = factories.participant(session, proposal.process, person_hash=keyring.person_hash(
+        proposal.process_id, f"account:{followers[0].account_id}"))
+    factories.comment(session, proposal, participant=own, at=now - timedelta(minutes=5))
+    session.commit()
+    with count_queries() as statements:
+        together = gather_news(session, keyring, followers, Frequency.WEEKLY, now)
+    asked = len(statements)
+    for follower in followers:
+        with count_queries() as statements:
+            alone = gather_news(session, keyring, [follower], Frequency.WEEKLY, now)
+        assert together[follower.id] == alone[follower.id]
+        assert asked <= len(statements) + 3
+    digests = [together[one.id] for one in followers]
+    assert [one.proposals[0].comments for one in digests] == [2, 6, 9, 13], "one's own comment does not count"
+    assert [(len(one.processes[0].proposals), one.processes[0].more_proposals) for one in digests] == [
+        (2, 0), (5, 0), (5, 3), (5, 7)]
+    assert [(len(one.processes[0].answers), one.processes[0].more_answers) for one in digests] == [
+        (2, 0), (5, 0), (5, 3), (5, 7)]
+    assert digests[1].processes[0].proposals[0][1] == "Vor 1 Stunden", "the newest first"
