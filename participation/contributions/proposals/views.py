@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import math
 import re
 from dataclasses import dataclass, replace
@@ -49,6 +50,8 @@ from participation.contributions.proposals.queries import (
     count_answered,
     list_page,
     read_cursor,
+    similar_cards,
+    spelt_right,
 )
 from participation.contributions.queries import co_authors_of, pictures_of, seen_revisions, stored_picture
 from participation.db import Database
@@ -78,6 +81,7 @@ GROUND_SECONDS = 3600.0
 EVERYWHERE = BBox(5.87, 47.27, 15.04, 55.06)
 TONES = 8
 FAR_AWAY = 11
+RELATED = 10
 # Of each database its own: ids say nothing about whose they are.
 _documents: WeakKeyDictionary[Database, export.Documents] = WeakKeyDictionary()
 # How the list is narrowed by official answers; the keys stand in the address.
@@ -192,10 +196,16 @@ def index(slug: str) -> ResponseReturnValue:
         web.do_not_cache()
         return redirect(asked.address(ab=str(_own_start(asked.process))))
     page = list_page(web.current_session(), asked.listing())
+    instead_of = ""
+    if asked.query and not page.cards and not asked.cursor:
+        guess = spelt_right(web.current_session(), asked.listing())
+        if guess:
+            instead_of, asked = asked.query, replace(asked, query=guess)
+            page = list_page(web.current_session(), asked.listing())
     total, is_more = _total(asked, page)
     return render_template(
         "contributions/proposals/index.html", process=asked.process, asked=asked, page=page, total=total,
-        is_more=is_more, chips=_theme_chips(asked, "proposals.index"),
+        instead_of=instead_of, is_more=is_more, chips=_theme_chips(asked, "proposals.index"),
         sorts=[(sort.value, SORT_LABELS[sort], sort is asked.sort) for sort in Sort],
         themes={theme.id: theme for theme in asked.process.themes}, answer_labels=ANSWER_LABELS,
         is_first_page=asked.listing().after is None,
@@ -283,6 +293,40 @@ def answer(slug: str, proposal_id: int) -> ResponseReturnValue:
             return web.go("proposals.show", slug=slug, proposal_id=proposal_id, _anchor="antwort")
     return render_template("contributions/proposals/answer.html", form=form, proposal=proposal,
                            process=proposal.process, limit=ANSWER_MAX), code
+
+
+@blueprint.get("/verfahren/<slug>/vorschlaege/<int:proposal_id>/qr.svg")
+@web.public
+def qr_code(slug: str, proposal_id: int) -> ResponseReturnValue:
+    """The address of a public proposal as a QR code, to be printed and put up."""
+    import segno  # noqa: PLC0415 - for this picture only
+
+    proposal = load_proposal(slug, proposal_id)
+    if not proposal.is_published:
+        raise NotFound
+    address = web.current_settings().base_url + url_for("proposals.show", slug=slug, proposal_id=proposal.id)
+    buffer = io.BytesIO()
+    segno.make(address, error="m", micro=False).save(buffer, kind="svg", scale=6, border=3, light="#fff", xmldecl=False)
+    response = make_response(buffer.getvalue(), 200, {"Content-Type": "image/svg+xml"})
+    response.headers["Cache-Control"] = "private, max-age=3600"
+    return response
+
+
+@blueprint.get("/verfahren/<slug>/vorschlaege/<int:proposal_id>/aehnliche")
+@web.public
+@cached
+def related(slug: str, proposal_id: int) -> ResponseReturnValue:
+    """What says much the same as a proposal."""
+    proposal = load_proposal(slug, proposal_id)
+    if not proposal.is_published:
+        raise NotFound
+    cards = similar_cards(web.current_session(), proposal.process_id, proposal.title, proposal.body, limit=RELATED,
+                          but=proposal.id)
+    return render_template(
+        "contributions/proposals/related.html", process=proposal.process, proposal=proposal,
+        cards=cards,
+        themes={theme.id: theme for theme in proposal.process.themes}, answer_labels=ANSWER_LABELS,
+    )
 
 
 def _gone(proposal: Proposal) -> ResponseReturnValue:
