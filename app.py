@@ -26,6 +26,7 @@ from participation.accounts import views as accounts_views
 from participation.administration import views as administration_views
 from participation.catalogue import views as catalogue_views
 from participation.compression import compress
+from participation.contributions.abuse import views as abuse_views
 from participation.contributions.ballots import views as ballots_views
 from participation.contributions.coauthors import views as coauthors_views
 from participation.contributions.comments import views as comments_views
@@ -63,6 +64,7 @@ VIEWS = (
     comments_views,
     votes_views,
     ballots_views,
+    abuse_views,
     coauthors_views,
     catalogue_views,
     following_views,

@@ -28,6 +28,7 @@ class Action(enum.Enum):
     ANSWER_PROPOSAL = "Vorschläge offiziell beantworten"
     SEND_NEWSLETTER = "Rundbriefe schreiben"
     MANAGE_BALLOTS = "Stimmzettel vorbereiten"
+    ANNUL_VOTES = "Stimmen annullieren"
     MANAGE_CATALOGUE = "Maßnahmenkatalog bearbeiten"
     VERIFY_RESIDENTS = "Nachweise ausstellen"
     MANAGE_JOBS = "Aufträge und E-Mails einsehen"

@@ -290,6 +290,7 @@ RULES: dict[Action, tuple[Rule, ...]] = {
     Action.ANSWER_PROPOSAL: (staff(Role.EDITOR, Role.PLANNER), system),
     Action.SEND_NEWSLETTER: (staff(Role.EDITOR), system),
     Action.MANAGE_BALLOTS: (staff(Role.EDITOR, Role.PLANNER), system),
+    Action.ANNUL_VOTES: (staff(Role.EDITOR, Role.PLANNER), system),
     Action.MANAGE_CATALOGUE: (staff(Role.PLANNER), system),
     Action.VERIFY_RESIDENTS: (staff(Role.EDITOR), system),
     Action.MANAGE_JOBS: (staff(), system),

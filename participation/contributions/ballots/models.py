@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from participation.accounts.models import ParticipantKind
@@ -26,6 +26,10 @@ class Ballot(Base):
     # By which way it was cast; kept here, since a guest may become an account later.
     channel: Mapped[ParticipantKind] = mapped_column(enum_type(ParticipantKind))
     size: Mapped[int] = mapped_column(default=0)
+    # Where it came from, under a key of the day; forgotten after two weeks (abuse.operations).
+    source_hash: Mapped[str | None] = mapped_column(String(16), index=True)
+    # Does not count because of proved abuse.
+    annulment_id: Mapped[int | None] = mapped_column(ForeignKey("annulment.id"), index=True)
     created_at: Mapped[Created]
     changed_at: Mapped[datetime]
 

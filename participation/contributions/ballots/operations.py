@@ -43,7 +43,7 @@ RULES = ("ballot", "points", "points_max", "total", "min_number", "max_number", 
 
 def cast(
     session: Session, keyring: Keyring, actor: Actor, phase: Phase, changes: Mapping[int, int], now: datetime,
-    *, replace: bool = False,
+    *, replace: bool = False, source: str | None = None,
 ) -> dict[int, int]:
     """Put marks (by proposal) on the actor's ballot; 0 takes one back. With `replace` all others are taken back too.
 
@@ -57,6 +57,9 @@ def cast(
         pseudonym=actor.display_name, now=now, contact=f"account:{actor.account_id}", is_staff=actor.is_staff,
     )
     ballot = _held_ballot(session, phase, participant, now)
+    if ballot.annulment_id is not None:
+        raise Conflict(N_("Ihre Stimme in dieser Phase zählt nicht. Der Grund steht beim Ergebnis."))
+    ballot.source_hash = source or ballot.source_hash
     before = _marks_of(session, ballot)
     wanted = {} if replace else dict(before)
     wanted.update(changes)
@@ -148,6 +151,14 @@ def _write(session: Session, ballot: Ballot, before: dict[int, int], after: dict
     _turn_out(session, ballot, bool(before), bool(after))
     ballot.size, ballot.changed_at = len(after), now
     session.flush()
+
+
+def count_ballot(session: Session, ballot: Ballot, step: int) -> None:
+    """Take a ballot out of the counters (-1) or put it back (1), leaving what stands on it."""
+    marks = _marks_of(session, ballot)
+    for key, value in sorted(marks.items()):
+        _tally(session, ballot.phase_id, key, *((value, 0) if step < 0 else (0, value)))
+    _turn_out(session, ballot, bool(marks) and step < 0, bool(marks) and step > 0)
 
 
 def _tally(session: Session, phase_id: int, contribution_id: int, old: int, new: int) -> None:
@@ -271,7 +282,8 @@ def _merged(session: Session, event: Event) -> None:
         if ballot.phase_id not in theirs:
             ballot.participant_id = event.target_id
             continue
-        _write(session, ballot, _marks_of(session, ballot), {}, event.at)
+        if ballot.annulment_id is None:
+            _write(session, ballot, _marks_of(session, ballot), {}, event.at)
         session.delete(ballot)
     session.flush()
 
@@ -293,6 +305,7 @@ def recount(session: Session) -> dict[str, int]:
             select(ballot.phase_id, mark.contribution_id, func.count(),
                    func.count().filter(mark.value < 0), func.sum(mark.value))
             .select_from(BallotMark.__table__.join(Ballot.__table__, ballot.id == mark.ballot_id))
+            .where(ballot.annulment_id.is_(None))
             .group_by(ballot.phase_id, mark.contribution_id))
     }
     wrong = {"ballot_tally": 0, "ballot_turnout": 0}
@@ -306,7 +319,7 @@ def recount(session: Session) -> dict[str, int]:
                                 total=total))
         wrong["ballot_tally"] += 1
     voters = {(row[0], row[1]): row[2] for row in session.execute(
-        select(ballot.phase_id, ballot.channel, func.count()).where(ballot.size > 0)
+        select(ballot.phase_id, ballot.channel, func.count()).where(ballot.size > 0, ballot.annulment_id.is_(None))
         .group_by(ballot.phase_id, ballot.channel))}
     for turnout in session.scalars(select(BallotTurnout)):
         people = voters.pop((turnout.phase_id, turnout.channel), 0)

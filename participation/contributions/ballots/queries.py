@@ -138,7 +138,8 @@ def turnout(session: Session, phase: Phase) -> dict[ParticipantKind, int]:
     if phase.ballot is BallotRule.SUPPORT:
         voted = (
             select(Vote.participant_id).join(Contribution, Contribution.id == Vote.contribution_id)
-            .where(Vote.participant_id == Participant.id, Contribution.kind == "proposal")
+            .where(Vote.participant_id == Participant.id, Vote.annulment_id.is_(None),
+                   Contribution.kind == "proposal")
         )
         statement = (
             select(Participant.kind, func.count()).where(Participant.process_id == phase.process_id, voted.exists())

@@ -13,6 +13,8 @@ from flask_babel import gettext as _
 
 from participation import web
 from participation.actions import Action
+from participation.contributions.abuse.edge import current_source, slow_down
+from participation.contributions.abuse.queries import annulments_of
 from participation.contributions.ballots import operations
 from participation.contributions.ballots.forms import OptionForm, whole_number
 from participation.contributions.ballots.queries import (
@@ -151,7 +153,7 @@ def _spent(phase: Phase, marks: dict[int, int], lines: list[Line]) -> int:
 
 @blueprint.post("/verfahren/<slug>/abstimmung/<int:phase_id>")
 @web.public
-@web.limiter.limit("600 per hour")
+@slow_down
 def cast(slug: str, phase_id: int) -> ResponseReturnValue:
     """Store the marks of one page of the paper, or of a whole basket."""
     process = load_process(slug)
@@ -161,7 +163,7 @@ def cast(slug: str, phase_id: int) -> ResponseReturnValue:
     changes = _read_marks(is_budget=is_budget)
     try:
         marks = operations.cast(web.current_session(), web.current_keyring(), web.current_actor(), phase, changes,
-                                web.current_now(), replace=is_budget)
+                                web.current_now(), replace=is_budget, source=current_source())
     except InvalidInput as error:
         message = web.translated(error)
         if request.form.get("von") == "vorschlag":
@@ -232,6 +234,7 @@ def show_results(slug: str, phase_id: int) -> ResponseReturnValue:
         most=max((one.people if phase.ballot is BallotRule.BUDGET else abs(one.total) for one in rows), default=0),
         is_open=phase.is_open(web.current_now()), limit=RESULTS_SHOWN,
         spent=sum(one.cost or 0 for one in rows if one.fits),
+        annulments=session.scalars(annulments_of(phase.process_id)).all(),
     )
 
 

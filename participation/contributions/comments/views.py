@@ -14,6 +14,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from participation import web
 from participation.actions import Action
 from participation.contributions import operations as contributions
+from participation.contributions.abuse.edge import current_source, slow_down
 from participation.contributions.comments.forms import CommentForm
 from participation.contributions.comments.models import QUOTE_MAX, Comment, Stance
 from participation.contributions.comments.operations import (
@@ -193,11 +194,12 @@ def show(slug: str, proposal_id: int, comment_id: int) -> ResponseReturnValue:
 
 @blueprint.post(f"{ADDRESS}/unterstuetzen")
 @web.public
+@slow_down
 def support(slug: str, proposal_id: int, comment_id: int) -> ResponseReturnValue:
     """Support a comment; sent twice it counts once."""
     comment = _comment(slug, proposal_id, comment_id)[1]
     added = votes.support(web.current_session(), web.current_keyring(), web.current_actor(), comment,
-                          web.current_now())
+                          web.current_now(), current_source())
     flash(_("Danke! Ihre Unterstützung ist gezählt.") if added else _("Sie haben diesen Kommentar schon unterstützt."),
           "success" if added else "info")
     return _to_comment(slug, comment)

@@ -75,16 +75,17 @@ def _merge(session: Session, source: Participant, target: Participant, now: date
     """All of `source` goes to `target`, and `source` vanishes. Locks: participants, contributions, process."""
     # A vote of the account itself may come in this very moment, so the primary key decides which ones are new.
     upsert = sqlite.insert if is_sqlite(session) else postgresql.insert
-    votes = select(Vote.contribution_id, literal(target.id), Vote.created_at).where(Vote.participant_id == source.id)
+    votes = select(Vote.contribution_id, literal(target.id), Vote.created_at, Vote.source_hash, Vote.annulment_id).where(
+        Vote.participant_id == source.id)
     moved = set(session.scalars(
-        upsert(Vote).from_select(["contribution_id", "participant_id", "created_at"], votes)
+        upsert(Vote).from_select(["contribution_id", "participant_id", "created_at", "source_hash", "annulment_id"], votes)
         .on_conflict_do_nothing(index_elements=["contribution_id", "participant_id"])
         .returning(Vote.contribution_id)
     ))
-    given = set(session.scalars(
-        delete(Vote).where(Vote.participant_id == source.id).returning(Vote.contribution_id)
+    given = {row[0] for row in session.execute(
+        delete(Vote).where(Vote.participant_id == source.id).returning(Vote.contribution_id, Vote.annulment_id)
         .execution_options(synchronize_session=False)
-    ))
+    ) if row[1] is None}
     session.execute(update(Contribution).where(Contribution.participant_id == source.id)
                     .values(participant_id=target.id).execution_options(synchronize_session=False))
     shown = 0

@@ -454,7 +454,7 @@ def recount(session: Session) -> dict[str, int]:
     """
     base, own = Contribution.__table__.alias("base"), Comment.__table__
     published = ContributionState.PUBLISHED
-    votes = select(func.count()).where(Vote.contribution_id == Contribution.id)
+    votes = select(func.count()).where(Vote.contribution_id == Contribution.id, Vote.annulment_id.is_(None))
     comments = (
         select(func.count()).select_from(own.join(base, base.c.id == own.c.id))
         .where(own.c.proposal_id == Contribution.id, base.c.state == published)

@@ -52,8 +52,11 @@ _COUNT_IN_PROCESS = (
 )
 
 
-def support(session: Session, keyring: Keyring, actor: Actor, contribution: Contribution, now: datetime) -> bool:
-    """Add the actor's support. Returns False when it was there already.
+def support(
+    session: Session, keyring: Keyring, actor: Actor, contribution: Contribution, now: datetime,
+    source: str | None = None,
+) -> bool:
+    """Add the actor's support. Returns False when it was there already. `source` says where it came from, sealed.
 
     Raises Conflict (phase over, or hidden this very moment), SignInNeeded or NotAllowed.
     """
@@ -67,7 +70,8 @@ def support(session: Session, keyring: Keyring, actor: Actor, contribution: Cont
         )
     added = session.execute(
         _ADD[is_sqlite(session)],
-        {"contribution_id": contribution.id, "participant_id": participant.id, "created_at": now},
+        {"contribution_id": contribution.id, "participant_id": participant.id, "created_at": now,
+         "source_hash": source},
     )
     if added.scalar_one_or_none() is None:
         return False
@@ -87,7 +91,8 @@ def withdraw_support(
     if participant is None:
         return False
     removed = session.execute(
-        delete(Vote).where(Vote.contribution_id == contribution.id, Vote.participant_id == participant.id)
+        delete(Vote).where(Vote.contribution_id == contribution.id, Vote.participant_id == participant.id,
+                           Vote.annulment_id.is_(None))
     )
     if not removed.rowcount:  # type: ignore[attr-defined]
         return False

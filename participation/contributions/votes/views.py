@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, flash, g, jsonify, make_response, request, url_for
@@ -10,6 +11,7 @@ from flask_babel import gettext as _
 
 from participation import web
 from participation.actions import Action
+from participation.contributions.abuse.edge import current_source, slow_down
 from participation.contributions.proposals.edge import load_standing
 from participation.contributions.votes import operations as votes
 from participation.contributions.votes.queries import OwnPart, own_part
@@ -80,9 +82,10 @@ def _wants_json() -> bool:
 
 @blueprint.post("/verfahren/<slug>/vorschlaege/<int:proposal_id>/unterstuetzen")
 @web.public
+@slow_down
 def support(slug: str, proposal_id: int) -> ResponseReturnValue:
     """Support a proposal. Sent twice it counts once, and the second answer says so."""
-    return _change(slug, proposal_id, votes.support, True)  # noqa: FBT003 - what holds afterwards
+    return _change(slug, proposal_id, partial(votes.support, source=current_source()), True)  # noqa: FBT003 - what holds afterwards
 
 
 @blueprint.post("/verfahren/<slug>/vorschlaege/<int:proposal_id>/unterstuetzung-zuruecknehmen")

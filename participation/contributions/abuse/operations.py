@@ -1,0 +1,148 @@
+"""Flagging, annulling, and taking an annulment back. Nobody learns what the votes say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from participation import audit, text
+from participation.actions import Action
+from participation.contributions.abuse.models import Annulment, VoteFlag
+from participation.contributions.ballots.models import Ballot
+from participation.contributions.ballots.operations import count_ballot
+from participation.contributions.models import Contribution, ContributionState
+from participation.contributions.votes.models import Vote
+from participation.db import is_sqlite
+from participation.errors import Conflict, InvalidInput
+from participation.i18n import N_
+from participation.municipalities.operations import raise_content_version
+from participation.permissions import Actor, require
+from participation.processes.models import Phase, Process
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlalchemy.orm import Session
+
+    from participation.tokens import Keyring
+
+REASON_MAX = 1000
+# How long it stays known which votes came from one address.
+KEPT = timedelta(days=14)
+
+
+def source_of(keyring: Keyring, address: str, now: datetime) -> str:
+    """An address under a key of the day: tells that two votes came from one place, and not from where."""
+    return keyring.mark("vote-source", f"{now:%Y-%m-%d}:{address}")[:16]
+
+
+def flag(session: Session, process_id: int, source_hash: str, now: datetime) -> None:
+    """An address was slowed down. Told again, only the time moves on."""
+    kind = sqlite if is_sqlite(session) else postgresql
+    session.execute(
+        kind.insert(VoteFlag).values(process_id=process_id, source_hash=source_hash, first_at=now, last_at=now)
+        .on_conflict_do_update(index_elements=["process_id", "source_hash"], set_={"last_at": now})
+    )
+
+
+def annul(session: Session, actor: Actor, process: Process, found: VoteFlag, reason: str, now: datetime) -> Annulment:
+    """Everything that came from a flagged address on its day counts no more. Raises InvalidInput, Conflict, NotAllowed."""
+    require(actor, Action.ANNUL_VOTES, process, now)
+    wording = _clean_reason(reason)
+    annulment = Annulment(process_id=process.id, reason=wording, votes=0, ballots=0, created_at=now,
+                          created_by=actor.display_name)
+    session.add(annulment)
+    session.flush()
+    here = select(Contribution.id).where(Contribution.process_id == process.id)
+    taken = session.execute(
+        update(Vote).where(Vote.source_hash == found.source_hash, Vote.annulment_id.is_(None),
+                           Vote.contribution_id.in_(here))
+        .values(annulment_id=annulment.id).returning(Vote.contribution_id)
+        .execution_options(synchronize_session=False)
+    ).scalars().all()
+    _count_supports(session, process, taken, -1)
+    ballots = session.scalars(
+        select(Ballot).join(Phase, Phase.id == Ballot.phase_id)
+        .where(Ballot.source_hash == found.source_hash, Ballot.annulment_id.is_(None), Phase.process_id == process.id)
+        .order_by(Ballot.id).with_for_update()
+    ).all()
+    for ballot in ballots:
+        count_ballot(session, ballot, -1)
+        ballot.annulment_id = annulment.id
+    annulment.votes, annulment.ballots = len(taken), len(ballots)
+    if not taken and not ballots:
+        raise Conflict(N_("Von dort zählt keine Stimme mehr. Es gibt nichts zu annullieren."))
+    _done(session, actor, process, annulment, now, "annul_votes")
+    return annulment
+
+
+def undo(session: Session, actor: Actor, process: Process, annulment: Annulment, reason: str, now: datetime) -> None:
+    """They count again, as if nothing had been. Raises InvalidInput, Conflict, NotAllowed."""
+    require(actor, Action.ANNUL_VOTES, process, now)
+    wording = _clean_reason(reason)
+    won = session.execute(
+        update(Annulment).where(Annulment.id == annulment.id, Annulment.undone_at.is_(None))
+        .values(undone_at=now, undone_reason=wording).returning(Annulment.id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    if not won:
+        raise Conflict(N_("Diese Stimmen zählen schon wieder."))
+    given = session.execute(
+        update(Vote).where(Vote.annulment_id == annulment.id).values(annulment_id=None)
+        .returning(Vote.contribution_id).execution_options(synchronize_session=False)
+    ).scalars().all()
+    _count_supports(session, process, given, 1)
+    for ballot in session.scalars(
+        select(Ballot).where(Ballot.annulment_id == annulment.id).order_by(Ballot.id).with_for_update()
+    ).all():
+        ballot.annulment_id = None
+        count_ballot(session, ballot, 1)
+    session.expire(annulment)
+    _done(session, actor, process, annulment, now, "undo_annulment")
+
+
+def _count_supports(session: Session, process: Process, contribution_ids: Iterable[int], step: int) -> None:
+    """In the order contributions, process, as every vote does."""
+    numbers = Counter(contribution_ids)
+    shown = 0
+    for contribution_id, number in sorted(numbers.items()):
+        row = session.execute(
+            update(Contribution).where(Contribution.id == contribution_id)
+            .values(support_count=Contribution.support_count + step * number)
+            .returning(Contribution.state, Contribution.kind).execution_options(synchronize_session=False)
+        ).one()
+        shown += number if row.state is ContributionState.PUBLISHED and row.kind == "proposal" else 0
+    session.execute(
+        update(Process).where(Process.id == process.id).values(support_count=Process.support_count + step * shown)
+        .execution_options(synchronize_session=False))
+
+
+def _clean_reason(reason: str) -> str:
+    wording = text.clean_text(reason)
+    if not wording:
+        raise InvalidInput(N_("Bitte nennen Sie den Grund. Alle können ihn lesen."), field="reason")
+    if len(wording) > REASON_MAX:
+        raise InvalidInput(N_("Die Begründung ist zu lang. Höchstens %(number)s Zeichen sind möglich."), field="reason",
+                           number=REASON_MAX)
+    return wording
+
+
+def _done(session: Session, actor: Actor, process: Process, annulment: Annulment, now: datetime, action: str) -> None:
+    session.flush()
+    raise_content_version(session, process.municipality_id)
+    audit.record(session, at=now, actor=actor.label, action=action, subject_type="annulment", subject_id=annulment.id,
+                 votes=annulment.votes, ballots=annulment.ballots)
+
+
+def forget_sources(session: Session, now: datetime) -> None:
+    """After two weeks nobody can tell any more which votes came from one place."""
+    before = now - KEPT
+    session.execute(update(Vote).where(Vote.source_hash.is_not(None), Vote.created_at < before).values(source_hash=None)
+                    .execution_options(synchronize_session=False))
+    session.execute(update(Ballot).where(Ballot.source_hash.is_not(None), Ballot.changed_at < before)
+                    .values(source_hash=None).execution_options(synchronize_session=False))
+    session.execute(delete(VoteFlag).where(VoteFlag.last_at < before))

@@ -1,0 +1,115 @@
+"""The report for planners and editors, and what they decide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, flash, render_template, request
+from flask_babel import gettext as _
+
+from participation import web
+from participation.actions import Action
+from participation.contributions.abuse import jobs, operations  # noqa: F401 - jobs register themselves
+from participation.contributions.abuse.forms import ReasonForm
+from participation.contributions.abuse.models import Annulment, VoteFlag
+from participation.contributions.abuse.queries import annulments_of, flags_of
+from participation.errors import Conflict, InvalidInput, NotFound
+from participation.i18n import N_
+from participation.processes.edge import load_process
+from participation.processes.queries import LARGEST_ID, process_for_editing
+from participation.processes.views.staff import add_tab, tabs_of
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+
+    from participation.processes.models import Process
+
+blueprint = Blueprint("abuse", __name__)
+add_tab(N_("Stimmen"), "abuse.report", ("abuse.report", "abuse.annul", "abuse.undo"))
+
+
+@web.for_staff
+def report_link(slug: str) -> str:
+    """On the page of a result, for those who watch over the vote."""
+    process = load_process(slug)
+    if not web.can(Action.ANNUL_VOTES, process):
+        return ""
+    return web.render_part("contributions/abuse/_link.html", process_id=process.id)
+
+
+HOLES: dict[str, Callable[..., str]] = {"votes_report": report_link}
+
+
+def _process(process_id: int) -> Process:
+    process = process_for_editing(web.current_session(), web.the_municipality().id, process_id)
+    if process is None:
+        raise NotFound
+    web.require(Action.ANNUL_VOTES, process)
+    return process
+
+
+def _page(process: Process, **values: object) -> str:
+    session = web.current_session()
+    tabs = tabs_of(process) if web.can(Action.EDIT_PROCESS, process) else []
+    return render_template(
+        "contributions/abuse/report.html", process=process, tabs=tabs, flags=session.execute(flags_of(process.id)).all(),
+        annulments=session.scalars(annulments_of(process.id)).all(), limit=operations.REASON_MAX,
+        **{"form": None, "chosen": None, "undone": None, **values},
+    )
+
+
+@blueprint.get("/verwaltung/verfahren/<int:process_id>/stimmen")
+@web.allows(Action.ANNUL_VOTES)
+def report(process_id: int) -> ResponseReturnValue:
+    """What was slowed down, and what does not count."""
+    return _page(_process(process_id))
+
+
+@blueprint.route("/verwaltung/verfahren/<int:process_id>/stimmen/<int:flag_id>/annullieren", methods=["GET", "POST"])
+@web.allows(Action.ANNUL_VOTES)
+def annul(process_id: int, flag_id: int) -> ResponseReturnValue:
+    """With a reason that everybody reads."""
+    process, form = _process(process_id), ReasonForm()
+    found = web.current_session().get(VoteFlag, min(flag_id, LARGEST_ID))
+    if found is None or found.process_id != process.id:
+        raise NotFound
+    if request.method == "POST":
+        try:
+            annulment = operations.annul(web.current_session(), web.current_actor(), process, found,
+                                         form.reason.data or "", web.current_now())
+        except InvalidInput as error:
+            web.attach(form, error)
+        except Conflict as error:
+            web.current_session().rollback()
+            flash(web.translated(error), "warning")
+            return web.go("abuse.report", process_id=process_id)
+        else:
+            flash(_("%(number)s Stimmen zählen nicht mehr. Die Zähler sind berichtigt.",
+                    number=annulment.votes + annulment.ballots), "success")
+            return web.go("abuse.report", process_id=process_id)
+    return _page(process, form=form, chosen=found), 422 if form.errors else 200
+
+
+@blueprint.route("/verwaltung/verfahren/<int:process_id>/stimmen/zuruecknehmen/<int:annulment_id>",
+                 methods=["GET", "POST"])
+@web.allows(Action.ANNUL_VOTES)
+def undo(process_id: int, annulment_id: int) -> ResponseReturnValue:
+    """It was a mistake, and everybody reads that too."""
+    process, form = _process(process_id), ReasonForm()
+    found = web.current_session().get(Annulment, min(annulment_id, LARGEST_ID))
+    if found is None or found.process_id != process.id:
+        raise NotFound
+    if request.method == "POST":
+        try:
+            operations.undo(web.current_session(), web.current_actor(), process, found, form.reason.data or "",
+                            web.current_now())
+        except InvalidInput as error:
+            web.attach(form, error)
+        except Conflict as error:
+            flash(web.translated(error), "warning")
+            return web.go("abuse.report", process_id=process_id)
+        else:
+            flash(_("Die Stimmen zählen wieder. Die Zähler sind berichtigt."), "success")
+            return web.go("abuse.report", process_id=process_id)
+    return _page(process, form=form, undone=found), 422 if form.errors else 200

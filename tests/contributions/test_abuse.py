@@ -1,0 +1,192 @@
+"""V06: a flood from one address is slowed down, shown, annulled with a reason, and can be given back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import func, select
+
+from app import Beteiligung, create_app
+from participation import clock
+from participation.contributions.abuse import operations
+from participation.contributions.abuse.models import Annulment, VoteFlag
+from participation.contributions.ballots import operations as ballots
+from participation.contributions.ballots.models import BallotTally
+from participation.contributions.models import Contribution
+from participation.contributions.proposals.operations import recount
+from participation.contributions.votes import operations as votes
+from participation.contributions.votes.models import Vote
+from participation.errors import Conflict, InvalidInput
+from participation.formats import BallotRule, VoteSettings
+from participation.permissions import Role
+from participation.processes.models import Process
+from participation.web import limiter
+from tests import factories
+from tests.browser_client import Browser
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy.orm import Session
+
+    from participation.contributions.proposals.models import Proposal
+    from participation.db import Database
+    from participation.permissions import Actor
+    from participation.tokens import Keyring
+
+BOTS = 6
+
+
+@pytest.fixture
+def proposal(session: Session) -> Proposal:
+    process = factories.process(session, phases=[
+        factories.phase("collect"), factories.phase("vote", settings=VoteSettings(ballot=BallotRule.POINTS))])
+    found = factories.proposal(session, process)
+    session.commit()
+    return found
+
+
+@pytest.fixture
+def planner(session: Session, proposal: Proposal) -> Actor:
+    return factories.actor(factories.account(session, Role.PLANNER, on=proposal.process, display_name="Planung"))
+
+
+@pytest.fixture
+def flood(session: Session, keyring: Keyring, proposal: Proposal) -> VoteFlag:
+    """Six accounts of one address, and one honest person from elsewhere: supports and points."""
+    now, phase = clock.now(), proposal.process.phases[1]
+    source = operations.source_of(keyring, "203.0.113.9", now)
+    for number in range(BOTS + 1):
+        actor = factories.actor(factories.account(session))
+        where = source if number < BOTS else operations.source_of(keyring, "198.51.100.1", now)
+        votes.support(session, keyring, actor, proposal, now, where)
+        ballots.cast(session, keyring, actor, phase, {proposal.id: 2}, now, source=where)
+    operations.flag(session, proposal.process_id, source, now)
+    operations.flag(session, proposal.process_id, source, now + timedelta(minutes=1))
+    session.commit()
+    return session.scalars(select(VoteFlag)).one()
+
+
+def _numbers(session: Session, proposal: Proposal) -> tuple[int, int, int]:
+    session.expire_all()
+    points = session.scalar(select(BallotTally.total).where(BallotTally.contribution_id == proposal.id)) or 0
+    return (session.get_one(Contribution, proposal.id).support_count,
+            session.get_one(Process, proposal.process_id).support_count, points)
+
+
+def _is_recounted(session: Session) -> bool:
+    return not any((recount(session) | ballots.recount(session)).values())
+
+
+def test_annulled_votes_count_nowhere_and_come_back(
+    session: Session, proposal: Proposal, planner: Actor, flood: VoteFlag,
+) -> None:
+    # The factory's process has not counted the supports yet.
+    recount(session)
+    before = _numbers(session, proposal)
+    assert before == (BOTS + 1, BOTS + 1, 2 * (BOTS + 1))
+    process = session.get_one(Process, proposal.process_id)
+    annulment = operations.annul(session, planner, process, flood, "Alle aus einem Programm.", clock.now())
+    assert (annulment.votes, annulment.ballots) == (BOTS, BOTS)
+    assert _numbers(session, proposal) == (1, 1, 2)
+    assert _is_recounted(session), "counters as their rows say"
+    with pytest.raises(Conflict):
+        operations.annul(session, planner, process, session.scalars(select(VoteFlag)).one(), "Noch einmal.", clock.now())
+    annulment = session.scalars(select(Annulment).order_by(Annulment.id)).first()
+    assert annulment is not None
+    operations.undo(session, planner, process, annulment, "Es war die Grundschule.", clock.now())
+    assert _numbers(session, proposal) == before
+    assert _is_recounted(session)
+    with pytest.raises(Conflict):
+        operations.undo(session, planner, process, annulment, "Noch einmal.", clock.now())
+
+
+def test_an_annulled_voter_can_neither_take_back_nor_vote_anew(
+    session: Session, keyring: Keyring, proposal: Proposal, planner: Actor, flood: VoteFlag,
+) -> None:
+    bot = factories.actor(factories.account(session))
+    votes.support(session, keyring, bot, proposal, clock.now(), flood.source_hash)
+    ballots.cast(session, keyring, bot, proposal.process.phases[1], {proposal.id: 1}, clock.now(),
+                 source=flood.source_hash)
+    process = session.get_one(Process, proposal.process_id)
+    operations.annul(session, planner, process, flood, "Programm.", clock.now())
+    session.refresh(proposal)
+    assert votes.withdraw_support(session, keyring, bot, proposal, clock.now()) is False
+    assert votes.support(session, keyring, bot, proposal, clock.now()) is False
+    with pytest.raises(Conflict, match="zählt nicht"):
+        ballots.cast(session, keyring, bot, process.phases[1], {proposal.id: 3}, clock.now())
+    assert _numbers(session, proposal)[0] == 1
+
+
+def test_a_planner_sees_numbers_only_and_everybody_reads_the_reason(
+    session: Session, proposal: Proposal, flood: VoteFlag, new_browser: Callable[[], Browser],
+) -> None:
+    account = factories.account(session, Role.PLANNER, on=proposal.process)
+    session.commit()
+    process = proposal.process
+    office, base = new_browser().sign_in(account), f"/verwaltung/verfahren/{process.id}/stimmen"
+    rows = office.open(base).xpath("//tbody/tr")
+    assert [cell.text_content().strip() for cell in rows[0].xpath("./td")][:3] == [str(BOTS)] * 3
+    assert flood.source_hash not in office.get(base).get_data(as_text=True)
+    address = f"{base}/{flood.id}/annullieren"
+    refused = office.submit(address, {"reason": "  "}, form=-1)
+    assert refused.status_code == 422
+    assert "Bitte nennen Sie den Grund" in refused.get_data(as_text=True)
+    office.submit(address, {"reason": "Sechs Konten aus einem Programm."}, form=-1)
+    result = f"/verfahren/{process.slug}/abstimmung/{process.phases[1].id}/ergebnis"
+    text = new_browser().text(result)
+    assert "12 Stimmen zählen nicht. Sechs Konten aus einem Programm." in text
+    assert "Auffällige Stimmen prüfen" not in text
+    assert "Auffällige Stimmen prüfen" in office.text(result)
+    stranger = new_browser().sign_in(factories.account(session, Role.PLANNER, on=factories.process(session)))
+    session.commit()
+    assert stranger.get(base).status_code in {403, 404}
+    assert stranger.post(address, {"reason": "x"}).status_code in {403, 404}
+
+
+@pytest.mark.parametrize("reason", ["", "x" * 1001])
+def test_a_reason_is_needed_and_bounded(
+    session: Session, proposal: Proposal, planner: Actor, flood: VoteFlag, reason: str,
+) -> None:
+    with pytest.raises(InvalidInput):
+        operations.annul(session, planner, proposal.process, flood, reason, clock.now())
+
+
+def test_after_two_weeks_nobody_knows_what_came_from_one_place(session: Session, flood: VoteFlag) -> None:
+    operations.forget_sources(session, clock.now() + timedelta(days=13))
+    assert session.scalar(select(func.count()).select_from(Vote).where(Vote.source_hash.is_not(None)))
+    operations.forget_sources(session, clock.now() + timedelta(days=15))
+    assert not session.scalar(select(func.count()).select_from(Vote).where(Vote.source_hash.is_not(None)))
+    assert not session.scalar(select(func.count()).select_from(VoteFlag))
+    assert flood is not None
+
+
+@pytest.fixture
+def limited(app: Beteiligung, database: Database) -> Iterator[Beteiligung]:
+    """The brake as in production, from an empty count."""
+    strict = create_app(replace(app.extensions["platform"].settings, rate_limits=True), database)
+    strict.config["WTF_CSRF_ENABLED"] = False
+    yield strict
+    limiter.enabled = False
+
+
+def test_from_one_address_so_many_an_hour_and_the_rest_is_told_not_dropped(
+    session: Session, proposal: Proposal, limited: Beteiligung,
+) -> None:
+    page = f"/verfahren/{proposal.process.slug}/vorschlaege/{proposal.id}"
+    answers: list[int] = []
+    for _account in range(6):
+        browser = Browser(limited).sign_in(factories.account(session))
+        session.commit()
+        answers += [browser.post(f"{page}/unterstuetzen").status_code for _try in range(50)]
+    assert answers == [303] * 200 + [429] * 100
+    last = browser.post(f"{page}/unterstuetzen")
+    assert last.status_code == 429
+    assert "Zu viele Versuche" in last.get_data(as_text=True)
+    assert session.scalar(select(func.count()).select_from(VoteFlag)) == 1
+    session.expire_all()
+    assert session.get_one(Contribution, proposal.id).support_count == session.scalar(
+        select(func.count()).select_from(Vote))
