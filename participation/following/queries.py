@@ -284,6 +284,7 @@ class _ProposalFacts:
     """All that happened to a proposal."""
 
     id: int
+    author: int
     title: str
     slug: str
     process_title: str
@@ -296,7 +297,8 @@ class _ProposalFacts:
 
     def since(self, since: datetime, until: datetime, own: set[int]) -> ProposalDigest:
         """What somebody is told who knows everything up to an instant and wrote as these participants."""
-        is_new = self.answered_at is not None and since < self.answered_at <= until
+        # Its author gets the answer itself, by a mail of its own.
+        is_new = self.author not in own and self.answered_at is not None and since < self.answered_at <= until
         mine = sum(self.own[one].get(since, 0) for one in own if one in self.own)
         return ProposalDigest(
             self.id, self.title, self.slug, self.process_title, comments=self.comments.get(since, 0) - mine,
@@ -367,9 +369,10 @@ def _proposal_facts(session: Session, ids: set[int], span: _Span, participants: 
     if not ids:
         return {}
     found = {
-        row.id: _ProposalFacts(row.id, row.title, row.slug, row.process_title, row.answer_status, row.answered_at)
+        row.id: _ProposalFacts(row.id, row.participant_id, row.title, row.slug, row.process_title, row.answer_status,
+                               row.answered_at)
         for row in session.execute(
-            select(Proposal.id, Proposal.title, Process.slug, Process.title.label("process_title"),
+            select(Proposal.id, Contribution.participant_id, Proposal.title, Process.slug, Process.title.label("process_title"),
                    Contribution.answer_status, Proposal.answered_at)
             .join(Process, Process.id == Contribution.process_id)
             .where(Proposal.id.in_(ids), Contribution.state == ContributionState.PUBLISHED,

@@ -45,13 +45,13 @@ add_tab(N_("Rundbriefe"), "following.newsletters",
         ("following.newsletters", "following.edit_newsletter", "following.confirm_newsletter"))
 
 
-def follow_box(slug: str, process_id: int, proposal_id: int | None = None) -> str:
-    """The button, as it fits the reader: to follow, or to follow no more."""
+def follow_box(slug: str, process_id: int, proposal_id: int | None = None, *, is_own: bool = False) -> str:
+    """The button, as it fits the reader: to follow, or to follow no more. Authors are asked, and follow nothing unasked."""
     actor, is_following = web.current_actor(), False
     if actor.is_signed_in:
         values = {"account_id": actor.account_id, "target": target_of(process_id, proposal_id)}
         is_following = bool(web.current_database().glance(FOLLOWED, values))
-    return web.render_kept("following/_box.html", slug=slug, proposal_id=proposal_id, is_following=is_following,
+    return web.render_kept("following/_box.html", slug=slug, proposal_id=proposal_id, is_following=is_following, is_own=is_own,
                            is_signed_in=actor.is_signed_in and actor.email_is_confirmed)
 
 
@@ -65,7 +65,8 @@ def _proposal(slug: str, raw: str) -> Proposal | None:
     if not (raw.isascii() and raw.isdecimal() and len(raw) <= 10 and int(raw) <= LARGEST_ID):  # noqa: PLR2004
         raise NotFound
     proposal = load_proposal(slug, int(raw))
-    if not proposal.is_published:
+    # To an address without account no title goes that nobody has checked.
+    if not (proposal.is_published or (proposal.is_own and web.current_actor().is_signed_in)):
         raise NotFound
     return proposal
 

@@ -585,3 +585,42 @@ def test_everybody_is_told_what_happened_since_their_own_last_mail(
     assert [(len(one.processes[0].answers), one.processes[0].more_answers) for one in digests] == [
         (2, 0), (5, 0), (5, 3), (5, 7)]
     assert digests[1].processes[0].proposals[0][1] == "Vor 1 Stunden", "the newest first"
+
+
+def test_authors_are_asked_on_their_receipt_and_get_no_mail_unasked(
+    session: Session, keyring: Keyring, reader: Account, browser: Browser, digests: Callable[..., None],
+    mails: Callable[[], list[str]],
+) -> None:
+    process = factories.process(session, phases=[factories.phase("collect")])
+    author = factories.participant(session, process, person_hash=keyring.person_hash(process.id, f"account:{reader.id}"))
+    own = factories.proposal(session, process, participant=author, title="Mein Vorschlag",
+                             state=ContributionState.SUBMITTED)
+    other = factories.proposal(session, process, title="Von jemand anderem", state=ContributionState.SUBMITTED)
+    session.commit()
+    browser.sign_in(reader)
+    receipt = f"/verfahren/{process.slug}/vorschlaege/{own.id}/beleg"
+    assert "Möchten Sie wissen, was andere dazu sagen?" in browser.text(receipt)
+    assert session.scalar(select(func.count()).select_from(Follower)) == 0
+    browser.submit(receipt, form="/folgen")
+    assert "Sie folgen diesem Vorschlag" in browser.text(receipt)
+    assert session.scalars(select(Follower)).one().frequency is Frequency.WEEKLY
+    assert browser.post(f"/verfahren/{process.slug}/folgen", {"vorschlag": str(other.id)}).status_code == 404
+    contributions.publish(session, own, clock.now())
+    factories.comment(session, own)
+    own.answer_status, own.answered_at = AnswerStatus.ACCEPTED, clock.now()
+    session.commit()
+    digests()
+    (text,) = [one for one in mails() if "Neues zu" in one]
+    assert "1 neuer Kommentar" in text
+    assert "Die Verwaltung hat geantwortet" not in text, "the answer has come by a mail of its own"
+
+
+def test_no_unchecked_title_goes_to_an_address_that_a_stranger_typed(
+    session: Session, proposal: Proposal, browser: Browser,
+) -> None:
+    proposal.process.phases.append(factories.phase("collect"))
+    unchecked = factories.proposal(session, proposal.process, title="Kauft bei mir", state=ContributionState.SUBMITTED)
+    session.commit()
+    answer = browser.post(f"{_process(proposal)}/folgen", {"vorschlag": str(unchecked.id), "email": ADDRESS})
+    assert answer.status_code == 404
+    assert session.scalar(select(func.count()).select_from(Follower)) == 0

@@ -458,6 +458,7 @@ def _receipt_page(proposal: Proposal, actor: Actor, token: str) -> ResponseRetur
         "contributions/submissions/receipt.html", proposal=proposal, process=proposal.process, steps=_steps(proposal),
         link=link, qr_code=_qr_code(link) if link else "", pictures=_shown_pictures(proposal),
         own=_own_address(proposal, token), token=token, may_attach=token and _is_of_guest(proposal), is_signed_in=web.current_actor().is_signed_in,
+        is_own_account=actor.is_signed_in and not token and proposal.is_own,
         may_edit=state in EDITABLE
         and actor_can(actor, Action.EDIT_PROPOSAL, proposal, web.current_now()),
         may_withdraw=state in WITHDRAWABLE and proposal.is_own,
