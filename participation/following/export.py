@@ -25,7 +25,7 @@ def followed(session: Session, account: Account, _participants: list[Participant
         .options(joinedload(Subscription.follower), joinedload(Subscription.process), joinedload(Subscription.proposal))
     )
     return [
-        {"verfahren": row.process.title, "vorschlag": row.proposal.title if row.proposal else None,
+        {"verfahren": row.process.title, "vorschlag": row.shown_proposal.title if row.shown_proposal else row.proposal_id,
          "seit": row.created_at.isoformat(), "e_mails": FREQUENCY_LABELS[row.follower.frequency]}
         for row in rows
     ]

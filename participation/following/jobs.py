@@ -181,7 +181,7 @@ def mail_confirm_following(context: outbox.JobContext) -> None:
         address, locale = keyring.unseal(subscription.follower.email_sealed), subscription.follower.locale
         is_known, token = subscription.confirmed_at is not None, operations.subscription_token(keyring, subscription)
         own = operations.follower_token(keyring, subscription.follower)
-        title = subscription.proposal.title if subscription.proposal else subscription.process.title
+        title = (subscription.shown_proposal or subscription.process).title
     if address is None:
         return
     with mail_context(), force_locale(locale):

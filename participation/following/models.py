@@ -90,6 +90,11 @@ class Subscription(Base):
     process: Mapped[Process] = relationship()
     proposal: Mapped[Proposal | None] = relationship()
 
+    @property
+    def shown_proposal(self) -> Proposal | None:
+        """The proposal as long as everybody may read it: what was hidden is hidden from its followers too."""
+        return self.proposal if self.proposal is not None and self.proposal.is_published else None
+
 
 class NewsletterState(enum.Enum):
     """Where a newsletter is on its way."""

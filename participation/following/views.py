@@ -242,7 +242,7 @@ def confirm(token: str) -> ResponseReturnValue:
         return web.go("following.own",
                       token=operations.follower_token(web.current_keyring(), follower))
     return _private(render_template(
-        "following/confirm.html", process=process, proposal=subscription.proposal,
+        "following/confirm.html", process=process, proposal=subscription.shown_proposal,
         form=FollowForm(formdata=None, frequency=request.args.get("oft", Frequency.WEEKLY.value)).offer(),
     ))
 

@@ -624,3 +624,29 @@ def test_no_unchecked_title_goes_to_an_address_that_a_stranger_typed(
     answer = browser.post(f"{_process(proposal)}/folgen", {"vorschlag": str(unchecked.id), "email": ADDRESS})
     assert answer.status_code == 404
     assert session.scalar(select(func.count()).select_from(Follower)) == 0
+
+
+def test_a_hidden_proposal_is_hidden_from_its_followers_too(
+    session: Session, keyring: Keyring, proposal: Proposal, reader: Account, browser: Browser,
+    run_jobs: Callable[[], int], mails: Callable[[], list[str]], count_queries: Callable[[], Any],
+) -> None:
+    follower = _follow(session, keyring, reader, proposal)
+    operations.request_following(session, keyring, proposal.process, proposal, "gast@beispiel.example", clock.now(),
+                                 frequency=Frequency.WEEKLY)
+    guest = session.scalars(select(Subscription).where(Subscription.follower_id != follower.id)).one()
+    contributions.hide(session, proposal, "Grund", clock.now())
+    session.commit()
+    run_jobs()
+    assert "Bänke am Fluss" not in mails()[0]
+    browser.sign_in(reader)
+    for page in ("/konto/benachrichtigungen", f"/abo/{operations.follower_token(keyring, follower)}",
+                 f"/abo/{operations.subscription_token(keyring, guest)}/bestaetigen"):
+        assert "Bänke am Fluss" not in browser.text(page)
+    assert "Ein Vorschlag, der zurzeit nicht zu sehen ist" in browser.text("/konto/benachrichtigungen")
+    for number in range(20):
+        more = factories.proposal(session, proposal.process, title=f"Mehr {number}")
+        operations.follow(session, keyring, factories.actor(reader), proposal.process, more, clock.now())
+    session.commit()
+    with count_queries() as statements:
+        browser.text("/konto/benachrichtigungen")
+    assert len([one for one in statements if "BEGIN" not in one]) <= 8
