@@ -195,7 +195,8 @@ def request_following(
         # Perhaps a stranger fills somebody's mailbox; who means it agrees to one of the mails that came already.
         return
     # One mail an hour at most for the same wish, however often somebody types a stranger's address.
-    outbox.enqueue(session, "mail_confirm_following", f"mail-follow:{subscription.id}:{now:%Y%m%d%H}",
+    # Not by numbers of rows: SQLite gives those of deleted rows to the next person.
+    outbox.enqueue(session, "mail_confirm_following", f"mail-follow:{follower.link_salt}:{subscription.target}:{now:%Y%m%d%H}",
                    subscription_id=subscription.id, frequency=frequency.value)
 
 

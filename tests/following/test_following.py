@@ -650,3 +650,16 @@ def test_a_hidden_proposal_is_hidden_from_its_followers_too(
     with count_queries() as statements:
         browser.text("/konto/benachrichtigungen")
     assert len([one for one in statements if "BEGIN" not in one]) <= 8
+
+
+def test_whoever_left_and_orders_again_is_asked_again_and_so_is_the_next_person(
+    session: Session, proposal: Proposal, browser: Browser, run_jobs: Callable[[], int], mails: Callable[[], list[str]],
+) -> None:
+    """Numbers of deleted rows are given anew on SQLite; what was asked once must not silence the next one."""
+    for address in (ADDRESS, ADDRESS, "andere@beispiel.example"):
+        browser.submit(f"{_process(proposal)}/folgen", {"email": address}, form="/folgen")
+        run_jobs()
+        session.expire_all()
+        operations.unsubscribe(session, session.scalars(select(Follower)).one())
+        session.commit()
+    assert [re.findall(r"To: (\S+)", one)[0] for one in mails()] == [ADDRESS, ADDRESS, "andere@beispiel.example"]
