@@ -8,6 +8,10 @@ from functools import lru_cache
 # In the order in which the menu shows them, each named by itself.
 LANGUAGES = {"de": "Deutsch", "en": "English", "nl": "Nederlands"}
 DEFAULT = "de"
+# German that is easy to read, for people who learn, forget or never learnt to read much (BITV 2.0, § 4).
+EASY = "de-x-ls"
+# What texts of editors may be written in besides German.
+VARIANTS = {EASY: "Leichte Sprache", "en": "English", "nl": "Nederlands"}
 # Set only by choosing a language; needed for that and nothing else (TDDDG § 25 Abs. 2 Nr. 2).
 COOKIE = "language"
 COOKIE_SECONDS = 365 * 24 * 3600

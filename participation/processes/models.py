@@ -195,6 +195,22 @@ class Theme(Base):
     process: Mapped[Process] = relationship(back_populates="themes")
 
 
+class TextVariant(Base):
+    """A text of a process, its phases or themes in another language, or in Leichte Sprache."""
+
+    __tablename__ = "text_variant"
+    __table_args__ = (Index("ix_text_variant_process", "process_id", "language"),)
+
+    # "process", "phase" or "theme" with its number, and the name of its column.
+    entity: Mapped[str] = mapped_column(String(10), primary_key=True)
+    entity_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    field: Mapped[str] = mapped_column(String(20), primary_key=True)
+    # A code of language.VARIANTS.
+    language: Mapped[str] = mapped_column(String(10), primary_key=True)
+    process_id: Mapped[int] = mapped_column(ForeignKey("process.id", ondelete="CASCADE"))
+    text: Mapped[str] = mapped_column(Text)
+
+
 class ProcessNews(Base):
     """What the editors have to tell while a process runs."""
 

@@ -10,7 +10,7 @@ from itertools import combinations, pairwise
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from sqlalchemy import exists, func, select, update
+from sqlalchemy import delete, exists, func, select, update
 
 from participation import audit, clock, text
 from participation.accounts.models import Participant, ParticipantKind
@@ -19,6 +19,7 @@ from participation.errors import Conflict, InvalidInput
 from participation.events import NewsPublished, PhaseRulesChanging, emit
 from participation.formats import FORMATS, PhaseSettings, Results, read_settings, store_settings
 from participation.i18n import N_
+from participation.language import VARIANTS
 from participation.municipalities.operations import raise_content_version
 from participation.permissions import Actor, require
 from participation.processes.models import (
@@ -28,6 +29,7 @@ from participation.processes.models import (
     ProcessDocument,
     ProcessNews,
     ProcessState,
+    TextVariant,
     Theme,
 )
 from participation.processes.queries import is_referred_to, last_position, slug_is_taken
@@ -162,6 +164,47 @@ def end_preview_link(session: Session, actor: Actor, process: Process, now: date
     require(actor, Action.EDIT_PROCESS, process, now)
     process.preview_hash = process.preview_until = None
     _changed(session, actor, process, now, "process_preview_link_ended")
+
+
+# Which texts have variants, with how long they may be.
+VARIANT_FIELDS: dict[str, tuple[tuple[str, int], ...]] = {
+    "process": (("title", TITLE_MAX), ("summary", SUMMARY_MAX), ("body", BODY_MAX), ("faq", BODY_MAX),
+                ("contact", CONTACT_MAX), ("theme_label", LABEL_MAX)),
+    "phase": (("title", TITLE_MAX), ("body", BODY_MAX)),
+    "theme": (("name", TITLE_MAX), ("description", SUMMARY_MAX)),
+}
+VariantKey = tuple[str, int, str]
+
+
+def variant_keys(process: Process) -> dict[VariantKey, tuple[str, int]]:
+    """Every text of a process that can have a variant: the German one, and how long it may be."""
+    rows: list[tuple[str, Process | Phase | Theme]] = [("process", process)]
+    rows += [("phase", phase) for phase in process.phases] + [("theme", theme) for theme in process.themes]
+    return {
+        (entity, row.id, name): (getattr(row, name), limit)
+        for entity, row in rows for name, limit in VARIANT_FIELDS[entity] if getattr(row, name)
+    }
+
+
+def save_variants(
+    session: Session, actor: Actor, process: Process, language: str, texts: dict[VariantKey, str], now: datetime
+) -> None:
+    """Keep the texts of a process in another language; an empty one falls back to German. Raises InvalidInput."""
+    require(actor, Action.EDIT_PROCESS, process, now)
+    if language not in VARIANTS:
+        raise InvalidInput(N_("Diese Sprache gibt es hier nicht."))
+    known = variant_keys(process)
+    kept = []
+    for key, raw in texts.items():
+        if key not in known:
+            continue
+        wording = _text(raw, "-".join(map(str, key)), known[key][1])
+        if wording:
+            kept.append(TextVariant(process_id=process.id, entity=key[0], entity_id=key[1], field=key[2],
+                                    language=language, text=wording))
+    session.execute(delete(TextVariant).where(TextVariant.process_id == process.id, TextVariant.language == language))
+    session.add_all(kept)
+    _changed(session, actor, process, now, "process_translated", language=language)
 
 
 def save_news(

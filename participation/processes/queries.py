@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Select, bindparam, func, or_, select
+from sqlalchemy import Select, and_, bindparam, func, or_, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from participation.db import Base
-from participation.processes.models import Phase, Process, ProcessDocument, ProcessNews, ProcessState, Theme
+from participation.language import EASY
+from participation.processes.models import (
+    Phase,
+    Process,
+    ProcessDocument,
+    ProcessNews,
+    ProcessState,
+    TextVariant,
+    Theme,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,6 +99,14 @@ def processes_of_staff(
         statement.options(selectinload(Process.phases)).order_by(Process.position, Process.id).limit(limit + 1)
     )
     return list(found)
+
+
+def variants_of(process_id: int, language: str) -> Select[TextVariant]:
+    """The texts of a process in a language; and the title in Leichte Sprache, which says that there is such a version."""
+    return select(TextVariant).where(
+        TextVariant.process_id == process_id,
+        or_(TextVariant.language == language,
+            and_(TextVariant.language == EASY, TextVariant.entity == "process", TextVariant.field == "title")))
 
 
 def news_of(process_id: int, before_id: int | None = None) -> Select[ProcessNews]:

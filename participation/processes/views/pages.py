@@ -17,7 +17,7 @@ from participation.municipalities.models import Municipality, MunicipalityKind
 from participation.municipalities.queries import towns_of
 from participation.municipalities.views import blueprint as town_blueprint
 from participation.page_cache import cached
-from participation.processes.edge import load_process
+from participation.processes.edge import Translated, load_process, shown_process
 from participation.processes.export import calendar
 from participation.processes.models import Phase, PhaseState, Process, ProcessDocument, ProcessState
 from participation.processes.queries import (
@@ -317,14 +317,25 @@ def news_feed(slug: str) -> ResponseReturnValue:
     return make_response(body, 200, {"Content-Type": "application/atom+xml; charset=utf-8"})
 
 
+def _as(whole: str, part: str) -> str:
+    """A part of a text, in the language of the whole."""
+    if not isinstance(whole, Translated):
+        return part
+    found = Translated(part)
+    found.language = whole.language
+    return found
+
+
 def _page(process: Process, *, is_preview: bool = False) -> str:
     slug, now = process.slug, web.current_now()
     documents = web.current_session().scalars(documents_of(process.id)).all()
     start = next_start(process, now) if process.state is ProcessState.PUBLISHED else None
+    reads, is_easy, has_easy = shown_process(process)
     return render_template(
-        "processes/show.html", process=process, status=status_of(process, now), documents=documents,
+        "processes/show.html", process=reads, status=status_of(process, now), documents=documents,
+        is_easy=is_easy, has_easy=has_easy,
         step=main_step(process, now) if process.is_visible else None, card=card(process, now), is_preview=is_preview,
-        questions=questions(process.faq),
+        questions=[(question, _as(reads.faq, answer)) for question, answer in questions(reads.faq)],
         news=web.current_session().scalars(news_of(process.id).limit(NEWS_SHOWN + 1)).all(), news_shown=NEWS_SHOWN,
         next_start=day(start) if start else "",
         shown=_shown({

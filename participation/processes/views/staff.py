@@ -13,6 +13,7 @@ from participation import clock, text, web
 from participation.actions import Action
 from participation.errors import Conflict, InvalidInput, NotFound
 from participation.formats import FORMATS
+from participation.language import EASY, VARIANTS
 from participation.permissions import Role
 from participation.processes import operations
 from participation.processes.forms import (
@@ -28,7 +29,14 @@ from participation.processes.forms import (
     theme_data,
 )
 from participation.processes.models import Phase, Process, ProcessDocument, ProcessNews, Theme
-from participation.processes.queries import LARGEST_ID, documents_of, news_of, process_for_editing, processes_of_staff
+from participation.processes.queries import (
+    LARGEST_ID,
+    documents_of,
+    news_of,
+    process_for_editing,
+    processes_of_staff,
+    variants_of,
+)
 from participation.processes.views.pages import blueprint, card
 
 if TYPE_CHECKING:
@@ -67,6 +75,7 @@ def tabs_of(process: Process) -> list[tuple[str, str, bool]]:
         (_("Phasen"), "processes.phases", ("processes.phases", "processes.new_phase", "processes.edit_phase")),
         (_("Themen"), "processes.themes", ("processes.themes", "processes.edit_theme")),
         (_("Dokumente"), "processes.documents", ("processes.documents",)),
+        (_("Sprachen"), "processes.variants", ("processes.variants",)),
         (_("Neuigkeiten"), "processes.news", ("processes.news", "processes.edit_news")),
         *((_(label), endpoint, endpoints) for label, endpoint, endpoints in _more_tabs),
     )
@@ -180,6 +189,35 @@ def preview_link(process_id: int) -> ResponseReturnValue:
     # Shown once: only its hash is kept.
     link = url_for("processes.preview", token=token, _external=True)
     return _render("processes/edit.html", process, form=form, preview="", preview_address=link)
+
+
+# --------------------------------------------------------------------------------------------------------- languages
+@blueprint.route("/verwaltung/verfahren/<int:process_id>/sprachen", methods=["GET", "POST"])
+@web.allows(Action.EDIT_PROCESS)
+def variants(process_id: int) -> ResponseReturnValue:
+    """Every text of a process beside its wording in another language, or in Leichte Sprache."""
+    process = load_for_editing(process_id)
+    code = request.args.get("sprache", EASY)
+    code = code if code in VARIANTS else EASY
+    keys = operations.variant_keys(process)
+    problems: dict[str, str] = {}
+    if request.method == "POST":
+        entered = {key: request.form.get("-".join(map(str, key)), "") for key in keys}
+        try:
+            operations.save_variants(web.current_session(), web.current_actor(), process, code, entered,
+                                     web.current_now())
+        except InvalidInput as error:
+            problems[error.field or ""] = web.translated(error)
+        else:
+            flash(_("Gespeichert."), "success")
+            return web.go("processes.variants", process_id=process.id, sprache=code)
+    else:
+        rows = web.current_session().scalars(variants_of(process.id, code))
+        entered = {(row.entity, row.entity_id, row.field): row.text for row in rows if row.language == code}
+    texts = [("-".join(map(str, key)), german, limit, entered.get(key, ""), key) for key, (german, limit) in keys.items()]
+    page = _render("processes/variants.html", process, texts=texts, code=code, languages_of_texts=VARIANTS, refused=problems,
+                   written=sum(1 for one in texts if one[3]))
+    return page, 422 if problems else 200
 
 
 # -------------------------------------------------------------------------------------------------------------- news

@@ -1,0 +1,101 @@
+"""Texts of a process in other languages, and in Leichte Sprache; what is missing stays German and says so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import func, select
+
+from participation import clock
+from participation.errors import InvalidInput, NotAllowed
+from participation.permissions import Role
+from participation.processes import operations
+from participation.processes.models import Process, TextVariant
+from tests import factories
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.orm import Session
+
+    from tests.browser_client import Browser
+
+
+@pytest.fixture
+def process(session: Session) -> Process:
+    found = factories.process(session, title="Ein Platz für alle", body="Worum **es** geht.", faq="# Wer?\nAlle.")
+    session.commit()
+    return found
+
+
+@pytest.fixture
+def editor(session: Session, process: Process, new_browser: Callable[[], Browser]) -> Browser:
+    account = factories.account(session, Role.EDITOR, on=process)
+    session.commit()
+    return new_browser().sign_in(account)
+
+
+def _key(process: Process, field: str) -> str:
+    return f"process-{process.id}-{field}"
+
+
+def test_a_reader_gets_the_own_language_and_german_where_it_is_missing(
+    session: Session, process: Process, editor: Browser, new_browser: Callable[[], Browser],
+) -> None:
+    page = f"/verwaltung/verfahren/{process.id}/sprachen?sprache=en"
+    phase = process.phases[0]
+    editor.submit(page, {_key(process, "title"): "A square for all", f"phase-{phase.id}-title": "Your ideas",
+                         _key(process, "faq"): "# Who?\nEverybody."}, form=-1)
+    english = new_browser()
+    english.client.environ_base["HTTP_ACCEPT_LANGUAGE"] = "en"
+    tree = english.open(f"/verfahren/{process.slug}")
+    assert tree.xpath("//h1")[0].text_content() == "A square for all"
+    assert tree.xpath("//h1/@lang") == []
+    assert "Your ideas" in tree.text_content()
+    assert "Everybody." in tree.text_content()
+    german = tree.xpath("//div[contains(@class, 'bp-prose')][.//strong]")[0]
+    assert german.get("lang") == "de", "what is not translated is marked as German (WCAG 3.1.2)"
+    other = new_browser().open(f"/verfahren/{process.slug}")
+    assert other.xpath("//h1")[0].text_content() == "Ein Platz für alle"
+    dutch = new_browser()
+    dutch.client.environ_base["HTTP_ACCEPT_LANGUAGE"] = "nl"
+    tree = dutch.open(f"/verfahren/{process.slug}")
+    assert tree.xpath("//h1/@lang") == ["de"]
+
+
+def test_leichte_sprache_is_one_link_away_once_its_title_is_there(
+    session: Session, process: Process, editor: Browser, browser: Browser,
+) -> None:
+    address = f"/verfahren/{process.slug}"
+    page = f"/verwaltung/verfahren/{process.id}/sprachen?sprache=de-x-ls"
+    editor.submit(page, {_key(process, "body"): "Es geht um einen Platz."}, form=-1)
+    assert "In Leichter Sprache lesen" not in browser.text(address)
+    assert "Es geht um einen Platz." in editor.text(page), "what is there already can be gone on with"
+    editor.submit(page, {_key(process, "title"): "Ein Platz. Für alle."}, form=-1)
+    link = browser.open(address).xpath("//a[contains(., 'In Leichter Sprache lesen')]/@href")[0]
+    easy = browser.open(link)
+    assert easy.get("lang") == "de"
+    assert easy.xpath("//h1")[0].text_content() == "Ein Platz. Für alle."
+    assert "Es geht um einen Platz." in easy.text_content()
+    assert easy.xpath("//a[contains(., 'In Alltagssprache lesen')]")
+    assert "Es geht um einen Platz." not in browser.text(address)
+    editor.submit(page, {_key(process, "title"): "", _key(process, "body"): ""}, form=-1)
+    assert session.scalar(select(func.count()).select_from(TextVariant)) == 0
+    assert "In Leichter Sprache lesen" not in browser.text(address)
+
+
+def test_too_long_and_foreign_texts_are_refused_and_kept(session: Session, process: Process, editor: Browser) -> None:
+    page = f"/verwaltung/verfahren/{process.id}/sprachen?sprache=nl"
+    answer = editor.submit(page, {_key(process, "title"): "x" * 500, _key(process, "body"): "Blijft staan."}, form=-1)
+    assert answer.status_code == 422
+    assert "Blijft staan." in answer.get_data(as_text=True)
+    assert session.scalar(select(func.count()).select_from(TextVariant)) == 0
+    other = factories.process(session)
+    actor = factories.actor(factories.account(session, Role.EDITOR, on=process))
+    operations.save_variants(session, actor, process, "en", {("process", other.id, "title"): "Stolen"}, clock.now())
+    assert session.scalar(select(func.count()).select_from(TextVariant)) == 0
+    with pytest.raises(InvalidInput):
+        operations.save_variants(session, actor, process, "xx", {}, clock.now())
+    with pytest.raises(NotAllowed):
+        operations.save_variants(session, actor, other, "en", {}, clock.now())
