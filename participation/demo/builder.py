@@ -33,7 +33,15 @@ from participation.municipalities.models import (
     MunicipalityKind,
 )
 from participation.permissions import Actor, Role
-from participation.processes.models import Phase, Process, ProcessDocument, ProcessNews, ProcessState, Theme
+from participation.processes.models import (
+    Phase,
+    Process,
+    ProcessDocument,
+    ProcessNews,
+    ProcessState,
+    TextVariant,
+    Theme,
+)
 from participation.uploads import store_document
 
 if TYPE_CHECKING:
@@ -226,6 +234,12 @@ class Builder:
             )
         self.session.add(process)
         self.session.flush()
+        for variant in parts.get("variant", []):
+            for field in ("title", "summary", "body"):
+                if field in variant:
+                    self.session.add(TextVariant(
+                        process_id=process.id, entity="process", entity_id=process.id, field=field,
+                        language=variant["language"], text=variant[field].strip()))
         for item in parts.get("news", []):
             self.session.add(ProcessNews(process_id=process.id, title=item["title"], body=item["body"].strip(),
                                          published_at=self.now - timedelta(days=item["days_ago"])))
