@@ -273,3 +273,51 @@ def test_without_a_reason_it_vanishes(after: Scene, new_browser: Callable[[], Br
     browser = new_browser().sign_in(after.author)
     browser.post(f"{after.path}/zurueckziehen", {"confirmed": "yes", "reason": ""})
     assert new_browser().get(after.path).status_code == 404
+
+
+def _send_picture(browser: Browser, path: str, alt: str) -> Any:
+    return browser.submit(f"{path}/bilder", {"picture": (io.BytesIO(picture("PNG")), "bild.png"), "picture_alt": alt},
+                          form=-1, content_type="multipart/form-data")
+
+
+def test_up_to_five_pictures_are_added_ordered_and_removed(
+    session: Session, keyring: Keyring, new_browser: Callable[[], Browser],
+) -> None:
+    scene = Scene(session, keyring, Moderation.AFTER)
+    author = new_browser().sign_in(scene.author)
+    for name in ("Eins", "Zwei", "Drei", "Vier", "Fünf"):
+        assert "Gespeichert." in _send_picture(author, scene.path, name).get_data(as_text=True)
+    page = author.open(f"{scene.path}/bilder")
+    assert page.xpath("//ul[@class='submission-pictures']//img/@alt") == ["Eins", "Zwei", "Drei", "Vier", "Fünf"]
+    assert "Bild hinzufügen" not in page.text_content()
+    sixth = author.post(f"{scene.path}/bilder", {"picture": (io.BytesIO(picture("PNG")), "x.png"), "picture_alt": "Sechs"},
+                        content_type="multipart/form-data")
+    assert sixth.status_code == 422
+    assert "Mehr als 5 Bilder" in sixth.get_data(as_text=True)
+    author.post(f"{scene.path}/bilder", {"step": "first", "place": "2"})
+    author.post(f"{scene.path}/bilder", {"step": "drop", "place": "1"})
+    session.expire_all()
+    public = new_browser().open(scene.path)
+    assert public.xpath("//ul[@class='bp-gallery']//img/@alt") == ["Drei", "Zwei", "Vier", "Fünf"]
+    author.submit(f"{scene.path}/bearbeiten", {
+        "title": "Zwei Bänke am Markt", "picture": (io.BytesIO(picture("PNG")), "neu.png"), "picture_alt": "Neu",
+    }, form=-1, content_type="multipart/form-data")
+    scene.process.municipality.content_version += 1
+    session.commit()
+    assert new_browser().open(scene.path).xpath("//ul[@class='bp-gallery']//img/@alt") == ["Neu", "Zwei", "Vier", "Fünf"]
+
+
+def test_new_pictures_of_a_public_proposal_wait_for_the_check(
+    session: Session, keyring: Keyring, new_browser: Callable[[], Browser],
+) -> None:
+    scene = Scene(session, keyring, Moderation.BEFORE)
+    author = new_browser().sign_in(scene.author)
+    answer = _send_picture(author, scene.path, "Eine Bank").get_data(as_text=True)
+    assert "Ihre Änderung wird geprüft, bevor sie erscheint" in answer
+    assert new_browser().open(scene.path).xpath("//ul[@class='bp-gallery']") == []
+    wrong = author.post(f"{scene.path}/bilder", {"picture": (io.BytesIO(b"kein Bild"), "x.png")},
+                        content_type="multipart/form-data")
+    assert wrong.status_code == 422
+    assert "kein lesbares Bild" in wrong.get_data(as_text=True)
+    assert new_browser().get(f"{scene.path}/bilder").status_code in {302, 401, 404}
+    assert new_browser().sign_in(factories.account(session)).get(f"{scene.path}/bilder").status_code == 404

@@ -56,7 +56,7 @@ def invite(
     session.add(invitation)
     session.flush()
     if address:
-        outbox.enqueue(session, "mail_invite_co_author", f"mail-co-author:{invitation.id}", email=keyring.seal(address),
+        outbox.enqueue(session, "mail_invite_co_author", f"mail-co-author:{invitation.token_hash[:40]}", email=keyring.seal(address),
                        token=keyring.seal(token), proposal_id=proposal.id)
     audit.record(session, at=now, actor=actor.label, action="invite_co_author", subject_type="proposal",
                  subject_id=proposal.id)

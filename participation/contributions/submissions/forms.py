@@ -98,6 +98,13 @@ class WithdrawForm(FlaskForm):
         self.reason.choices = [("", str(_l("Ohne Angabe: Der Vorschlag verschwindet ganz."))), *reasons]
 
 
+class PictureForm(FlaskForm):
+    """One more picture."""
+
+    picture = FileField(_l("Bild"))
+    picture_alt = StringField(_l("Was ist auf dem Bild zu sehen?"))
+
+
 class ReceiptForm(FlaskForm):
     """A receipt number."""
 

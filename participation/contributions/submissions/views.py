@@ -45,7 +45,7 @@ from participation.contributions.proposals.operations import (
 from participation.contributions.proposals.queries import similar_cards
 from participation.contributions.queries import newest_revision, pictures_of
 from participation.contributions.submissions import jobs  # noqa: F401 - registers itself
-from participation.contributions.submissions.forms import ProposalForm, ReceiptForm, WithdrawForm
+from participation.contributions.submissions.forms import PictureForm, ProposalForm, ReceiptForm, WithdrawForm
 from participation.contributions.submissions.operations import (
     discard_files,
     forget_pictures,
@@ -79,6 +79,7 @@ LIMITS = {"title": TITLE_MAX, "body": BODY_MAX, "place": PLACE_MAX, "pseudonym":
 WITHDRAWABLE = frozenset({ContributionState.SUBMITTED, ContributionState.RETURNED, ContributionState.PUBLISHED})
 # A tenth of a degree is too coarse for an example, a street's number too fine.
 EXAMPLE_FORMAT = "0.00"
+PICTURES_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -461,6 +462,7 @@ def _receipt_page(proposal: Proposal, actor: Actor, token: str) -> ResponseRetur
         is_own_account=actor.is_signed_in and not token and proposal.is_own,
         may_edit=state in EDITABLE
         and actor_can(actor, Action.EDIT_PROPOSAL, proposal, web.current_now()),
+        pictures_allowed=_settings(proposal.process).pictures_allowed,
         may_withdraw=state in WITHDRAWABLE and proposal.is_own,
         decision=_hole("decision_of", contribution_id=proposal.id) if state is ContributionState.RETURNED else "",
         measures=web.part("proposal_measures", proposal=proposal) if proposal.is_published else "",
@@ -668,7 +670,10 @@ def _revise(form: ProposalForm, proposal: Proposal, base: Base, actor: Actor) ->
     if not is_valid:
         _keep_pictures(form, draft, drops_shown=drops)
         return ""
-    if draft.pictures is None:
+    if draft.pictures:
+        # The form shows the first one; the others have a page of their own.
+        draft.pictures += [(picture.upload, picture.alt) for picture in base.pictures[1:]]
+    elif draft.pictures is None:
         draft.pictures = _changed_pictures(base, form.picture_alt.data or "", drops=drops)
     entered = (draft.title, draft.body, draft.theme_id, draft.place, draft.lon, draft.lat)
     is_same = entered == (base.title, base.body, base.theme_id, base.place, base.lon, base.lat)
@@ -701,6 +706,60 @@ def _changed_pictures(base: Base, alt: str, *, drops: bool) -> list[tuple[Upload
     if alt == first.alt:
         return None
     return [(first.upload, alt), *((picture.upload, picture.alt) for picture in others)]
+
+
+@blueprint.route("/verfahren/<slug>/vorschlaege/<int:proposal_id>/bilder", methods=["GET", "POST"])
+@web.public
+@web.limiter.limit("60 per hour", methods=["POST"], key_func=_sender)
+def pictures(slug: str, proposal_id: int) -> ResponseReturnValue:
+    """Up to five pictures: add, take away, put first. Each change is a revision, checked like one of the text."""
+    web.do_not_cache()
+    proposal, actor, token = _authored(slug, proposal_id)
+    process, now = proposal.process, web.current_now()
+    if proposal.state not in EDITABLE or not _settings(process).pictures_allowed:
+        raise NotFound
+    if process.phase_opening(Action.EDIT_PROPOSAL, now) is None:
+        raise Conflict(" ".join([_("Überarbeiten ist zurzeit nicht möglich."), *_phase_dates(process, now)]))
+    form, base = PictureForm(), _base(proposal)
+    kept = [(picture.upload, picture.alt) for picture in base.pictures]
+    if form.is_submitted():
+        try:
+            wanted = _wanted_pictures(form, process, kept)
+            waits = revise_proposal(
+                web.current_session(), actor, proposal,
+                ProposalDraft(base.title, base.body, base.theme_id, base.place, base.lon, base.lat,
+                              _district(process.municipality, base.lon, base.lat)
+                              if base.lon is not None and base.lat is not None else None, wanted),
+                now, onto=base.number)
+        except InvalidInput as error:
+            web.attach(form, error)
+        else:
+            flash(_("Gespeichert. Ihre Änderung wird geprüft, bevor sie erscheint.") if waits else _("Gespeichert."),
+                  "success")
+            return web.go("submissions.pictures", **_own_address(proposal, token))
+    return _private(render_template(
+        "contributions/submissions/pictures.html", proposal=proposal, process=process, form=form, token=token,
+        shown=list(enumerate(_shown(base.pictures))), most=PICTURES_MAX, limits=LIMITS, own=_own_address(proposal, token),
+        megabytes=web.current_settings().max_upload_bytes // (1024 * 1024),
+    ), 422 if form.errors else 200)
+
+
+def _wanted_pictures(form: PictureForm, process: Process, kept: list[tuple[Upload, str]]) -> list[tuple[Upload, str]]:
+    """The pictures after what was asked for. Raises InvalidInput."""
+    place = request.form.get("place", "")
+    number = int(place) if place.isascii() and place.isdecimal() and len(place) < 3 else -1  # noqa: PLR2004
+    if request.form.get("step") == "drop":
+        return [one for position, one in enumerate(kept) if position != number]
+    if request.form.get("step") == "first" and 0 < number < len(kept):
+        return [kept[number], *kept[:number], *kept[number + 1:]]
+    sent = form.picture.data
+    if not (isinstance(sent, FileStorage) and sent.filename):
+        raise InvalidInput(_("Bitte wählen Sie ein Bild aus."), field="picture")
+    if len(kept) >= PICTURES_MAX:
+        raise InvalidInput(_("Mehr als %(number)s Bilder sind nicht möglich.", number=PICTURES_MAX), field="picture")
+    session, known = web.current_session(), web.current_settings()
+    upload = store_picture(session, known.upload_dir, process.municipality_id, sent.stream, known.max_upload_bytes)
+    return [*kept, (upload, clean_line(form.picture_alt.data or "")[:ALT_MAX])]
 
 
 def remove_after_commit(uploads: list[Upload]) -> None:
