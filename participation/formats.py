@@ -124,6 +124,9 @@ class CollectSettings(PhaseSettings):
         N_("Jede Person sieht die Vorschläge in einer eigenen Reihenfolge, damit späte nicht untergehen."))
     pictures_allowed: bool = _setting(True, N_("Bild ist möglich"))  # noqa: FBT003
     comments_open: bool = _setting(True, N_("Kommentare sind möglich"))  # noqa: FBT003
+    guest_comments: bool = _setting(
+        False, N_("Kommentieren geht auch ohne Konto"),  # noqa: FBT003
+        N_("Solche Kommentare werden immer geprüft, bevor sie erscheinen."))
     comment_style: CommentStyle = _setting(CommentStyle.NEUTRAL, N_("Art der Kommentare"))
     supports_open: bool = _setting(True, N_("Unterstützen ist möglich"))  # noqa: FBT003
     verification: Verification = _setting(Verification.NONE, VERIFICATION_LABEL)
@@ -140,6 +143,9 @@ class DiscussSettings(PhaseSettings):
     """Discussing what is there."""
 
     moderation: Moderation = _setting(Moderation.BEFORE, N_("Prüfung"))
+    guest_comments: bool = _setting(
+        False, N_("Kommentieren geht auch ohne Konto"),  # noqa: FBT003
+        N_("Solche Kommentare werden immer geprüft, bevor sie erscheinen."))
     comment_style: CommentStyle = _setting(CommentStyle.NEUTRAL, N_("Art der Kommentare"))
     supports_open: bool = _setting(False, N_("Unterstützen ist möglich"))  # noqa: FBT003
     verification: Verification = _setting(Verification.NONE, VERIFICATION_LABEL)

@@ -204,6 +204,15 @@ def guests_may_submit(_actor: Actor, target: object, now: datetime) -> bool:
     return phase is not None and isinstance(phase.settings, CollectSettings) and phase.settings.admits_guests
 
 
+def guests_may_comment(actor: Actor, target: object, now: datetime) -> bool:
+    """The open phase that opens comments lets people write without an account; one that asks for a proof does not."""
+    process = scope_of(target).process
+    phase = process.phase_opening(Action.COMMENT, now) if process else None
+    settings = phase.settings if phase else None
+    asks = getattr(settings, "verification", Verification.NONE) is not Verification.NONE
+    return not actor.is_signed_in and bool(getattr(settings, "guest_comments", False)) and not asks
+
+
 def verification_missing(actor: Actor, action: Action, target: object, now: datetime) -> Verification | None:
     """What the open phase asks for and the actor has not shown yet."""
     process, phase = scope_of(target).process, phase_for(action, target, now)
@@ -272,7 +281,8 @@ RULES: dict[Action, tuple[Rule, ...]] = {
     Action.WITHDRAW_CONTRIBUTION: (author,),
     Action.ATTACH_CONTRIBUTION: (all_of(author, signed_in),),
     Action.COMMENT: (
-        all_of(contribution_is_published, phase_opens(Action.COMMENT), signed_in, verified_for(Action.COMMENT)), system,
+        all_of(contribution_is_published, phase_opens(Action.COMMENT), signed_in, verified_for(Action.COMMENT)),
+        all_of(contribution_is_published, phase_opens(Action.COMMENT), guests_may_comment), system,
     ),
     Action.EDIT_COMMENT: (all_of(author, phase_opens(Action.COMMENT)),),
     Action.SUPPORT: (

@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from participation import audit, text
 from participation.accounts.models import Participant, ParticipantKind
+from participation.accounts.operations import NAME_MAX, clean_email
 from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.comments.models import MAX_DEPTH, QUOTE_MAX, Comment, Stance
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from participation.tokens import Keyring
 
 BODY_MAX = 3000
+GUEST_NAME = "Gast"
 # How long a typo can be mended after a comment appeared without a check.
 EDIT_WINDOW = timedelta(minutes=15)
 
@@ -45,8 +47,12 @@ def post_comment(
     parent: Comment | None = None,
     quote: str = "",
     stance: Stance | None = None,
+    pseudonym: str = "",
+    guest_email: str = "",
 ) -> Comment:
     """Store a comment and hand it to moderation; the same form sent twice stays one.
+
+    `pseudonym` and `guest_email` count for guests only, whose comments are always checked before they appear.
 
     A reply to a reply of the last level joins that level. `quote` is a passage that stands in the proposal; `stance`
     is needed, for a first comment of a thread, where the phase asks for it. Raises InvalidInput, Conflict,
@@ -68,7 +74,7 @@ def post_comment(
         stance = None
     elif stance is None:
         raise InvalidInput(N_("Bitte wählen Sie: dafür, dagegen oder Anmerkung."), field="stance")
-    author = _author(session, keyring, actor, proposal, now)
+    author = _author(session, keyring, actor, proposal, now, pseudonym, guest_email)
     if parent is not None and parent.depth >= MAX_DEPTH:
         parent = session.get_one(Comment, parent.parent_id)
     comment = Comment(
@@ -91,7 +97,8 @@ def post_comment(
         return repeated
     if comment.thread_id is None:
         comment.thread_id = comment.id
-    if phase is not None and getattr(phase.settings, "moderation", Moderation.BEFORE) is Moderation.AFTER:
+    after = phase is not None and getattr(phase.settings, "moderation", Moderation.BEFORE) is Moderation.AFTER
+    if after and actor.is_signed_in:
         contributions.publish(session, comment, now)
     emit(session, ContributionSubmitted(comment.id, 1, proposal.process_id, now))
     audit.record(session, at=now, actor=actor.label, action="post_comment", subject_type="comment",
@@ -116,7 +123,7 @@ def may_edit(actor: Actor, comment: Comment, now: datetime) -> bool:
         return True
     phase = comment.process.phase_opening(Action.COMMENT, now)
     checked_after = getattr(phase.settings, "moderation", Moderation.BEFORE) is Moderation.AFTER if phase else False
-    return comment.is_published and checked_after and now - comment.created_at <= EDIT_WINDOW
+    return comment.is_published and checked_after and actor.is_signed_in and now - comment.created_at <= EDIT_WINDOW
 
 
 def edit_comment(session: Session, actor: Actor, comment: Comment, body: str, now: datetime) -> None:
@@ -168,12 +175,23 @@ def _clean_quote(quote: str, proposal: Contribution) -> str:
     return passage
 
 
-def _author(session: Session, keyring: Keyring, actor: Actor, proposal: Contribution, now: datetime) -> Participant:
-    if contributions.find_participant(session, keyring, proposal.process_id, actor.identity) is None:
+def _author(
+    session: Session, keyring: Keyring, actor: Actor, proposal: Contribution, now: datetime, pseudonym: str, email: str
+) -> Participant:
+    known = contributions.find_participant(session, keyring, proposal.process_id, actor.identity)
+    if known is None:
         lock_contribution(session, proposal.id)
+    if actor.is_signed_in:
+        kind, name, contact = ParticipantKind.ACCOUNT, actor.display_name, f"account:{actor.account_id}"
+    else:
+        address = clean_email(email) if email.strip() else ""
+        kind, name = ParticipantKind.GUEST, text.clean_line(pseudonym)[:NAME_MAX] or GUEST_NAME
+        contact = f"mail:{address}" if address else ""
+        if known is not None and contact and not known.contact_sealed:
+            known.contact_sealed = keyring.seal(contact)
     return contributions.ensure_participant(
-        session, keyring, proposal.process_id, actor.identity or "", kind=ParticipantKind.ACCOUNT,
-        pseudonym=actor.display_name, now=now, contact=f"account:{actor.account_id}", is_staff=actor.is_staff,
+        session, keyring, proposal.process_id, actor.identity or "", kind=kind, pseudonym=name, now=now,
+        contact=contact or None, is_staff=actor.is_staff,
     )
 
 

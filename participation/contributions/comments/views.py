@@ -54,7 +54,9 @@ def comment_form(slug: str, proposal_id: int) -> str:
     if proposal.process.phase_opening(Action.COMMENT, now) is not None:
         may_write = "unverified" if actor.email_is_confirmed else "unconfirmed"
         may_write = "write" if web.can(Action.COMMENT, proposal) else may_write
-        mode = may_write if actor.is_signed_in else "sign_in"
+        # A form here would set a cookie for everybody who only reads, so guests get one on a page of its own.
+        stranger = "guest" if web.can(Action.COMMENT, proposal) else "sign_in"
+        mode = may_write if actor.is_signed_in else stranger
     return web.render_kept(
         "contributions/comments/_form.html", slug=slug, proposal_id=proposal_id, mode=mode, body_max=BODY_MAX,
         make_form=CommentForm, asks_for_stance=asks_for_stance(proposal.process.phase_opening(Action.COMMENT, now)),
@@ -77,7 +79,7 @@ def comment_votes(slug: str, proposal_id: int) -> str:
 
 def own_comment(slug: str, proposal_id: int, comment_id: int, participant_id: int) -> str:
     """What a signed-in reader can do with one comment: take a support back, change or withdraw what is their own."""
-    if not web.current_actor().is_signed_in:
+    if web.current_actor().identity is None:
         return ""
     part = own_part_here(slug, proposal_id)
     if comment_id not in part.supported and participant_id != part.participant_id:
@@ -145,17 +147,21 @@ def post(slug: str, proposal_id: int) -> ResponseReturnValue:
         form.body.errors = [_("Diesen Kommentar gibt es nicht mehr. Senden Sie Ihren Text als neuen Kommentar.")]
         form.parent_id.data = ""
         return _form_page(proposal, None, form), 422
+    actor = web.current_actor() if web.current_actor().is_signed_in else web.ensure_guest()
     try:
         comment = post_comment(
-            web.current_session(), web.current_keyring(), web.current_actor(), proposal, form.body.data or "",
+            web.current_session(), web.current_keyring(), actor, proposal, form.body.data or "",
             submission_key=form.submission_key.data or new_token(), now=web.current_now(), parent=parent,
-            quote=form.quote.data or "", stance=_stance(form),
+            quote=form.quote.data or "", stance=_stance(form), pseudonym=form.pseudonym.data or "",
+            guest_email=form.email.data or "",
         )
     except InvalidInput as error:
         web.attach(form, error)
         return _form_page(proposal, parent, form), 422
     if not comment.is_published:
-        flash(_("Danke! Ihr Kommentar wird geprüft. Danach erscheint er hier."), "success")
+        flash(_("Danke! Ihr Kommentar wird geprüft. Danach erscheint er hier.") if actor.is_signed_in else
+              _("Danke! Ihr Kommentar wird geprüft. Danach erscheint er hier. In diesem Browser können Sie ihn noch "
+                "ändern oder zurückziehen."), "success")
         return web.go("proposals.show", slug=slug, proposal_id=proposal.id, _anchor="kommentare")
     flash(_("Danke! Ihr Kommentar ist veröffentlicht."), "success")
     return _to_comment(slug, comment)
@@ -265,7 +271,11 @@ def withdraw(slug: str, proposal_id: int, comment_id: int) -> ResponseReturnValu
 
 
 def _form_page(proposal: Proposal, parent: Comment | None, form: CommentForm) -> str:
+    actor = web.current_actor()
+    known = contributions.find_participant(
+        web.current_session(), web.current_keyring(), proposal.process_id, actor.identity)
     return render_template(
         "contributions/comments/new.html", proposal=proposal, process=proposal.process, parent=parent,
         parent_author=parent.participant.pseudonym if parent else "", form=form, body_max=BODY_MAX,
+        is_guest=not actor.is_signed_in, known=known,
     )

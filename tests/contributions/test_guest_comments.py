@@ -1,0 +1,108 @@
+"""Commenting without an account, where the phase allows it: checked first, found again in the same browser."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import func, select
+
+from moderation.models import Case
+from participation import clock
+from participation.accounts.models import ParticipantKind
+from participation.contributions import operations as contributions
+from participation.contributions.comments.models import Comment
+from participation.contributions.models import ContributionState
+from participation.formats import CollectSettings, Moderation, Verification
+from tests import factories
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.orm import Session
+
+    from participation.contributions.proposals.models import Proposal
+    from tests.browser_client import Browser
+
+
+def _proposal(session: Session, **settings: Any) -> Proposal:
+    chosen = CollectSettings(**{"guest_comments": True, "moderation": Moderation.AFTER, **settings})
+    process = factories.process(session, phases=[factories.phase("collect", settings=chosen)])
+    found = factories.proposal(session, process)
+    session.commit()
+    return found
+
+
+def _page(proposal: Proposal) -> str:
+    return f"/verfahren/{proposal.process.slug}/vorschlaege/{proposal.id}"
+
+
+def test_a_guest_comments_changes_and_withdraws_in_the_same_browser(
+    session: Session, browser: Browser, new_browser: Callable[[], Browser],
+) -> None:
+    proposal = _proposal(session)
+    page = _page(proposal)
+    shown = browser.open(page)
+    link = shown.xpath("//a[contains(., 'Kommentar schreiben')]/@href")[0]
+    assert not browser.client.get_cookie("session"), "reading sets no cookie"
+    answer = browser.submit(link, {"body": "Gute Idee, aber bitte mit Lehne.", "pseudonym": "Nachbarin"}, form=-1)
+    assert "In diesem Browser können Sie ihn noch ändern" in answer.get_data(as_text=True)
+    comment = session.scalars(select(Comment)).one()
+    assert comment.state is ContributionState.SUBMITTED, "checked first, though the phase checks afterwards"
+    assert (comment.participant.kind, comment.participant.pseudonym) == (ParticipantKind.GUEST, "Nachbarin")
+    assert session.scalar(select(func.count()).select_from(Case)) == 1
+    stranger = new_browser()
+    assert "mit Lehne" not in stranger.text(page)
+    edit = f"{page}/kommentare/{comment.id}/bearbeiten"
+    assert stranger.get(edit).status_code in {401, 403, 404, 302}
+    browser.submit(edit, {"body": "Gute Idee, bitte mit hoher Lehne."}, form="bearbeiten")
+    contributions.publish(session, comment, clock.now())
+    session.commit()
+    assert "mit hoher Lehne" in stranger.text(page)
+    own = browser.open(page)
+    assert own.xpath("//a[contains(., 'Ändern oder zurückziehen')]")
+    assert not stranger.open(page).xpath("//a[contains(., 'Ändern oder zurückziehen')]")
+    again = browser.submit(link, {"body": "Noch etwas."}, form=-1)
+    assert again.status_code == 200
+    assert {one.participant.pseudonym for one in session.scalars(select(Comment))} == {"Nachbarin"}
+    browser.post(f"{page}/kommentare/{comment.id}/zurueckziehen")
+    assert "mit hoher Lehne" not in new_browser().text(page)
+
+
+@pytest.mark.parametrize("settings", [{"guest_comments": False}, {"verification": Verification.LETTER}])
+def test_where_the_phase_does_not_allow_it_an_account_is_needed(
+    session: Session, browser: Browser, settings: dict[str, Any],
+) -> None:
+    proposal = _proposal(session, **settings)
+    assert "Anmelden und kommentieren" in browser.text(_page(proposal))
+    assert browser.post(f"{_page(proposal)}/kommentare", {"body": "Ohne Konto"}).status_code in {302, 303, 401}
+    assert session.scalar(select(func.count()).select_from(Comment)) == 0
+
+
+def test_a_wrong_address_is_named_beside_its_field_and_the_text_stays(session: Session, browser: Browser) -> None:
+    proposal = _proposal(session)
+    answer = browser.submit(f"{_page(proposal)}/kommentare", {"body": "Bleibt stehen.", "email": "keine"}, form=-1)
+    assert answer.status_code == 422
+    text = answer.get_data(as_text=True)
+    assert "Das ist keine E-Mail-Adresse" in text
+    assert "Bleibt stehen." in text
+    assert session.scalar(select(func.count()).select_from(Comment)) == 0
+
+
+def test_the_decision_reaches_a_guest_who_left_an_address(
+    session: Session, browser: Browser, run_jobs: Callable[[], int], mails: Callable[[], list[str]],
+) -> None:
+    proposal = _proposal(session)
+    browser.submit(f"{_page(proposal)}/kommentare", {"body": "Mit Adresse.", "email": "gast@beispiel.example"}, form=-1)
+    case = session.scalars(select(Case)).one()
+    moderator = factories.account(session, factories.Role.MODERATOR, town=proposal.process.municipality)
+    from moderation.models import Outcome
+    from moderation.operations import decide
+
+    decide(session, factories.actor(moderator), case, outcome=Outcome.APPROVE, rule_key="", statement="",
+           revision_seen=1, now=clock.now())
+    session.commit()
+    run_jobs()
+    (text,) = mails()
+    assert "To: gast@beispiel.example" in text
+    assert _page(proposal) in text
