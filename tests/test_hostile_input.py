@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from lxml import html
 
+from participation.formats import BallotRule, VoteSettings
 from participation.permissions import Role
 from tests import factories
 
@@ -28,15 +29,19 @@ OWN = (
 RESIDENT_PAGES = (
     "/verfahren/{slug}/vorschlaege/neu", "/verfahren/{slug}/vorschlaege/{proposal}", "/konto", "/konto/e-mail",
     "/verfahren/{slug}/vorschlaege/{proposal}/kommentare", "/barrierefreiheit/melden", "/beleg",
+    "/verfahren/{slug}/abstimmung/{points}",
 )
-STRANGER_PAGES = ("/konto/anmelden", "/konto/registrieren", "/konto/passwort-vergessen", "/konto/anmelden-per-link", "/melden/{proposal}")
+STRANGER_PAGES = ("/konto/anmelden", "/konto/registrieren", "/konto/passwort-vergessen", "/konto/anmelden-per-link", "/melden/{proposal}",
+                  "/verfahren/{slug}/folgen", "/verfahren/{slug}/folgen?vorschlag={proposal}")
 STAFF_PAGES = (
     "/verwaltung/verfahren/neu", "/verwaltung/verfahren/{process}", "/verwaltung/verfahren/{process}/phasen/neu",
     "/verwaltung/verfahren/{process}/phasen/{phase}", "/verwaltung/verfahren/{process}/themen",
     "/verwaltung/verfahren/{process}/dokumente", "/verwaltung/verfahren/{process}/massnahmen/neu", "/verwaltung/kommune",
     "/verwaltung/kommune/seiten/impressum", "/verwaltung/konten", "/moderation",
     "/verfahren/{slug}/vorschlaege/{proposal}/antwort",
-    "/verfahren/{slug}/vorschlaege/{proposal}",
+    "/verfahren/{slug}/vorschlaege/{proposal}", "/verwaltung/verfahren/{process}/rundbriefe",
+    "/verwaltung/verfahren/{process}/neuigkeiten", "/verwaltung/verfahren/{process}/sprachen?sprache=en",
+    "/verwaltung/verfahren/{process}/phasen/{budget}/stimmzettel",
 )
 TYPED = "self::textarea or (self::input and not(@type) or @type='text' or @type='email' or @type='password' or "
 TYPED += "@type='search' or @type='url' or @type='number' or @type='date' or @type='datetime-local' or @type='color' or "
@@ -66,9 +71,12 @@ def test_no_text_in_any_field_breaks_the_server(
     session: Session, new_browser: Callable[[], Browser], who: str
 ) -> None:
     town = factories.municipality(session)
-    process = factories.process(session, town, phases=[factories.phase("collect")])
+    process = factories.process(session, town, phases=[
+        factories.phase("collect"), factories.phase("budget"),
+        factories.phase("vote", settings=VoteSettings(ballot=BallotRule.POINTS)),
+    ])
     proposal = factories.proposal(session, process)
-    place = {"slug": process.slug, "proposal": proposal.id, "process": process.id, "phase": process.phases[0].id}
+    place = {"budget": process.phases[1].id, "points": process.phases[2].id, "slug": process.slug, "proposal": proposal.id, "process": process.id, "phase": process.phases[0].id}
     browser = new_browser()
     if who != "stranger":
         roles = tuple(Role) if who == "staff" else ()
@@ -102,6 +110,9 @@ def test_addresses_full_of_junk_show_a_page_or_are_not_found(session: Session, n
     base = f"/verfahren/{process.slug}"
     addresses = {
         f"{base}/vorschlaege": ("q", "thema", "sort", "nach", "per_page", "seite"),
+        base: ("sprache",), f"{base}/neuigkeiten": ("vor",), f"{base}/folgen": ("vorschlag",), "/konto/beitraege": ("vor",),
+        f"/verwaltung/verfahren/{process.id}/sprachen": ("sprache",),
+        f"/verwaltung/verfahren/{process.id}/verlauf": ("vor",),
         f"{base}/vorschlaege/{proposal.id}": ("kommentare", "kommentare_nach"),
         f"{base}/karte.geojson": ("thema", "bbox", "zoom", "z"),
         "/verfahren": ("archiv",), "/moderation": ("verfahren", "art", "auffaellig", "nach"),

@@ -195,6 +195,20 @@ class Theme(Base):
     process: Mapped[Process] = relationship(back_populates="themes")
 
 
+class ProcessVersion(Base):
+    """What a process said and how it was set after one change: who made it, when, and the whole of it."""
+
+    __tablename__ = "process_version"
+    __table_args__ = (Index("ix_process_version_newest", "process_id", "id"),)
+
+    id: Mapped[Key]
+    process_id: Mapped[int] = mapped_column(ForeignKey("process.id", ondelete="CASCADE"))
+    action: Mapped[str] = mapped_column(String(60))
+    made_by: Mapped[Line]
+    made_at: Mapped[Created]
+    content: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
 class TextVariant(Base):
     """A text of a process, its phases or themes in another language, or in Leichte Sprache."""
 

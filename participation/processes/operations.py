@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from dataclasses import fields
 from datetime import date, datetime, time, timedelta
@@ -29,10 +30,11 @@ from participation.processes.models import (
     ProcessDocument,
     ProcessNews,
     ProcessState,
+    ProcessVersion,
     TextVariant,
     Theme,
 )
-from participation.processes.queries import is_referred_to, last_position, slug_is_taken
+from participation.processes.queries import is_referred_to, last_position, slug_is_taken, versions_of
 from participation.tokens import hash_token, new_token
 from participation.uploads import store_document, store_picture
 
@@ -686,10 +688,78 @@ def _move(rows: Sequence[Process] | Sequence[Phase] | Sequence[Theme], row: Proc
         one.position = number
 
 
+KEPT_OF_PROCESS = ("title", "summary", "body", "theme_label", "contact", "attribution", "faq", "picture_alt")
+KEPT_OF_PHASE = ("title", "body", "format_key", "stored_settings", "vague_dates", "position")
+KEPT_OF_THEME = ("name", "description", "tone", "position")
+
+
+def _content(process: Process) -> dict[str, Any]:
+    """Everything that editors can change, ready for JSON; phases and themes by their number."""
+    def dated(phase: Phase) -> dict[str, Any]:
+        return {name: instant.isoformat() if instant else None
+                for name, instant in (("starts_at", phase.starts_at), ("ends_at", phase.ends_at))}
+
+    return {
+        "process": {name: getattr(process, name) for name in KEPT_OF_PROCESS},
+        "phases": {str(one.id): {name: getattr(one, name) for name in KEPT_OF_PHASE} | dated(one) for one in process.phases},
+        "themes": {str(one.id): {name: getattr(one, name) for name in KEPT_OF_THEME} for one in process.themes},
+    }
+
+
+def _keep_version(session: Session, actor: Actor, process: Process, now: datetime, action: str) -> None:
+    content = json.loads(json.dumps(_content(process)))
+    last = session.scalar(versions_of(process.id).limit(1))
+    if last is None or last.content != content:
+        session.add(ProcessVersion(process_id=process.id, action=action, made_by=actor.display_name, made_at=now,
+                                   content=content))
+
+
+def restore_version(session: Session, actor: Actor, process: Process, version: ProcessVersion, now: datetime) -> None:
+    """Texts, phases and themes as they were after an earlier change; itself a change that can be undone.
+
+    What was deleted since comes back; what was added since stays, since people may have used it. Raises Conflict when
+    people have voted by other rules.
+    """
+    require(actor, Action.EDIT_PROCESS, process, now)
+    for name, value in version.content["process"].items():
+        setattr(process, name, value)
+    since = session.scalars(versions_of(process.id).where(ProcessVersion.id > version.id)).all()
+    phases = {str(one.id): one for one in process.phases if _was_there(since, "phases", one.id)}
+    for key, values in version.content["phases"].items():
+        phase = phases.get(key)
+        if phase is None:
+            phase = Phase()
+            process.phases.append(phase)
+        elif (phase.format_key, dict(phase.stored_settings)) != (values["format_key"], values["stored_settings"]):
+            emit(session, PhaseRulesChanging(phase.id, phase.settings,
+                                             read_settings(values["format_key"], values["stored_settings"])))
+        for name in KEPT_OF_PHASE:
+            setattr(phase, name, values[name])
+        phase.starts_at, phase.ends_at = (
+            datetime.fromisoformat(values[name]) if values[name] else None for name in ("starts_at", "ends_at"))
+    themes = {str(one.id): one for one in process.themes if _was_there(since, "themes", one.id)}
+    taken = {one.slug for one in process.themes}
+    for key, values in version.content["themes"].items():
+        theme = themes.get(key)
+        if theme is None:
+            theme = Theme(slug=_unused(text.make_slug(values["name"], "thema"), taken))
+            taken.add(theme.slug)
+            process.themes.append(theme)
+        for name in KEPT_OF_THEME:
+            setattr(theme, name, values[name])
+    _changed(session, actor, process, now, "process_restored", version=version.id)
+
+
+def _was_there(since: Sequence[ProcessVersion], group: str, number: int) -> bool:
+    """Whether a number meant the same row all the time: SQLite gives the number of a deleted row again."""
+    return all(str(number) in one.content[group] for one in since)
+
+
 def _changed(
     session: Session, actor: Actor, process: Process, now: datetime, action: str, **details: object
 ) -> None:
     session.flush()
+    _keep_version(session, actor, process, now, action)
     raise_content_version(session, process.municipality_id)
     audit.record(
         session, at=now, actor=actor.label, action=action, subject_type="process", subject_id=process.id, **details

@@ -15,6 +15,7 @@ from participation.processes.models import (
     ProcessDocument,
     ProcessNews,
     ProcessState,
+    ProcessVersion,
     TextVariant,
     Theme,
 )
@@ -99,6 +100,14 @@ def processes_of_staff(
         statement.options(selectinload(Process.phases)).order_by(Process.position, Process.id).limit(limit + 1)
     )
     return list(found)
+
+
+def versions_of(process_id: int, before_id: int | None = None) -> Select[ProcessVersion]:
+    """What a process was, the newest first."""
+    statement = select(ProcessVersion).where(ProcessVersion.process_id == process_id)
+    if before_id is not None:
+        statement = statement.where(ProcessVersion.id < before_id)
+    return statement.order_by(ProcessVersion.id.desc())
 
 
 def variants_of(process_id: int, language: str) -> Select[TextVariant]:

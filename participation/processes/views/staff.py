@@ -13,6 +13,7 @@ from participation import clock, text, web
 from participation.actions import Action
 from participation.errors import Conflict, InvalidInput, NotFound
 from participation.formats import FORMATS
+from participation.i18n import N_
 from participation.language import EASY, VARIANTS
 from participation.permissions import Role
 from participation.processes import operations
@@ -28,7 +29,7 @@ from participation.processes.forms import (
     settings_data,
     theme_data,
 )
-from participation.processes.models import Phase, Process, ProcessDocument, ProcessNews, Theme
+from participation.processes.models import Phase, Process, ProcessDocument, ProcessNews, ProcessVersion, Theme
 from participation.processes.queries import (
     LARGEST_ID,
     documents_of,
@@ -36,6 +37,7 @@ from participation.processes.queries import (
     process_for_editing,
     processes_of_staff,
     variants_of,
+    versions_of,
 )
 from participation.processes.views.pages import blueprint, card
 
@@ -76,6 +78,7 @@ def tabs_of(process: Process) -> list[tuple[str, str, bool]]:
         (_("Themen"), "processes.themes", ("processes.themes", "processes.edit_theme")),
         (_("Dokumente"), "processes.documents", ("processes.documents",)),
         (_("Sprachen"), "processes.variants", ("processes.variants",)),
+        (_("Verlauf"), "processes.versions", ("processes.versions",)),
         (_("Neuigkeiten"), "processes.news", ("processes.news", "processes.edit_news")),
         *((_(label), endpoint, endpoints) for label, endpoint, endpoints in _more_tabs),
     )
@@ -189,6 +192,80 @@ def preview_link(process_id: int) -> ResponseReturnValue:
     # Shown once: only its hash is kept.
     link = url_for("processes.preview", token=token, _external=True)
     return _render("processes/edit.html", process, form=form, preview="", preview_address=link)
+
+
+# ----------------------------------------------------------------------------------------------------------- history
+VERSIONS = 10
+ACTIONS = {
+    "process_created": N_("Angelegt"), "process_edited": N_("Angaben geändert"), "phase_added": N_("Phase hinzugefügt"),
+    "phase_edited": N_("Phase geändert"), "phase_deleted": N_("Phase gelöscht"), "phase_moved": N_("Phase verschoben"),
+    "theme_added": N_("Thema hinzugefügt"), "theme_edited": N_("Thema geändert"), "theme_deleted": N_("Thema gelöscht"),
+    "theme_moved": N_("Thema verschoben"), "process_restored": N_("Früheren Stand wiederhergestellt"),
+}
+NAMES = {
+    "title": N_("Titel"), "summary": N_("Kurzbeschreibung"), "body": N_("Text"), "faq": N_("Fragen und Antworten"),
+    "contact": N_("Kontakt"), "theme_label": N_("Wie heißen Themen hier?"), "name": N_("Name"),
+    "description": N_("Beschreibung"), "starts_at": N_("Beginn"), "ends_at": N_("Ende"),
+    "vague_dates": N_("Zeitraum in Worten"), "stored_settings": N_("Einstellungen"),
+    "attribution": N_("Quelle der Beiträge"),
+}
+
+
+@blueprint.get("/verwaltung/verfahren/<int:process_id>/verlauf")
+@web.allows(Action.EDIT_PROCESS)
+def versions(process_id: int) -> ResponseReturnValue:
+    """Who changed what, word by word; every earlier state can come back."""
+    process = load_for_editing(process_id)
+    raw = request.args.get("vor", "")
+    before = min(int(raw), LARGEST_ID) if _is_number(raw) else None
+    rows = list(web.current_session().scalars(versions_of(process.id, before).limit(VERSIONS + 1)))
+    return _render(
+        "processes/versions.html", process, actions=ACTIONS, is_newest=before is None,
+        rows=[(row, _differences(rows[place + 1] if place + 1 < len(rows) else None, row))
+              for place, row in enumerate(rows[:VERSIONS])],
+        next_url=url_for("processes.versions", process_id=process.id, vor=rows[VERSIONS - 1].id)
+        if len(rows) > VERSIONS else None,
+    )
+
+
+def _differences(before: ProcessVersion | None, after: ProcessVersion) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    """(what it belongs to, its name, word by word) of everything that one change changed."""
+    found: list[tuple[str, str, list[tuple[str, str]]]] = []
+    for group in ("process", "phases", "themes") if before is not None else ():
+        old: dict[str, Any] = before.content[group] if before is not None else {}
+        new: dict[str, Any] = after.content[group]
+        if group == "process":
+            old, new = {"": old}, {"": new}
+        for key in sorted({*old, *new}, key=lambda one: int(one or 0)):
+            one, other = old.get(key, {}), new.get(key, {})
+            owner = (other or one).get("title" if group == "phases" else "name", "") if key else ""
+            found += [(owner, _(label), text.difference(_plain(one.get(name)), _plain(other.get(name))))
+                      for name, label in NAMES.items() if one.get(name) != other.get(name)]
+    return found
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {entry}" for name, entry in sorted(value.items()))
+    return "" if value is None else str(value)
+
+
+@blueprint.post("/verwaltung/verfahren/<int:process_id>/verlauf/<int:version_id>/wiederherstellen")
+@web.allows(Action.EDIT_PROCESS)
+def restore(process_id: int, version_id: int) -> ResponseReturnValue:
+    """Go back to an earlier state; what was added since stays."""
+    process = load_for_editing(process_id)
+    version = web.current_session().get(ProcessVersion, min(version_id, LARGEST_ID))
+    if version is None or version.process_id != process.id:
+        raise NotFound
+    try:
+        operations.restore_version(web.current_session(), web.current_actor(), process, version, web.current_now())
+    except Conflict as error:
+        web.current_session().rollback()
+        flash(web.translated(error), "error")
+        return web.go("processes.versions", process_id=process_id)
+    flash(_("Der frühere Stand ist wiederhergestellt. Auch das lässt sich hier rückgängig machen."), "success")
+    return web.go("processes.versions", process_id=process_id)
 
 
 # --------------------------------------------------------------------------------------------------------- languages
