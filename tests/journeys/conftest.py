@@ -77,15 +77,27 @@ class Visitor:
         page.get_by_label("E-Mail-Adresse").fill(email)
         page.get_by_label("Kennwort", exact=True).fill(password)
         page.get_by_role("button", name="Anmelden").click()
+        page.wait_for_url(lambda url: "/konto/anmelden" not in url)
         if "zweiter-faktor" in page.url:
             self.check()
-            code = page.locator("strong").filter(has_text="").first.inner_text()
-            for candidate in page.locator("main strong").all_inner_texts():
-                if candidate.isdecimal():
-                    code = candidate
-            page.get_by_label("Code").fill(code)
-            page.get_by_role("button", name="Weiter").click()
+            self._give_code()
         self.check()
+
+    def _give_code(self) -> None:
+        """The code that the demo shows. One counts once, so the third sign-in within half a minute waits for the next."""
+        refused = ""
+        for _ in range(40):
+            shown = next(text for text in self.page.locator("main strong").all_inner_texts() if text.isdecimal())
+            if shown != refused:
+                self.page.get_by_label("Code").fill(shown)
+                with self.page.expect_navigation():
+                    self.page.get_by_role("button", name="Weiter").click()
+                if "zweiter-faktor" not in self.page.url:
+                    return
+                refused = shown
+            self.page.wait_for_timeout(1000)
+            self.page.goto(self.page.url)
+        pytest.fail("the code was not accepted")
 
 
 @pytest.fixture
