@@ -31,6 +31,7 @@ class Action(enum.Enum):
     ANNUL_VOTES = "Stimmen annullieren"
     MANAGE_CATALOGUE = "Maßnahmenkatalog bearbeiten"
     VERIFY_RESIDENTS = "Nachweise ausstellen"
+    GIVE_ROLES = "Rollen in einem Verfahren vergeben"
     MANAGE_JOBS = "Aufträge und E-Mails einsehen"
     MANAGE_ACCOUNTS = "Konten des Personals verwalten"
     EDIT_MUNICIPALITY = "Kommune bearbeiten"

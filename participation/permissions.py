@@ -33,6 +33,12 @@ ROLE_LABELS = {
     Role.MODERATOR: N_("Moderation"),
     Role.PLANNER: N_("Planung"),
 }
+ROLE_DUTIES = {
+    Role.ADMIN: N_("darf alles und gibt anderen ihre Rollen"),
+    Role.EDITOR: N_("schreibt die Texte und richtet Phasen ein"),
+    Role.MODERATOR: N_("prüft Beiträge und Meldungen"),
+    Role.PLANNER: N_("wertet aus, antwortet und schreibt den Maßnahmenkatalog"),
+}
 
 
 class OpenPhase(Protocol):
@@ -66,6 +72,14 @@ class Scope:
 
 
 NOWHERE = Scope(frozenset())
+
+
+@dataclass(frozen=True, slots=True)
+class RoleIn:
+    """A role in one process, as something to give or to take."""
+
+    role: Role
+    process: OpenProcess
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +261,12 @@ def staff(*roles: Role) -> Rule:
     return rule
 
 
+def has_the_role(actor: Actor, target: object, _now: datetime) -> bool:
+    """Nobody gives or takes what they do not have themselves; administration has everything."""
+    role = getattr(target, "role", None)
+    return role is None or actor.has_role(frozenset({role, Role.ADMIN}), target)
+
+
 def system(actor: Actor, _target: object, _now: datetime) -> bool:
     """A command that the operator runs on the machine."""
     return actor.is_system
@@ -303,6 +323,7 @@ RULES: dict[Action, tuple[Rule, ...]] = {
     Action.ANNUL_VOTES: (staff(Role.EDITOR, Role.PLANNER), system),
     Action.MANAGE_CATALOGUE: (staff(Role.PLANNER), system),
     Action.VERIFY_RESIDENTS: (staff(Role.EDITOR), system),
+    Action.GIVE_ROLES: (all_of(staff(Role.EDITOR), has_the_role), system),
     Action.MANAGE_JOBS: (staff(), system),
     Action.MANAGE_ACCOUNTS: (staff(), system),
     Action.EDIT_MUNICIPALITY: (staff(), system),

@@ -27,6 +27,7 @@ STAFF_ONLY = {
     Action.ANSWER_PROPOSAL: {Role.EDITOR, Role.PLANNER, Role.ADMIN},
     Action.MANAGE_CATALOGUE: {Role.PLANNER, Role.ADMIN},
     Action.VERIFY_RESIDENTS: {Role.EDITOR, Role.ADMIN},
+    Action.GIVE_ROLES: {Role.EDITOR, Role.ADMIN},
     Action.MANAGE_JOBS: {Role.ADMIN},
     Action.MANAGE_ACCOUNTS: {Role.ADMIN},
     Action.EDIT_MUNICIPALITY: {Role.ADMIN},

@@ -10,6 +10,7 @@ from participation.accounts.operations import forget_expired, issue_token, may_g
 from participation.accounts.queries import account_by_email
 from participation.i18n import N_
 from participation.mail_templates import mail_context, render_mail, send
+from participation.permissions import ROLE_LABELS, Role
 from participation.web import current_database, current_keyring
 
 
@@ -56,6 +57,20 @@ def mail_reset(context: outbox.JobContext) -> None:
 def mail_invitation(context: outbox.JobContext) -> None:
     """The link for new staff."""
     _send_link(context, TokenPurpose.STAFF_INVITATION, "invitation", "accounts.invitation")
+
+
+@outbox.job("mail_role_given", N_("E-Mail: neue Rolle"))
+def mail_role_given(context: outbox.JobContext) -> None:
+    """What somebody with an account may do now, and where."""
+    with context.database.reading() as session:
+        account = session.get(Account, context.args["account_id"])
+        if account is None or account.is_disabled:
+            return
+        recipient, name = account.email, account.display_name
+    with mail_context():
+        link = url_for("administration.index", _external=True)
+        send(render_mail("role_given", key=context.key, recipient=recipient, name=name, link=link,
+                         role=ROLE_LABELS[Role(context.args["role"])], place=context.args["place"]))
 
 
 @outbox.job("mail_known_address", N_("E-Mail: Adresse schon bekannt"))

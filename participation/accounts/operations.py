@@ -394,7 +394,10 @@ def check_code(session: Session, keyring: Keyring, account: Account, code: str, 
     """Accept a code once (RFC 6238, 5.2), or a recovery code once. Raises InvalidInput (field "code")."""
     digits = "".join(char for char in code if char.isalnum()).lower()
     secret = keyring.unseal(account.totp_secret_sealed) if account.totp_secret_sealed else None
-    if secret is not None and digits.isdecimal():
+    if len(digits) == 12:  # noqa: PLR2004 - a recovery code; it may be of digits only
+        if _use_recovery_code(session, account.id, f"{digits[:6]}-{digits[6:]}", now):
+            return
+    elif secret is not None and digits.isdecimal():
         totp = pyotp.TOTP(secret)
         current = int(now.timestamp()) // TOTP_STEP_SECONDS
         for step in (current - 1, current, current + 1):
@@ -407,8 +410,6 @@ def check_code(session: Session, keyring: Keyring, account: Account, code: str, 
                 )
                 if taken.rowcount:  # type: ignore[attr-defined]
                     return
-    elif len(digits) == 12 and _use_recovery_code(session, account.id, f"{digits[:6]}-{digits[6:]}", now):  # noqa: PLR2004
-        return
     raise InvalidInput(
         N_("Dieser Code stimmt nicht oder wurde schon benutzt. Warten Sie auf den nächsten und versuchen Sie es noch "
            "einmal."), field="code",
@@ -440,16 +441,33 @@ def pass_second_factor(session: Session, token: str, now: datetime) -> None:
     )
 
 
+def admit_staff(session: Session, email: str, name: str, now: datetime) -> Account:
+    """The account that shall get a role; a new one, with this name, where there is none. Raises InvalidInput.
+
+    Anybody can have registered with somebody else's address: until it is confirmed, nothing set up before may open
+    the door, since the role would be theirs.
+    """
+    email, name = clean_email(email), clean_name(name)
+    account = session.scalar(account_by_email(email))
+    if account is None:
+        account = Account(email=email, display_name=name, created_at=now)
+        session.add(account)
+        session.flush()
+    elif account.is_disabled:
+        raise InvalidInput(N_("Dieses Konto ist gesperrt. Bitte wenden Sie sich an den technischen Betrieb."), field="email")
+    elif account.email_confirmed_at is None and not account.grants:
+        account.display_name, account.password_hash = name, None
+        session.execute(delete(ExternalIdentity).where(ExternalIdentity.account_id == account.id))
+        kill_links(session, account.id, now)
+        forget_second_factor(session, account, now)
+    return account
+
+
 def invite_staff(
     session: Session, email: str, name: str, role: Role, municipality_id: int, process_id: int | None, now: datetime
 ) -> str:
     """Give a role to an address, known or not; returns the token of the invitation. Raises InvalidInput."""
-    email = clean_email(email)
-    account = session.scalar(account_by_email(email))
-    if account is None:
-        account = Account(email=email, display_name=clean_name(name), created_at=now)
-        session.add(account)
-        session.flush()
+    account = admit_staff(session, email, name, now)
     exists = session.scalar(select(RoleGrant.id).where(
         RoleGrant.account_id == account.id, RoleGrant.role == role, RoleGrant.municipality_id == municipality_id,
         RoleGrant.process_id.is_(None) if process_id is None else RoleGrant.process_id == process_id,

@@ -3,32 +3,51 @@
 from __future__ import annotations
 
 import email
+from dataclasses import dataclass
 from email import policy
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, render_template, request, url_for
 from flask_babel import gettext as _
-from sqlalchemy import delete, func, select
-from sqlalchemy.orm import selectinload
+from sqlalchemy import func, select
 
-from participation import audit, outbox, web
-from participation.accounts.models import Account, Passkey, RoleGrant
-from participation.accounts.operations import invite_staff, revoke_sessions
+from participation import outbox, web
+from participation.accounts.models import Account, RoleGrant
 from participation.actions import Action
 from participation.administration.forms import InviteForm
+from participation.administration.operations import give_role, take_role
+from participation.administration.queries import grants_for, grants_in, with_second_factor
 from participation.contributions.models import Contribution, ContributionState
 from participation.db import bounded_count
 from participation.errors import Conflict, InvalidInput, NotFound
-from participation.permissions import ROLE_LABELS, Role
+from participation.i18n import N_
+from participation.permissions import ROLE_LABELS, Role, RoleIn
 from participation.processes.models import Process
+from participation.processes.queries import process_for_editing
+from participation.processes.views.staff import add_tab, tabs_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from flask.typing import ResponseReturnValue
+
+    from participation.municipalities.models import Municipality
 
 blueprint = Blueprint("administration", __name__)
 COUNTED = 500
 LISTED = 50
 LARGEST_ID = 2**31 - 1
+DONE = 303
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody on the staff: whether they can work yet; per role (number, label, where it holds, where it is taken)."""
+
+    account: Account
+    is_ready: bool
+    is_self: bool
+    roles: list[tuple[int, str, str, str]]
 
 
 @blueprint.get("/verwaltung")
@@ -43,10 +62,16 @@ def index() -> ResponseReturnValue:
     return render_template("administration/index.html", waiting=waiting, parked=parked, counted=COUNTED)
 
 
+def _manages_jobs() -> None:
+    """Mails hold links that sign in: the administration of one process must not read them."""
+    web.require(Action.MANAGE_JOBS, web.the_municipality())
+
+
 @blueprint.get("/verwaltung/auftraege")
 @web.allows(Action.MANAGE_JOBS)
 def jobs() -> ResponseReturnValue:
     """Jobs that are parked, wait, or were done last."""
+    _manages_jobs()
     session, row = web.current_session(), outbox.OutboxRow
     parked = session.scalars(select(row).where(row.failed_at.is_not(None), row.done_at.is_(None))
                              .order_by(row.id.desc()).limit(LISTED)).all()
@@ -61,6 +86,7 @@ def jobs() -> ResponseReturnValue:
 @web.allows(Action.MANAGE_JOBS)
 def retry_job(row_id: int) -> ResponseReturnValue:
     """Give a parked job another three tries."""
+    _manages_jobs()
     outbox.retry(web.current_session(), min(row_id, LARGEST_ID))
     flash(_("Der Auftrag wird noch einmal versucht."), "success")
     return web.go("administration.jobs")
@@ -70,6 +96,7 @@ def retry_job(row_id: int) -> ResponseReturnValue:
 @web.allows(Action.MANAGE_JOBS)
 def mails() -> ResponseReturnValue:
     """Mails that were kept because no mail server is set."""
+    _manages_jobs()
     folder = web.current_settings().mail_dir
     files = sorted(folder.glob("*.eml"), reverse=True)[:LISTED] if folder.exists() else []
     return render_template("administration/mails.html", mails=[(path.name, _read(path.name)) for path in files],
@@ -90,6 +117,7 @@ def _read(name: str) -> dict[str, str]:
 @web.allows(Action.MANAGE_JOBS)
 def mail(name: str) -> ResponseReturnValue:
     """One kept mail as text."""
+    _manages_jobs()
     return render_template("administration/mail.html", mail=_read(name))
 
 
@@ -97,54 +125,114 @@ def mail(name: str) -> ResponseReturnValue:
 @web.allows(Action.MANAGE_ACCOUNTS)
 def accounts() -> ResponseReturnValue:
     """Staff of this municipality; invite, take roles away."""
-    session, municipality = web.current_session(), web.the_municipality()
+    municipality = web.the_municipality()
     web.require(Action.MANAGE_ACCOUNTS, municipality)
-    form = InviteForm()
-    form.role.choices = [(role.value, _(label)) for role, label in ROLE_LABELS.items()]
-    if form.validate_on_submit():
-        try:
-            invite_staff(session, form.email.data or "", form.display_name.data or "", Role(form.role.data),
-                         municipality.id, None, web.current_now())
-            account = session.scalars(select(Account).where(Account.email == (form.email.data or "").strip().lower())).one()
-            outbox.enqueue(session, "mail_invitation", f"mail-invitation:{account.id}:{web.current_now():%Y%m%d%H%M}",
-                           account_id=account.id)
-            audit.record(session, at=web.current_now(), actor=web.current_actor().label, action="invite_staff",
-                         subject_type="account", subject_id=account.id, role=form.role.data)
-        except InvalidInput as error:
-            web.attach(form, error)
-        else:
-            flash(_("Die Einladung ist unterwegs."), "success")
-            return web.go("administration.accounts")
-    people = session.scalars(
-        select(Account).where(Account.id.in_(select(RoleGrant.account_id).where(
-            RoleGrant.municipality_id == municipality.id)))
-        .options(selectinload(Account.grants)).order_by(Account.display_name).limit(200)
-    ).all()
-    with_passkey = set(session.scalars(select(Passkey.account_id).where(
-        Passkey.account_id.in_([person.id for person in people]))))
-    return render_template("administration/accounts.html", people=people, with_passkey=with_passkey, form=form, labels=ROLE_LABELS,
-                           municipality_id=municipality.id, own_id=web.current_actor().account_id), (
-        422 if form.is_submitted() else 200
-    )
+    form = InviteForm().offer(Role)
+    status = 200 if request.method == "GET" else _given(form, municipality, None)
+    if status == DONE:
+        return web.go("administration.accounts")
+    rows = web.current_session().execute(grants_in(municipality.id)).all()
+    return render_template("administration/accounts.html", form=form, people=_people([
+        (grant, title or "", url_for("administration.revoke_role", account_id=grant.account_id)) for grant, title in rows
+    ])), status
 
 
 @blueprint.post("/verwaltung/konten/<int:account_id>/rolle-entziehen")
 @web.allows(Action.MANAGE_ACCOUNTS)
 def revoke_role(account_id: int) -> ResponseReturnValue:
-    """Take a role away; it counts at that person's next click. Nobody can take away the last administration."""
-    session, municipality = web.current_session(), web.the_municipality()
+    """Take a role away, for all of the municipality or for one process of it."""
+    municipality = web.the_municipality()
     web.require(Action.MANAGE_ACCOUNTS, municipality)
-    raw = request.form.get("grant", "")
-    grant = session.get(RoleGrant, int(raw)) if raw.isdecimal() and len(raw) < 10 else None  # noqa: PLR2004 - fits the column
-    if grant is None or grant.account_id != account_id or grant.municipality_id != municipality.id:
+    grant = _grant()
+    if grant.account_id != account_id or grant.municipality_id != municipality.id:
         raise NotFound
-    admins = session.scalar(select(func.count()).select_from(RoleGrant).where(
-        RoleGrant.municipality_id == municipality.id, RoleGrant.role == Role.ADMIN)) or 0
-    if grant.role is Role.ADMIN and admins <= 1:
-        raise Conflict(_("Das ist die letzte Administration. Geben Sie zuerst jemand anderem diese Rolle."))
-    session.execute(delete(RoleGrant).where(RoleGrant.id == grant.id))
-    revoke_sessions(session, account_id, web.current_now())
-    audit.record(session, at=web.current_now(), actor=web.current_actor().label, action="revoke_role",
-                 subject_type="account", subject_id=account_id, role=grant.role.value)
-    flash(_("Die Rolle ist entzogen."), "success")
-    return redirect(url_for("administration.accounts"), code=303)
+    _take(grant, municipality, None)
+    return web.go("administration.accounts")
+
+
+add_tab(N_("Rollen"), "administration.roles", ("administration.roles",))
+
+
+@blueprint.route("/verwaltung/verfahren/<int:process_id>/rollen", methods=["GET", "POST"])
+@web.allows(Action.GIVE_ROLES)
+def roles(process_id: int) -> ResponseReturnValue:
+    """Who does what in a process, by its own or by an inherited role; give a role."""
+    process = _process(process_id)
+    form = InviteForm().offer(role for role in Role if web.can(Action.GIVE_ROLES, RoleIn(role, process)))
+    status = 200 if request.method == "GET" else _given(form, process.municipality, process)
+    if status == DONE:
+        return web.go("administration.roles", process_id=process.id)
+    rows = web.current_session().execute(grants_for(process)).all()
+    here = url_for("administration.revoke_role_in", process_id=process.id)
+    people = _people([
+        (grant, "" if grant.process_id else _("für alle Verfahren: %(place)s", place=place),
+         here if grant.process_id and web.can(Action.GIVE_ROLES, RoleIn(grant.role, process)) else "")
+        for grant, place in rows
+    ])
+    return render_template("administration/roles.html", process=process, tabs=tabs_of(process), people=people, form=form,
+                           may_invite_for_all=web.can(Action.MANAGE_ACCOUNTS, process.municipality)), status
+
+
+@blueprint.post("/verwaltung/verfahren/<int:process_id>/rollen/entziehen")
+@web.allows(Action.GIVE_ROLES)
+def revoke_role_in(process_id: int) -> ResponseReturnValue:
+    """Take a role away that holds in this process alone."""
+    process = _process(process_id)
+    grant = _grant()
+    if grant.process_id != process.id:
+        raise NotFound
+    _take(grant, process.municipality, process)
+    if grant.account_id == web.current_actor().account_id:
+        # Perhaps the page is theirs no longer.
+        return web.go("municipalities.home")
+    return web.go("administration.roles", process_id=process.id)
+
+
+def _process(process_id: int) -> Process:
+    process = process_for_editing(web.current_session(), web.the_municipality().id, process_id)
+    if process is None:
+        raise NotFound
+    web.require(Action.GIVE_ROLES, process)
+    return process
+
+
+def _grant() -> RoleGrant:
+    raw = request.form.get("grant", "")
+    found = web.current_session().get(RoleGrant, int(raw)) if raw.isascii() and raw.isdecimal() and len(raw) < 10 else None  # noqa: PLR2004 - fits the column
+    if found is None:
+        raise NotFound
+    return found
+
+
+def _given(form: InviteForm, municipality: Municipality, process: Process | None) -> int:
+    """The status of the answer: DONE, or that of what hinders, which then stands beside its field."""
+    if not form.validate():
+        return 422
+    try:
+        give_role(web.current_session(), web.current_actor(), municipality, process, web.current_now(),
+                  email=form.email.data or "", name=form.display_name.data or "", role=Role(form.role.data))
+    except (InvalidInput, Conflict) as error:
+        web.attach(form, error)
+        return 422
+    flash(_("Die Rolle ist vergeben. Die Person bekommt eine E-Mail."), "success")
+    return DONE
+
+
+def _take(grant: RoleGrant, municipality: Municipality, process: Process | None) -> None:
+    try:
+        take_role(web.current_session(), web.current_actor(), municipality, process, grant, web.current_now())
+    except Conflict as error:
+        flash(web.translated(error), "error")
+    else:
+        flash(_("Die Rolle ist entzogen. Das gilt ab sofort."), "success")
+
+
+def _people(rows: Sequence[tuple[RoleGrant, str, str]]) -> list[Person]:
+    """One line per person, from (role, where it holds, where it is taken or nothing)."""
+    own, ready = web.current_actor().account_id, with_second_factor(web.current_session(), [one[0].account for one in rows])
+    people: dict[int, Person] = {}
+    for grant, place, address in rows:
+        number = grant.account_id
+        person = people.setdefault(number, Person(grant.account, number in ready, number == own, []))
+        person.roles.append((grant.id, ROLE_LABELS[grant.role], place, address))
+    return list(people.values())

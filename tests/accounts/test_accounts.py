@@ -10,8 +10,8 @@ import pyotp
 import pytest
 from sqlalchemy import delete, select
 
-from participation import clock
-from participation.accounts.models import Account, RoleGrant, TokenPurpose
+from participation import clock, tokens
+from participation.accounts.models import Account, RecoveryCode, RoleGrant, TokenPurpose
 from participation.accounts.operations import (
     begin_second_factor,
     check_code,
@@ -156,6 +156,16 @@ def test_a_code_counts_once_and_so_does_a_recovery_code(session: Session, keyrin
         check_code(session, keyring, account, codes[0], later)
     with pytest.raises(InvalidInput):
         check_code(session, keyring, account, "000000", later)
+
+
+def test_a_recovery_code_that_happens_to_be_all_digits_works(session: Session, keyring: Keyring) -> None:
+    account = factories.account(session)
+    begin_second_factor(session, keyring, account)
+    session.add(RecoveryCode(account_id=account.id, code_hash=tokens.hash_token("123456-654321")))
+    session.flush()
+    check_code(session, keyring, account, "123456 654321", clock.now())
+    with pytest.raises(InvalidInput):
+        check_code(session, keyring, account, "123456-654321", clock.now())
 
 
 def test_staff_without_second_factor_sees_no_staff_page(session: Session, browser: Browser, town) -> None:
