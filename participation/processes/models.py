@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -14,7 +14,11 @@ from participation.db import Base, Created, Key, Line, enum_type
 from participation.formats import FORMATS, BallotRule, Format, PhaseSettings, Results, read_settings
 from participation.municipalities.models import Municipality
 from participation.permissions import Scope
+from participation.tokens import new_token
 from participation.uploads import Upload
+
+# Says that a row is the same one as before, however often it was deleted and came back.
+Lineage = Annotated[str, mapped_column(String(43), default=new_token, server_default="")]
 
 
 class ProcessState(enum.Enum):
@@ -113,6 +117,7 @@ class Phase(Base):
     )
 
     id: Mapped[Key]
+    lineage: Mapped[Lineage]
     process_id: Mapped[int] = mapped_column(ForeignKey("process.id", ondelete="CASCADE"), index=True)
     position: Mapped[int] = mapped_column(default=0)
     format_key: Mapped[str] = mapped_column(String(40))
@@ -183,6 +188,7 @@ class Theme(Base):
     __table_args__ = (UniqueConstraint("process_id", "slug"),)
 
     id: Mapped[Key]
+    lineage: Mapped[Lineage]
     process_id: Mapped[int] = mapped_column(ForeignKey("process.id", ondelete="CASCADE"))
     slug: Mapped[str] = mapped_column(String(80))
     name: Mapped[Line]
@@ -232,6 +238,7 @@ class ProcessNews(Base):
     __table_args__ = (Index("ix_process_news_newest", "process_id", "published_at", "id"),)
 
     id: Mapped[Key]
+    lineage: Mapped[Lineage]
     process_id: Mapped[int] = mapped_column(ForeignKey("process.id", ondelete="CASCADE"))
     title: Mapped[Line]
     body: Mapped[str] = mapped_column(Text)
@@ -246,6 +253,7 @@ class ProcessDocument(Base):
     __tablename__ = "process_document"
 
     id: Mapped[Key]
+    lineage: Mapped[Lineage]
     process_id: Mapped[int] = mapped_column(ForeignKey("process.id", ondelete="CASCADE"), index=True)
     upload_id: Mapped[int] = mapped_column(ForeignKey("upload.id"))
     title: Mapped[Line]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from dataclasses import fields
 from datetime import date, datetime, time, timedelta
@@ -21,8 +20,8 @@ from participation.events import NewsPublished, PhaseRulesChanging, emit
 from participation.formats import FORMATS, PhaseSettings, Results, read_settings, store_settings
 from participation.i18n import N_
 from participation.language import VARIANTS
-from participation.municipalities.operations import raise_content_version
 from participation.permissions import Actor, require
+from participation.processes.history import begin_change, changed, forget_variants, unused
 from participation.processes.models import (
     Phase,
     PhaseState,
@@ -30,11 +29,10 @@ from participation.processes.models import (
     ProcessDocument,
     ProcessNews,
     ProcessState,
-    ProcessVersion,
     TextVariant,
     Theme,
 )
-from participation.processes.queries import is_referred_to, last_position, slug_is_taken, versions_of
+from participation.processes.queries import is_referred_to, last_position, slug_is_taken
 from participation.tokens import hash_token, new_token
 from participation.uploads import store_document, store_picture
 
@@ -93,7 +91,7 @@ def create_from_template(
             starts_at=_midnight(starts_on + timedelta(days=phase["first_day"])),
             ends_at=_midnight(starts_on + timedelta(days=phase["last_day"] + 1)),
             stored_settings=store_settings(read_settings(kind, phase.get("settings", {})))))
-    session.flush()
+    changed(session, actor, process, now, "process_filled")
     return process
 
 
@@ -120,7 +118,7 @@ def copy_process(
               stored_settings=dict(one.stored_settings))
         for one in source.phases
     ]
-    session.flush()
+    changed(session, actor, process, now, "process_filled", source=source.id)
     return process
 
 
@@ -154,18 +152,18 @@ def delete_process(session: Session, actor: Actor, process: Process, now: dateti
 
 def make_preview_link(session: Session, actor: Actor, process: Process, now: datetime) -> str:
     """A token that shows the draft to whoever has it, for two weeks; an earlier one dies with it."""
-    require(actor, Action.EDIT_PROCESS, process, now)
+    begin_change(session, actor, process, now)
     token = new_token()
     process.preview_hash, process.preview_until = hash_token(token), now + PREVIEW_FOR
-    _changed(session, actor, process, now, "process_preview_link_made")
+    changed(session, actor, process, now, "process_preview_link_made")
     return token
 
 
 def end_preview_link(session: Session, actor: Actor, process: Process, now: datetime) -> None:
     """The link shows nothing any more."""
-    require(actor, Action.EDIT_PROCESS, process, now)
+    begin_change(session, actor, process, now)
     process.preview_hash = process.preview_until = None
-    _changed(session, actor, process, now, "process_preview_link_ended")
+    changed(session, actor, process, now, "process_preview_link_ended")
 
 
 # Which texts have variants, with how long they may be.
@@ -192,7 +190,7 @@ def save_variants(
     session: Session, actor: Actor, process: Process, language: str, texts: dict[VariantKey, str], now: datetime
 ) -> None:
     """Keep the texts of a process in another language; an empty one falls back to German. Raises InvalidInput."""
-    require(actor, Action.EDIT_PROCESS, process, now)
+    begin_change(session, actor, process, now)
     if language not in VARIANTS:
         raise InvalidInput(N_("Diese Sprache gibt es hier nicht."))
     known = variant_keys(process)
@@ -206,14 +204,14 @@ def save_variants(
                                     language=language, text=wording))
     session.execute(delete(TextVariant).where(TextVariant.process_id == process.id, TextVariant.language == language))
     session.add_all(kept)
-    _changed(session, actor, process, now, "process_translated", language=language)
+    changed(session, actor, process, now, "process_translated", language=language)
 
 
 def save_news(
     session: Session, actor: Actor, process: Process, news: ProcessNews | None, now: datetime, *, title: str, body: str
 ) -> ProcessNews:
     """Tell something new, or mend what was told. Raises InvalidInput."""
-    require(actor, Action.EDIT_PROCESS, process, now)
+    begin_change(session, actor, process, now)
     name = _line(title, "title", TITLE_MAX, N_("Bitte geben Sie der Neuigkeit eine Überschrift."))
     wording = _text(body, "body", BODY_MAX)
     if not wording:
@@ -225,15 +223,15 @@ def save_news(
     news.title, news.body = name, wording
     if is_new:
         emit(session, NewsPublished(process.id, now))
-    _changed(session, actor, process, now, "process_news_saved")
+    changed(session, actor, process, now, "process_news_saved")
     return news
 
 
 def delete_news(session: Session, actor: Actor, process: Process, news: ProcessNews, now: datetime) -> None:
     """Take it down."""
-    require(actor, Action.EDIT_PROCESS, process, now)
+    begin_change(session, actor, process, now)
     session.delete(news)
-    _changed(session, actor, process, now, "process_news_deleted")
+    changed(session, actor, process, now, "process_news_deleted")
 
 
 def create_process(
@@ -248,7 +246,7 @@ def create_process(
         position=last_position(session, municipality.id) + 1, phases=[], themes=[],
     )
     session.add(process)
-    _changed(session, actor, process, now, "process_created")
+    changed(session, actor, process, now, "process_created")
     return process
 
 
@@ -273,7 +271,7 @@ def edit_process(
 
     The address can be changed until the process was published: printed links must go on working. Raises InvalidInput.
     """
-    require(actor, Action.EDIT_PROCESS, process, now)
+    begin_change(session, actor, process, now)
     name = _line(title, "title", TITLE_MAX, N_("Bitte geben Sie dem Verfahren einen Titel."))
     values = {
         "title": name,
@@ -297,24 +295,24 @@ def edit_process(
         values["slug"] = _own_slug(session, process, slug, name)
     for key, value in values.items():
         setattr(process, key, value)
-    _changed(session, actor, process, now, "process_edited")
+    changed(session, actor, process, now, "process_edited")
 
 
 def set_picture(
     session: Session, actor: Actor, process: Process, stream: IO[bytes], folder: Path, limit: int, now: datetime
 ) -> None:
     """Give a process a picture (`limit` in bytes); edit_process has seen to its description. Raises InvalidInput."""
-    require(actor, Action.EDIT_PROCESS, process, now)
+    begin_change(session, actor, process, now)
     process.picture = store_picture(session, folder, process.municipality_id, stream, limit)
-    _changed(session, actor, process, now, "process_picture_set")
+    changed(session, actor, process, now, "process_picture_set")
 
 
 def remove_picture(session: Session, actor: Actor, process: Process, now: datetime) -> None:
     """Show the drawing again."""
-    require(actor, Action.EDIT_PROCESS, process, now)
+    begin_change(session, actor, process, now)
     process.picture = None
     process.picture_alt = ""
-    _changed(session, actor, process, now, "process_picture_removed")
+    changed(session, actor, process, now, "process_picture_removed")
 
 
 def publish_problems(process: Process, now: datetime) -> list[str]:
@@ -374,7 +372,7 @@ def _overlap(one: Phase, other: Phase) -> bool:
 
 def publish_process(session: Session, actor: Actor, process: Process, now: datetime) -> None:
     """Let everybody see it; from draft, or back from the archive. Raises InvalidInput with the first problem."""
-    require(actor, Action.EDIT_PROCESS, process, now)
+    begin_change(session, actor, process, now)
     if process.state is ProcessState.PUBLISHED:
         raise Conflict(N_("Das Verfahren ist schon veröffentlicht."))
     problems = publish_problems(process, now)
@@ -382,21 +380,21 @@ def publish_process(session: Session, actor: Actor, process: Process, now: datet
         raise InvalidInput(problems[0])
     process.state = ProcessState.PUBLISHED
     process.published_at = process.published_at or now
-    _changed(session, actor, process, now, "process_published")
+    changed(session, actor, process, now, "process_published")
 
 
 def archive_process(session: Session, actor: Actor, process: Process, now: datetime) -> None:
     """End it: everything stays readable, nothing can be added."""
-    require(actor, Action.EDIT_PROCESS, process, now)
+    begin_change(session, actor, process, now)
     if process.state is not ProcessState.PUBLISHED:
         raise Conflict(N_("Nur ein veröffentlichtes Verfahren kann ins Archiv."))
     process.state = ProcessState.ARCHIVED
-    _changed(session, actor, process, now, "process_archived")
+    changed(session, actor, process, now, "process_archived")
 
 
 def move_process(session: Session, actor: Actor, process: Process, step: int, now: datetime) -> None:
     """Let it stand earlier (step -1) or later (+1) on the home page and in lists."""
-    require(actor, Action.EDIT_PROCESS, process, now)
+    begin_change(session, actor, process, now)
     rows = list(
         session.scalars(
             select(Process).where(Process.municipality_id == process.municipality_id)
@@ -404,7 +402,7 @@ def move_process(session: Session, actor: Actor, process: Process, step: int, no
         )
     )
     _move(rows, process, step)
-    _changed(session, actor, process, now, "process_moved")
+    changed(session, actor, process, now, "process_moved")
 
 
 def read_wall(wall: datetime | None, field: str) -> datetime | None:
@@ -468,7 +466,7 @@ def save_phase(
     Raises InvalidInput for times that do not exist or contradict each other, and for settings out of range; Conflict
     when people have voted by other rules.
     """
-    require(actor, Action.EDIT_PROCESS, process, now)
+    begin_change(session, actor, process, now)
     if format_key not in FORMATS or not isinstance(settings, FORMATS[format_key].settings):
         raise InvalidInput(N_("Bitte wählen Sie ein Format aus der Liste."), field="format_key")
     name = _line(title, "title", TITLE_MAX, N_("Bitte geben Sie der Phase einen Titel."))
@@ -496,21 +494,21 @@ def save_phase(
     phase.starts_at, phase.ends_at, phase.stored_settings = start, end, stored
     phase.vague_dates = _line(vague_dates, "vague_dates", VAGUE_MAX)
     session.flush()
-    _changed(session, actor, process, now, "phase_added" if is_new else "phase_edited", phase=phase.id)
+    changed(session, actor, process, now, "phase_added" if is_new else "phase_edited", phase=phase.id)
     return phase
 
 
 def move_phase(session: Session, actor: Actor, phase: Phase, step: int, now: datetime) -> None:
     """Let it stand earlier (step -1) or later (+1) in the timeline."""
-    require(actor, Action.EDIT_PROCESS, phase.process, now)
+    begin_change(session, actor, phase.process, now)
     _move(phase.process.phases, phase, step)
-    _changed(session, actor, phase.process, now, "phase_moved", phase=phase.id)
+    changed(session, actor, phase.process, now, "phase_moved", phase=phase.id)
 
 
 def delete_phase(session: Session, actor: Actor, phase: Phase, now: datetime) -> None:
     """Take a phase away. Raises Conflict when contributions came in during it."""
     process = phase.process
-    require(actor, Action.EDIT_PROCESS, process, now)
+    begin_change(session, actor, process, now)
     if is_referred_to(session, phase):
         raise Conflict(N_("In dieser Phase gibt es schon Beiträge. Beenden Sie sie, statt sie zu löschen."))
     if process.state is ProcessState.PUBLISHED and len(process.phases) == 1:
@@ -518,7 +516,8 @@ def delete_phase(session: Session, actor: Actor, phase: Phase, now: datetime) ->
     number = phase.id
     emit(session, PhaseRulesChanging(number, phase.settings, None))
     process.phases.remove(phase)
-    _changed(session, actor, process, now, "phase_deleted", phase=number)
+    forget_variants(session, process, "phase", number)
+    changed(session, actor, process, now, "phase_deleted", phase=number)
 
 
 def save_theme(
@@ -533,7 +532,7 @@ def save_theme(
     tone: int,
 ) -> Theme:
     """Add a theme, or rename one; its address stays, so that links go on working. Raises InvalidInput."""
-    require(actor, Action.EDIT_PROCESS, process, now)
+    begin_change(session, actor, process, now)
     wanted = _line(name, "name", TITLE_MAX, N_("Bitte geben Sie dem Thema einen Namen."))
     wording = _text(description, "description", SUMMARY_MAX)
     if any(one.name.casefold() == wanted.casefold() and one is not theme for one in process.themes):
@@ -545,30 +544,31 @@ def save_theme(
         if len(process.themes) >= THEMES_MAX:
             raise InvalidInput(N_("Mehr als %(limit)s Themen sind nicht möglich."), field="name", limit=THEMES_MAX)
         taken = {one.slug for one in process.themes}
-        theme = Theme(slug=_unused(text.make_slug(wanted, "thema"), taken), position=len(process.themes))
+        theme = Theme(slug=unused(text.make_slug(wanted, "thema"), taken), position=len(process.themes))
         process.themes.append(theme)
     theme.name, theme.description, theme.tone = wanted, wording, tone
     session.flush()
-    _changed(session, actor, process, now, "theme_added" if is_new else "theme_edited", theme=theme.id)
+    changed(session, actor, process, now, "theme_added" if is_new else "theme_edited", theme=theme.id)
     return theme
 
 
 def move_theme(session: Session, actor: Actor, theme: Theme, step: int, now: datetime) -> None:
     """Let it stand earlier (step -1) or later (+1)."""
-    require(actor, Action.EDIT_PROCESS, theme.process, now)
+    begin_change(session, actor, theme.process, now)
     _move(theme.process.themes, theme, step)
-    _changed(session, actor, theme.process, now, "theme_moved", theme=theme.id)
+    changed(session, actor, theme.process, now, "theme_moved", theme=theme.id)
 
 
 def delete_theme(session: Session, actor: Actor, theme: Theme, now: datetime) -> None:
     """Take a theme away. Raises Conflict when anything stands under it, published or not."""
     process = theme.process
-    require(actor, Action.EDIT_PROCESS, process, now)
+    begin_change(session, actor, process, now)
     if is_referred_to(session, theme):
         raise Conflict(N_("Unter diesem Thema stehen Beiträge oder Maßnahmen. Sie können es umbenennen."))
     number = theme.id
     process.themes.remove(theme)
-    _changed(session, actor, process, now, "theme_deleted", theme=number)
+    forget_variants(session, process, "theme", number)
+    changed(session, actor, process, now, "theme_deleted", theme=number)
 
 
 def add_document(
@@ -584,7 +584,7 @@ def add_document(
     limit: int,
 ) -> ProcessDocument:
     """Put a document up (`limit` in bytes). Raises InvalidInput (fields "title", "document")."""
-    require(actor, Action.EDIT_PROCESS, process, now)
+    begin_change(session, actor, process, now)
     name = _line(title, "title", TITLE_MAX, N_("Bitte geben Sie an, wie das Dokument heißt."))
     number = session.scalar(select(func.count(ProcessDocument.id)).where(ProcessDocument.process_id == process.id)) or 0
     if number >= DOCUMENTS_MAX:
@@ -595,18 +595,25 @@ def add_document(
     document = ProcessDocument(process_id=process.id, upload=upload, title=name, position=number)
     session.add(document)
     session.flush()
-    _changed(session, actor, process, now, "document_added", document=document.id)
+    changed(session, actor, process, now, "document_added", document=document.id)
     return document
+
+
+def move_document(session: Session, actor: Actor, process: Process, document: ProcessDocument, step: int, now: datetime) -> None:
+    """Let it stand earlier (step -1) or later (+1)."""
+    begin_change(session, actor, process, now)
+    _move(process.documents, document, step)
+    changed(session, actor, process, now, "document_moved", document=document.id)
 
 
 def delete_document(
     session: Session, actor: Actor, process: Process, document: ProcessDocument, now: datetime
 ) -> None:
     """Take a document down; its address answers 404 from the next request on."""
-    require(actor, Action.EDIT_PROCESS, process, now)
+    begin_change(session, actor, process, now)
     number = document.id
     session.delete(document)
-    _changed(session, actor, process, now, "document_deleted", document=number)
+    changed(session, actor, process, now, "document_deleted", document=number)
 
 
 def _stored_settings(settings: PhaseSettings) -> dict[str, object]:
@@ -669,101 +676,20 @@ def _free_slug(session: Session, municipality_id: int, slug: str, own_id: int | 
     return wanted
 
 
-def _unused(slug: str, taken: set[str]) -> str:
-    wanted, number = slug, 1
-    while wanted in taken:
-        number += 1
-        wanted = f"{slug}-{number}"
-    return wanted
+Placed = Process | Phase | Theme | ProcessDocument
 
 
-def _move(rows: Sequence[Process] | Sequence[Phase] | Sequence[Theme], row: Process | Phase | Theme, step: int) -> None:
+def _move(
+    rows: Sequence[Process] | Sequence[Phase] | Sequence[Theme] | Sequence[ProcessDocument], row: Placed, step: int
+) -> None:
     """Swap with the neighbour and number anew; at the end of the row nothing happens."""
-    ordered: list[Process | Phase | Theme] = sorted(rows, key=lambda one: (one.position, one.id))
+    ordered: list[Placed] = sorted(rows, key=lambda one: (one.position, one.id))
     place = ordered.index(row)
     target = place + (1 if step > 0 else -1)
     if 0 <= target < len(ordered):
         ordered[place], ordered[target] = ordered[target], ordered[place]
     for number, one in enumerate(ordered):
         one.position = number
-
-
-KEPT_OF_PROCESS = ("title", "summary", "body", "theme_label", "contact", "attribution", "faq", "picture_alt")
-KEPT_OF_PHASE = ("title", "body", "format_key", "stored_settings", "vague_dates", "position")
-KEPT_OF_THEME = ("name", "description", "tone", "position")
-
-
-def _content(process: Process) -> dict[str, Any]:
-    """Everything that editors can change, ready for JSON; phases and themes by their number."""
-    def dated(phase: Phase) -> dict[str, Any]:
-        return {name: instant.isoformat() if instant else None
-                for name, instant in (("starts_at", phase.starts_at), ("ends_at", phase.ends_at))}
-
-    return {
-        "process": {name: getattr(process, name) for name in KEPT_OF_PROCESS},
-        "phases": {str(one.id): {name: getattr(one, name) for name in KEPT_OF_PHASE} | dated(one) for one in process.phases},
-        "themes": {str(one.id): {name: getattr(one, name) for name in KEPT_OF_THEME} for one in process.themes},
-    }
-
-
-def _keep_version(session: Session, actor: Actor, process: Process, now: datetime, action: str) -> None:
-    content = json.loads(json.dumps(_content(process)))
-    last = session.scalar(versions_of(process.id).limit(1))
-    if last is None or last.content != content:
-        session.add(ProcessVersion(process_id=process.id, action=action, made_by=actor.display_name, made_at=now,
-                                   content=content))
-
-
-def restore_version(session: Session, actor: Actor, process: Process, version: ProcessVersion, now: datetime) -> None:
-    """Texts, phases and themes as they were after an earlier change; itself a change that can be undone.
-
-    What was deleted since comes back; what was added since stays, since people may have used it. Raises Conflict when
-    people have voted by other rules.
-    """
-    require(actor, Action.EDIT_PROCESS, process, now)
-    for name, value in version.content["process"].items():
-        setattr(process, name, value)
-    since = session.scalars(versions_of(process.id).where(ProcessVersion.id > version.id)).all()
-    phases = {str(one.id): one for one in process.phases if _was_there(since, "phases", one.id)}
-    for key, values in version.content["phases"].items():
-        phase = phases.get(key)
-        if phase is None:
-            phase = Phase()
-            process.phases.append(phase)
-        elif (phase.format_key, dict(phase.stored_settings)) != (values["format_key"], values["stored_settings"]):
-            emit(session, PhaseRulesChanging(phase.id, phase.settings,
-                                             read_settings(values["format_key"], values["stored_settings"])))
-        for name in KEPT_OF_PHASE:
-            setattr(phase, name, values[name])
-        phase.starts_at, phase.ends_at = (
-            datetime.fromisoformat(values[name]) if values[name] else None for name in ("starts_at", "ends_at"))
-    themes = {str(one.id): one for one in process.themes if _was_there(since, "themes", one.id)}
-    taken = {one.slug for one in process.themes}
-    for key, values in version.content["themes"].items():
-        theme = themes.get(key)
-        if theme is None:
-            theme = Theme(slug=_unused(text.make_slug(values["name"], "thema"), taken))
-            taken.add(theme.slug)
-            process.themes.append(theme)
-        for name in KEPT_OF_THEME:
-            setattr(theme, name, values[name])
-    _changed(session, actor, process, now, "process_restored", version=version.id)
-
-
-def _was_there(since: Sequence[ProcessVersion], group: str, number: int) -> bool:
-    """Whether a number meant the same row all the time: SQLite gives the number of a deleted row again."""
-    return all(str(number) in one.content[group] for one in since)
-
-
-def _changed(
-    session: Session, actor: Actor, process: Process, now: datetime, action: str, **details: object
-) -> None:
-    session.flush()
-    _keep_version(session, actor, process, now, action)
-    raise_content_version(session, process.municipality_id)
-    audit.record(
-        session, at=now, actor=actor.label, action=action, subject_type="process", subject_id=process.id, **details
-    )
 
 
 def forget_guest_addresses(session: Session) -> int:

@@ -155,15 +155,26 @@ def last_position(session: Session, municipality_id: int) -> int:
     return -1 if found is None else found
 
 
-def is_referred_to(session: Session, row: Phase | Theme) -> bool:
-    """Whether anything stands under a phase or a theme: contributions, measures, whatever a later feature adds.
+def referred_ids(session: Session, model: type[Base], ids: Sequence[int]) -> set[int]:
+    """Which of some rows anything stands under: contributions, measures, whatever a later feature adds.
 
     Asked of the tables themselves, since the features that refer to processes stand above this one.
     """
-    own = Base.metadata.tables[row.__tablename__]
-    return any(
-        session.execute(select(key.parent).where(key.parent == row.id).limit(1)).first() is not None
+    own = Base.metadata.tables[model.__tablename__]
+    return {
+        number
         for table in Base.metadata.sorted_tables
         for key in table.foreign_keys
         if key.column.table is own
-    )
+        for number in session.scalars(select(key.parent).where(key.parent.in_(ids)).distinct())
+    }
+
+
+def is_referred_to(session: Session, row: Phase | Theme) -> bool:
+    """Whether anything stands under a phase or a theme."""
+    return bool(referred_ids(session, type(row), [row.id]))
+
+
+def texts_in_all_languages(process_id: int) -> Select[TextVariant]:
+    """Every text of a process in every other language."""
+    return select(TextVariant).where(TextVariant.process_id == process_id)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import io
+from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
 from sqlalchemy import func, select
 
-from participation import clock
+from participation import clock, formats
+from participation.errors import Conflict
 from participation.permissions import Role
-from participation.processes import operations
-from participation.processes.models import Process, ProcessVersion, Theme
+from participation.processes import history, operations
+from participation.processes.models import Phase, Process, ProcessDocument, ProcessVersion, TextVariant, Theme
 from tests import factories
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from sqlalchemy.orm import Session
 
@@ -49,7 +55,7 @@ def test_every_change_can_be_read_and_undone_and_that_too(
     _edit(session, actor, process, "Der Platz", "Alter Text.")
     _edit(session, actor, process, "Der neue Platz", "Neuer Text mit Bäumen.")
     _edit(session, actor, process, "Der neue Platz", "Neuer Text mit Bäumen.")
-    assert session.scalar(select(func.count()).select_from(ProcessVersion)) == 2, "no change, no version"
+    assert session.scalar(select(func.count()).select_from(ProcessVersion)) == 3, "the state before and two changes; no change, no version"
     operations.delete_theme(session, actor, process.themes[1], clock.now())
     operations.save_theme(session, actor, process, None, clock.now(), name="Später dazu", description="", tone=3)
     account = factories.account(session, Role.EDITOR, on=process, display_name="Herr Docht")
@@ -61,15 +67,16 @@ def test_every_change_can_be_read_and_undone_and_that_too(
     for wanted in ("Frau Lampe", "Angaben geändert", "Thema gelöscht", "jetziger Stand"):
         assert wanted in text, wanted
     assert any("Bäumen" in one.text_content() for one in page.xpath("//ins"))
-    ids = list(session.scalars(select(ProcessVersion.id).order_by(ProcessVersion.id)))
+    ids = list(session.scalars(select(ProcessVersion.id).order_by(ProcessVersion.id)))[1:]
     editor.post(f"{base}/{ids[0]}/wiederherstellen")
     session.expire_all()
     assert (process.title, process.body) == ("Der Platz", "Alter Text.")
-    assert {theme.name for theme in process.themes} == {"Verkehr", "Wohnen", "Später dazu"}
+    assert {theme.name for theme in process.themes} == {"Verkehr", "Wohnen"}
     assert "Alter Text." in new_browser().text(f"/verfahren/{process.slug}")
     editor.post(f"{base}/{ids[-1]}/wiederherstellen")
     session.expire_all()
     assert process.title == "Der neue Platz"
+    assert {theme.name for theme in process.themes} == {"Verkehr", "Später dazu"}
     assert "Früheren Stand wiederhergestellt" in editor.text(base)
 
 
@@ -77,7 +84,8 @@ def test_versions_of_another_process_can_not_be_used(
     session: Session, process: Process, actor: Actor, new_browser: Callable[[], Browser],
 ) -> None:
     _edit(session, actor, process, "Der Platz", "Text.")
-    version = session.scalars(select(ProcessVersion)).one()
+    version = session.scalars(select(ProcessVersion).order_by(ProcessVersion.id.desc())).first()
+    assert version is not None
     other = factories.process(session, process.municipality)
     account = factories.account(session, Role.EDITOR, on=other)
     session.commit()
@@ -92,9 +100,150 @@ def test_contributions_stay_with_their_theme_when_a_state_comes_back(
     proposal = factories.proposal(session, process)
     theme_id = proposal.theme_id
     _edit(session, actor, process, "Der Platz", "Text.")
-    version = session.scalars(select(ProcessVersion)).one()
+    version = session.scalars(select(ProcessVersion).order_by(ProcessVersion.id.desc())).first()
+    assert version is not None
     operations.save_theme(session, actor, process, session.get_one(Theme, theme_id), clock.now(), name="Anders",
                           description="", tone=1)
-    operations.restore_version(session, actor, process, version, clock.now())
+    history.restore_version(session, actor, process, version, clock.now())
     assert session.get_one(Theme, theme_id).name == "Verkehr"
     assert proposal.theme_id == theme_id
+
+
+def _newest(session: Session) -> ProcessVersion:
+    return session.scalars(select(ProcessVersion).order_by(ProcessVersion.id.desc()).limit(1)).one()
+
+
+def _phase(session: Session, actor: Actor, process: Process, title: str) -> Phase:
+    return operations.save_phase(
+        session, actor, process, None, clock.now(), format_key="collect", title=title, body="Los.", starts_at=None,
+        ends_at=None, settings=formats.CollectSettings())
+
+
+def _pdf(session: Session, actor: Actor, process: Process, title: str, folder: Path) -> ProcessDocument:
+    return operations.add_document(session, actor, process, clock.now(), title=title, stream=io.BytesIO(b"%PDF-1.4\n%%EOF"),
+                                   file_name="a.pdf", folder=folder, limit=10_000)
+
+
+def test_whatever_editors_can_change_comes_back_and_goes_again(
+    session: Session, process: Process, actor: Actor, tmp_path: Path,
+) -> None:
+    now = clock.now()
+    first, second = (_pdf(session, actor, process, title, tmp_path) for title in ("Plan", "Bericht"))
+    news = operations.save_news(session, actor, process, None, now, title="Es geht los", body="Kommen Sie.")
+    extra = _phase(session, actor, process, "Zweite Phase")
+    texts = {("phase", extra.id, "title"): "Second phase", ("process", process.id, "title"): "The square"}
+    operations.save_variants(session, actor, process, "en", texts, now)
+    picture = io.BytesIO()
+    Image.new("RGB", (60, 40)).save(picture, "PNG")
+    picture.seek(0)
+    process.picture_alt = "Ein Platz"
+    operations.set_picture(session, actor, process, picture, tmp_path, 100_000, now)
+    session.commit()
+    wanted, state = _newest(session), history.content_of(session, process)
+    numbers = (extra.id, news.id, first.id, process.picture_id)
+
+    operations.remove_picture(session, actor, process, now)
+    operations.move_document(session, actor, process, second, -1, now)
+    operations.delete_document(session, actor, process, first, now)
+    operations.save_news(session, actor, process, news, now, title="Anders", body="Anders.")
+    operations.delete_news(session, actor, process, news, now)
+    operations.save_news(session, actor, process, None, now, title="Später", body="Später.")
+    operations.delete_phase(session, actor, extra, now)
+    _phase(session, actor, process, "Dritte Phase")
+    operations.save_variants(session, actor, process, "nl", {("process", process.id, "title"): "Het plein"}, now)
+    session.commit()
+    later, changed = _newest(session), history.content_of(session, process)
+
+    for _time in range(2):
+        history.restore_version(session, actor, process, wanted, now)
+        session.commit()
+        assert history.content_of(session, process) == state
+        history.restore_version(session, actor, process, later, now)
+        session.commit()
+        assert history.content_of(session, process) == changed
+    history.restore_version(session, actor, process, wanted, now)
+    assert (process.phases[-1].id, process.picture_id) == (numbers[0], numbers[3])
+    assert {row.text for row in session.scalars(select(TextVariant))} == {"Second phase", "The square"}
+
+
+def test_what_people_use_stays_and_the_page_says_so_before_and_after(
+    session: Session, process: Process, actor: Actor, new_browser: Callable[[], Browser],
+) -> None:
+    _edit(session, actor, process, "Der Platz", "Text.")
+    version = _newest(session)
+    operations.save_theme(session, actor, process, None, clock.now(), name="Benutzt", description="", tone=1)
+    used = process.themes[-1]
+    operations.save_theme(session, actor, process, None, clock.now(), name="Unbenutzt", description="", tone=1)
+    operations.save_variants(session, actor, process, "en", {("theme", used.id, "name"): "Used"}, clock.now())
+    operations.delete_theme(session, actor, process.themes[0], clock.now())
+    factories.proposal(session, process, theme_id=used.id)
+    account = factories.account(session, Role.EDITOR, on=process)
+    session.commit()
+    editor = new_browser().sign_in(account)
+    base = f"/verwaltung/verfahren/{process.id}/verlauf"
+    page = editor.text(base)
+    assert "Bleibt, weil schon Beiträge dazugehören: Thema „Benutzt“" in page
+    assert "Kommt weg: Thema „Unbenutzt“" in page
+    assert "Kommt zurück: Thema „Verkehr“" in page
+    answer = editor.post(f"{base}/{version.id}/wiederherstellen", follow_redirects=True).get_data(as_text=True)
+    assert "Geblieben ist, weil schon Beiträge dazugehören: Thema „Benutzt“." in answer
+    session.expire_all()
+    assert {theme.name for theme in process.themes} == {"Verkehr", "Wohnen", "Benutzt"}
+    assert session.scalars(select(TextVariant.text)).all() == ["Used"], "what stays keeps its translations"
+
+
+def test_the_state_before_the_first_change_and_a_filled_template_can_come_back(
+    session: Session, process: Process, actor: Actor,
+) -> None:
+    _edit(session, actor, process, "Neu", "Neu.")
+    first = session.scalars(select(ProcessVersion).order_by(ProcessVersion.id)).first()
+    assert first is not None
+    history.restore_version(session, actor, process, first, clock.now())
+    assert process.title == "Der Platz"
+    admin = factories.actor(factories.account(session, Role.EDITOR, town=process.municipality))
+    made = operations.create_from_template(session, admin, process.municipality, clock.now(), title="Aus Vorlage",
+                                           summary="", key=next(iter(operations.templates())), starts_on=date(2027, 5, 3))
+    filled = _newest(session)
+    kept = len(made.phases)
+    for phase in list(made.phases):
+        operations.delete_phase(session, admin, phase, clock.now())
+    history.restore_version(session, admin, made, filled, clock.now())
+    assert len(made.phases) == kept > 1
+
+
+def test_a_published_process_is_never_left_without_a_phase(session: Session, process: Process, actor: Actor) -> None:
+    process.phases = []
+    _edit(session, actor, process, "Leer", "Leer.")
+    empty = _newest(session)
+    _phase(session, actor, process, "Einzige")
+    with pytest.raises(Conflict, match="mindestens eine Phase"):
+        history.restore_version(session, actor, process, empty, clock.now())
+
+
+def test_a_new_phase_does_not_inherit_the_translations_of_a_deleted_one(
+    session: Session, process: Process, actor: Actor,
+) -> None:
+    old = _phase(session, actor, process, "Alt")
+    operations.save_variants(session, actor, process, "en", {("phase", old.id, "title"): "Old"}, clock.now())
+    operations.delete_phase(session, actor, old, clock.now())
+    _phase(session, actor, process, "Neu")
+    assert session.scalars(select(TextVariant)).all() == []
+
+
+def test_the_page_of_the_history_asks_the_same_number_of_queries_at_any_length(
+    session: Session, process: Process, actor: Actor, new_browser: Callable[[], Browser],
+    count_queries: Callable[[], AbstractContextManager[list[str]]],
+) -> None:
+    editor = new_browser().sign_in(factories.account(session, Role.EDITOR, on=process))
+    _edit(session, actor, process, "Eins", "Eins.")
+    base, counts = f"/verwaltung/verfahren/{process.id}/verlauf", []
+    for number in range(2):
+        with count_queries() as queries:
+            editor.open(base)
+        counts.append(len(queries))
+        for place in range(4):
+            _phase(session, actor, process, f"Phase {number}{place}")
+            operations.save_theme(session, actor, process, None, clock.now(), name=f"T{number}{place}", description="",
+                                  tone=1)
+            session.commit()
+    assert counts[0] == counts[1]

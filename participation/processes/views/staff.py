@@ -16,7 +16,7 @@ from participation.formats import FORMATS
 from participation.i18n import N_
 from participation.language import EASY, VARIANTS
 from participation.permissions import Role
-from participation.processes import operations
+from participation.processes import history, operations
 from participation.processes.forms import (
     EMPTY,
     DocumentForm,
@@ -197,51 +197,83 @@ def preview_link(process_id: int) -> ResponseReturnValue:
 # ----------------------------------------------------------------------------------------------------------- history
 VERSIONS = 10
 ACTIONS = {
-    "process_created": N_("Angelegt"), "process_edited": N_("Angaben geändert"), "phase_added": N_("Phase hinzugefügt"),
-    "phase_edited": N_("Phase geändert"), "phase_deleted": N_("Phase gelöscht"), "phase_moved": N_("Phase verschoben"),
-    "theme_added": N_("Thema hinzugefügt"), "theme_edited": N_("Thema geändert"), "theme_deleted": N_("Thema gelöscht"),
-    "theme_moved": N_("Thema verschoben"), "process_restored": N_("Früheren Stand wiederhergestellt"),
+    "before_first_change": N_("Vor der ersten Änderung"), "process_created": N_("Angelegt"),
+    "process_filled": N_("Mit einer Vorlage gefüllt"), "process_edited": N_("Angaben geändert"),
+    "process_picture_set": N_("Bild gewählt"), "process_picture_removed": N_("Bild entfernt"),
+    "phase_added": N_("Phase hinzugefügt"), "phase_edited": N_("Phase geändert"), "phase_deleted": N_("Phase gelöscht"),
+    "phase_moved": N_("Phase verschoben"), "theme_added": N_("Thema hinzugefügt"), "theme_edited": N_("Thema geändert"),
+    "theme_deleted": N_("Thema gelöscht"), "theme_moved": N_("Thema verschoben"),
+    "document_added": N_("Dokument hochgeladen"), "document_deleted": N_("Dokument gelöscht"),
+    "document_moved": N_("Dokument verschoben"), "process_news_saved": N_("Neuigkeit geschrieben"),
+    "process_news_deleted": N_("Neuigkeit gelöscht"), "process_translated": N_("Übersetzung geändert"),
+    "process_restored": N_("Früheren Stand wiederhergestellt"),
 }
 NAMES = {
-    "title": N_("Titel"), "summary": N_("Kurzbeschreibung"), "body": N_("Text"), "faq": N_("Fragen und Antworten"),
-    "contact": N_("Kontakt"), "theme_label": N_("Wie heißen Themen hier?"), "name": N_("Name"),
-    "description": N_("Beschreibung"), "starts_at": N_("Beginn"), "ends_at": N_("Ende"),
+    "title": N_("Titel"), "slug": N_("Adresse"), "summary": N_("Kurzbeschreibung"), "body": N_("Text"),
+    "faq": N_("Fragen und Antworten"), "contact": N_("Kontakt"), "theme_label": N_("Wie heißen Themen hier?"),
+    "name": N_("Name"), "description": N_("Beschreibung"), "picture_id": N_("Bild"),
+    "picture_alt": N_("Beschreibung des Bildes"), "starts_at": N_("Beginn"), "ends_at": N_("Ende"),
     "vague_dates": N_("Zeitraum in Worten"), "stored_settings": N_("Einstellungen"),
-    "attribution": N_("Quelle der Beiträge"),
+    "attribution": N_("Quelle der Beiträge"), "upload_id": N_("Datei"), "text": N_("Übersetzung"),
+    "format_key": N_("Format"), "tone": N_("Farbe"), "position": N_("Reihenfolge"),
 }
+GROUP_NAMES = {"phases": N_("Phase „%(title)s“"), "themes": N_("Thema „%(title)s“"),
+               "documents": N_("Dokument „%(title)s“"), "news": N_("Neuigkeit „%(title)s“")}
 
 
 @blueprint.get("/verwaltung/verfahren/<int:process_id>/verlauf")
 @web.allows(Action.EDIT_PROCESS)
 def versions(process_id: int) -> ResponseReturnValue:
-    """Who changed what, word by word; every earlier state can come back."""
-    process = load_for_editing(process_id)
+    """Who changed what, word by word; every earlier state can come back, and what that would do is said before."""
+    process, session = load_for_editing(process_id), web.current_session()
     raw = request.args.get("vor", "")
     before = min(int(raw), LARGEST_ID) if _is_number(raw) else None
-    rows = list(web.current_session().scalars(versions_of(process.id, before).limit(VERSIONS + 1)))
+    rows = list(session.scalars(versions_of(process.id, before).limit(VERSIONS + 1)))
+    current = history.content_of(session, process)
+    held = history.held_rows(session, current)
     return _render(
         "processes/versions.html", process, actions=ACTIONS, is_newest=before is None,
-        rows=[(row, _differences(rows[place + 1] if place + 1 < len(rows) else None, row))
+        rows=[(row, _differences(rows[place + 1] if place + 1 < len(rows) else None, row),
+               _effect(history.effect_of(current, row.content, held)))
               for place, row in enumerate(rows[:VERSIONS])],
         next_url=url_for("processes.versions", process_id=process.id, vor=rows[VERSIONS - 1].id)
         if len(rows) > VERSIONS else None,
     )
 
 
+def _named(rows: list[tuple[str, str]]) -> str:
+    return ", ".join(_(GROUP_NAMES[group], title=title) for group, title in rows)
+
+
+def _effect(effect: history.Effect) -> list[tuple[str, str]]:
+    """What going back would do, as (what happens, to what)."""
+    parts = ((_("Kommt zurück"), effect.returns), (_("Kommt weg"), effect.goes),
+             (_("Bleibt, weil schon Beiträge dazugehören"), effect.stays))
+    return [(label, _named(rows)) for label, rows in parts if rows]
+
+
 def _differences(before: ProcessVersion | None, after: ProcessVersion) -> list[tuple[str, str, list[tuple[str, str]]]]:
     """(what it belongs to, its name, word by word) of everything that one change changed."""
     found: list[tuple[str, str, list[tuple[str, str]]]] = []
-    for group in ("process", "phases", "themes") if before is not None else ():
-        old: dict[str, Any] = before.content[group] if before is not None else {}
-        new: dict[str, Any] = after.content[group]
+    for group in ("process", *history.GROUPS, "variants") if before is not None else ():
+        old: dict[str, Any] = before.content.get(group, {}) if before is not None else {}
+        new: dict[str, Any] = after.content.get(group, {})
         if group == "process":
             old, new = {"": old}, {"": new}
-        for key in sorted({*old, *new}, key=lambda one: int(one or 0)):
+        for key in sorted({*old, *new}):
             one, other = old.get(key, {}), new.get(key, {})
-            owner = (other or one).get("title" if group == "phases" else "name", "") if key else ""
-            found += [(owner, _(label), text.difference(_plain(one.get(name)), _plain(other.get(name))))
+            found += [(_owner_of(group, key, other or one), _(label), text.difference(_plain(one.get(name)), _plain(other.get(name))))
                       for name, label in NAMES.items() if one.get(name) != other.get(name)]
     return found
+
+
+def _owner_of(group: str, key: str, values: dict[str, Any]) -> str:
+    if group in GROUP_NAMES:
+        return str(_(GROUP_NAMES[group], title=values[history.GROUPS[group].name]))
+    if group == "variants":
+        language, _entity, _lineage, name = key.split("/", 3)
+        return f"{VARIANTS.get(language, language)}, {_(NAMES[name])}"
+    return ""
 
 
 def _plain(value: object) -> str:
@@ -253,18 +285,20 @@ def _plain(value: object) -> str:
 @blueprint.post("/verwaltung/verfahren/<int:process_id>/verlauf/<int:version_id>/wiederherstellen")
 @web.allows(Action.EDIT_PROCESS)
 def restore(process_id: int, version_id: int) -> ResponseReturnValue:
-    """Go back to an earlier state; what was added since stays."""
-    process = load_for_editing(process_id)
-    version = web.current_session().get(ProcessVersion, min(version_id, LARGEST_ID))
-    if version is None or version.process_id != process.id:
+    """Go back to an earlier state; what people use already stays, and is named."""
+    process, session = load_for_editing(process_id), web.current_session()
+    version = history.version_of(session, process, min(version_id, LARGEST_ID))
+    if version is None:
         raise NotFound
     try:
-        operations.restore_version(web.current_session(), web.current_actor(), process, version, web.current_now())
+        effect = history.restore_version(session, web.current_actor(), process, version, web.current_now())
     except Conflict as error:
-        web.current_session().rollback()
+        session.rollback()
         flash(web.translated(error), "error")
         return web.go("processes.versions", process_id=process_id)
     flash(_("Der frühere Stand ist wiederhergestellt. Auch das lässt sich hier rückgängig machen."), "success")
+    if effect.stays:
+        flash(_("Geblieben ist, weil schon Beiträge dazugehören: %(names)s.", names=_named(effect.stays)), "warning")
     return web.go("processes.versions", process_id=process_id)
 
 
@@ -633,15 +667,30 @@ def documents(process_id: int) -> ResponseReturnValue:
     return web.go("processes.documents", process_id=process.id)
 
 
+def _document(process: Process, document_id: int) -> ProcessDocument:
+    rows = web.current_session().scalars(documents_of(process.id))
+    found = next((one for one in rows if one.id == document_id), None)
+    if found is None:
+        raise NotFound
+    return found
+
+
+@blueprint.post("/verwaltung/verfahren/<int:process_id>/dokumente/<int:document_id>/verschieben")
+@web.allows(Action.EDIT_PROCESS)
+def move_document(process_id: int, document_id: int) -> ResponseReturnValue:
+    """Earlier or later."""
+    process = load_for_editing(process_id)
+    operations.move_document(web.current_session(), web.current_actor(), process, _document(process, document_id),
+                             _step(), web.current_now())
+    return web.go("processes.documents", process_id=process.id)
+
+
 @blueprint.post("/verwaltung/verfahren/<int:process_id>/dokumente/<int:document_id>/loeschen")
 @web.allows(Action.EDIT_PROCESS)
 def drop_document(process_id: int, document_id: int) -> ResponseReturnValue:
     """Take a document down."""
     process = load_for_editing(process_id)
-    rows = web.current_session().scalars(documents_of(process.id)).all()
-    row: ProcessDocument | None = next((one for one in rows if one.id == document_id), None)
-    if row is None:
-        raise NotFound
-    operations.delete_document(web.current_session(), web.current_actor(), process, row, web.current_now())
+    operations.delete_document(web.current_session(), web.current_actor(), process, _document(process, document_id),
+                               web.current_now())
     flash(_("Das Dokument ist gelöscht."), "success")
     return web.go("processes.documents", process_id=process.id)
