@@ -11,6 +11,7 @@ class Action(enum.Enum):
     SEE_PROCESS = "Verfahren ansehen"
     SEE_CONTRIBUTION = "Beitrag ansehen"
     SUBMIT_PROPOSAL = "Vorschlag einreichen"
+    ATTACH_PICTURES = "Bilder anhängen"
     EDIT_PROPOSAL = "Eigenen Vorschlag überarbeiten"
     WITHDRAW_CONTRIBUTION = "Eigenen Beitrag zurückziehen"
     ATTACH_CONTRIBUTION = "Eigenen Beitrag dem Konto zuordnen"

@@ -113,7 +113,10 @@ def register(app: Flask) -> None:
         endpoint = _LEADS_ON.get(type(error))
         if endpoint is not None and request.method in SAFE_METHODS:
             return redirect(url_for(endpoint, next=request.full_path.rstrip("?")))
-        return error_page(error.status, translated(error))
+        message = translated(error)
+        if isinstance(error, VerificationNeeded):
+            message += " " + _("Wie das geht, steht unter „Mein Konto → Nachweise“.")
+        return error_page(error.status, message)
 
     @app.errorhandler(CSRFError)
     def csrf_error(_error: CSRFError) -> ResponseReturnValue:

@@ -45,6 +45,14 @@ class Verification(enum.Enum):
     OIDC = "oidc"
 
 
+class PicturesFrom(enum.Enum):
+    """Who may attach pictures to a proposal."""
+
+    EVERYBODY = "everybody"
+    ACCOUNT = "account"
+    NOBODY = "nobody"
+
+
 class BallotRule(enum.Enum):
     """How people vote in a phase."""
 
@@ -79,6 +87,9 @@ CHOICE_LABELS: dict[enum.Enum, str] = {
     Verification.LETTER: N_("Code aus einem Brief der Kommune"),
     Verification.RESIDENCE: N_("Wohnsitz, von der Verwaltung bestätigt"),
     Verification.OIDC: N_("Geprüfte Person über die Anmeldung bei einem anderen Anbieter"),
+    PicturesFrom.EVERYBODY: N_("Alle, die einreichen dürfen"),
+    PicturesFrom.ACCOUNT: N_("Nur wer ein Konto hat"),
+    PicturesFrom.NOBODY: N_("Niemand"),
     CommentStyle.NEUTRAL: N_("Ohne Haltung"),
     CommentStyle.PRO_CONTRA: N_("Mit Haltung: dafür, dagegen oder Anmerkung"),
     BallotRule.SUPPORT: N_("Unterstützen: eine Stimme für jeden Vorschlag, der gefällt"),
@@ -98,9 +109,15 @@ NUMBER_MAX = 100_000
 EURO_MAX = 2_000_000_000
 
 
-def _setting(default: Any, label: str, hint: str = "", *, low: int = 0, high: int = NUMBER_MAX) -> Any:  # noqa: ANN401 - a dataclass field of any type
-    """A setting; `low` and `high` bound whole numbers."""
-    return field(default=default, metadata={"label": label, "hint": hint, "low": low, "high": high})
+# The headings under which the form of a phase asks for its settings.
+SUBMITTING, COMMENTING, SUPPORTING = N_("Vorschläge einreichen"), N_("Kommentieren"), N_("Unterstützen")
+CHECKING = N_("Prüfung und Liste")
+NEEDED_HINT = N_("Wer das noch nicht gezeigt hat, erfährt auf der Seite, wie es geht.")
+
+
+def _setting(default: Any, label: str, hint: str = "", *, low: int = 0, high: int = NUMBER_MAX, group: str = "") -> Any:  # noqa: ANN401 - a dataclass field of any type
+    """A setting; `low` and `high` bound whole numbers, settings of one `group` stand under one heading."""
+    return field(default=default, metadata={"label": label, "hint": hint, "low": low, "high": high, "group": group})
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,31 +128,66 @@ class PhaseSettings:
         """(name of a setting, German message) when two settings exclude each other."""
         return None
 
+    def verification_for(self, action: Action) -> Verification:  # noqa: ARG002 - most formats ask for the same all over
+        """What a person must have shown for an action."""
+        found: Verification = getattr(self, "verification", Verification.NONE)
+        return found
+
+    @classmethod
+    def renewed(cls, stored: dict[str, Any]) -> dict[str, Any]:
+        """What was stored before there were the settings of today, in their terms."""
+        return stored
+
 
 @dataclass(frozen=True, slots=True)
 class CollectSettings(PhaseSettings):
     """Collecting ideas."""
 
-    guests_may_submit: bool = _setting(True, N_("Ohne Konto einreichen ist möglich"))  # noqa: FBT003
-    moderation: Moderation = _setting(Moderation.BEFORE, N_("Prüfung"))
-    place: PlaceRule = _setting(PlaceRule.OPTIONAL, N_("Ort"))
-    fair_order: bool = _setting(
-        False, N_("Liste in zufälliger Reihenfolge"),  # noqa: FBT003
-        N_("Jede Person sieht die Vorschläge in einer eigenen Reihenfolge, damit späte nicht untergehen."))
-    pictures_allowed: bool = _setting(True, N_("Bild ist möglich"))  # noqa: FBT003
-    comments_open: bool = _setting(True, N_("Kommentare sind möglich"))  # noqa: FBT003
+    guests_may_submit: bool = _setting(
+        True, N_("Ohne Konto einreichen ist möglich"),  # noqa: FBT003
+        N_("Gilt nur, wenn Sie zum Einreichen keinen Nachweis verlangen."), group=SUBMITTING)
+    verification: Verification = _setting(
+        Verification.NONE, N_("Nachweis, um einzureichen"), NEEDED_HINT, group=SUBMITTING)
+    pictures: PicturesFrom = _setting(
+        PicturesFrom.EVERYBODY, N_("Wer darf Bilder anhängen?"), N_("Bis zu fünf Bilder für jeden Vorschlag."),
+        group=SUBMITTING)
+    place: PlaceRule = _setting(PlaceRule.OPTIONAL, N_("Ort"), group=SUBMITTING)
+    comments_open: bool = _setting(True, N_("Kommentare sind möglich"), group=COMMENTING)  # noqa: FBT003
     guest_comments: bool = _setting(
         False, N_("Kommentieren geht auch ohne Konto"),  # noqa: FBT003
-        N_("Solche Kommentare werden immer geprüft, bevor sie erscheinen."))
-    comment_style: CommentStyle = _setting(CommentStyle.NEUTRAL, N_("Art der Kommentare"))
-    supports_open: bool = _setting(True, N_("Unterstützen ist möglich"))  # noqa: FBT003
-    verification: Verification = _setting(Verification.NONE, VERIFICATION_LABEL)
-
+        N_("Solche Kommentare werden immer geprüft, bevor sie erscheinen. Gilt nur ohne Nachweis."), group=COMMENTING)
+    comment_verification: Verification = _setting(
+        Verification.NONE, N_("Nachweis, um zu kommentieren"), group=COMMENTING)
+    comment_style: CommentStyle = _setting(CommentStyle.NEUTRAL, N_("Art der Kommentare"), group=COMMENTING)
+    supports_open: bool = _setting(
+        True, N_("Unterstützen ist möglich"),  # noqa: FBT003
+        N_("Dafür braucht man immer ein Konto, damit jede Person nur einmal zählt."), group=SUPPORTING)
+    support_verification: Verification = _setting(
+        Verification.NONE, N_("Nachweis, um zu unterstützen"), group=SUPPORTING)
+    moderation: Moderation = _setting(
+        Moderation.BEFORE, N_("Prüfung"),
+        N_("Sofort veröffentlichen heißt: Auch Unpassendes ist zu sehen, bis jemand es prüft."), group=CHECKING)
+    fair_order: bool = _setting(
+        False, N_("Liste in zufälliger Reihenfolge"),  # noqa: FBT003
+        N_("Jede Person sieht die Vorschläge in einer eigenen Reihenfolge, damit späte nicht untergehen."),
+        group=CHECKING)
 
     @property
     def admits_guests(self) -> bool:
         """Whether somebody without an account may hand in a proposal."""
         return self.guests_may_submit and self.verification is Verification.NONE
+
+    def verification_for(self, action: Action) -> Verification:
+        """Handing in, commenting and supporting may each ask for something else."""
+        return {Action.COMMENT: self.comment_verification, Action.SUPPORT: self.support_verification}.get(
+            action, self.verification)
+
+    @classmethod
+    def renewed(cls, stored: dict[str, Any]) -> dict[str, Any]:
+        """One proof held for everything, and pictures were for all or nobody."""
+        same = stored.get("verification", Verification.NONE.value)
+        pictures = PicturesFrom.EVERYBODY if stored.get("pictures_allowed", True) else PicturesFrom.NOBODY
+        return {"comment_verification": same, "support_verification": same, "pictures": pictures.value, **stored}
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +342,7 @@ FORMATS: dict[str, Format] = {
 def read_settings(format_key: str, stored: dict[str, Any]) -> PhaseSettings:
     """The typed settings of a phase from their stored form; unknown keys are ignored, missing ones default."""
     kind = FORMATS[format_key].settings
+    stored = kind.renewed(stored)
     values: dict[str, Any] = {}
     for entry in fields(kind):
         if entry.name not in stored:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from participation.actions import Action
 from participation.errors import Conflict, NotAllowed, SecondFactorNeeded, SignInNeeded, VerificationNeeded
-from participation.formats import SATISFIED_BY, CollectSettings, PhaseSettings, Verification
+from participation.formats import SATISFIED_BY, CollectSettings, PhaseSettings, PicturesFrom, Verification
 from participation.i18n import N_
 
 
@@ -223,14 +223,26 @@ def guests_may_comment(actor: Actor, target: object, now: datetime) -> bool:
     process = scope_of(target).process
     phase = process.phase_opening(Action.COMMENT, now) if process else None
     settings = phase.settings if phase else None
-    asks = getattr(settings, "verification", Verification.NONE) is not Verification.NONE
+    asks = settings is not None and settings.verification_for(Action.COMMENT) is not Verification.NONE
     return not actor.is_signed_in and bool(getattr(settings, "guest_comments", False)) and not asks
+
+
+def pictures_are_welcome(actor: Actor, target: object, now: datetime) -> bool:
+    """The open phase that collects proposals takes pictures from this person."""
+    phase = phase_for(Action.SUBMIT_PROPOSAL, target, now)
+    wanted = phase.settings.pictures if phase and isinstance(phase.settings, CollectSettings) else PicturesFrom.NOBODY
+    return wanted is PicturesFrom.EVERYBODY or (wanted is PicturesFrom.ACCOUNT and actor.is_signed_in)
+
+
+def verification_asked(action: Action, target: object, now: datetime) -> Verification:
+    """What the open phase asks everybody for."""
+    phase = phase_for(action, target, now)
+    return phase.settings.verification_for(action) if phase else Verification.NONE
 
 
 def verification_missing(actor: Actor, action: Action, target: object, now: datetime) -> Verification | None:
     """What the open phase asks for and the actor has not shown yet."""
-    process, phase = scope_of(target).process, phase_for(action, target, now)
-    needed = getattr(phase.settings, "verification", Verification.NONE) if phase else Verification.NONE
+    process, needed = scope_of(target).process, verification_asked(action, target, now)
     if process is None or needed is Verification.NONE:
         return None
     if needed is Verification.EMAIL:
@@ -294,6 +306,7 @@ RULES: dict[Action, tuple[Rule, ...]] = {
         all_of(process_is_visible, phase_opens(Action.SUBMIT_PROPOSAL), guests_may_submit),
         system,
     ),
+    Action.ATTACH_PICTURES: (pictures_are_welcome, system),
     Action.EDIT_PROPOSAL: (
         all_of(author, phase_opens(Action.EDIT_PROPOSAL)), all_of(co_author, phase_opens(Action.EDIT_PROPOSAL)),
     ),
@@ -329,15 +342,40 @@ RULES: dict[Action, tuple[Rule, ...]] = {
     Action.EDIT_MUNICIPALITY: (staff(), system),
 }
 
-VERIFICATION_HINTS = {
-    Verification.EMAIL: N_("Bitte bestätigen Sie zuerst Ihre E-Mail-Adresse über den Link in unserer E-Mail."),
-    Verification.LETTER: N_("Zum Mitmachen brauchen Sie hier den Code aus dem Brief Ihrer Kommune. Geben Sie ihn unter "
-                            "„Mein Konto → Nachweise“ ein."),
-    Verification.RESIDENCE: N_("Zum Mitmachen muss hier die Verwaltung Ihren Wohnsitz bestätigen. Wie das geht, steht "
-                               "unter „Mein Konto → Nachweise“."),
-    Verification.OIDC: N_("Zum Mitmachen müssen Sie sich hier über einen Anbieter anmelden, der Sie kennt. Wie das "
-                          "geht, steht unter „Mein Konto → Nachweise“."),
+# What is missing for what, in the words of the page that hinders somebody.
+NEEDED = {
+    (Action.SUBMIT_PROPOSAL, Verification.LETTER):
+        N_("Zum Einreichen brauchen Sie hier den Code aus dem Brief Ihrer Kommune."),
+    (Action.SUBMIT_PROPOSAL, Verification.RESIDENCE):
+        N_("Zum Einreichen muss hier die Verwaltung Ihren Wohnsitz bestätigen."),
+    (Action.SUBMIT_PROPOSAL, Verification.OIDC):
+        N_("Zum Einreichen müssen Sie sich hier über einen Anbieter anmelden, der Sie kennt."),
+    (Action.COMMENT, Verification.LETTER):
+        N_("Zum Kommentieren brauchen Sie hier den Code aus dem Brief Ihrer Kommune."),
+    (Action.COMMENT, Verification.RESIDENCE):
+        N_("Zum Kommentieren muss hier die Verwaltung Ihren Wohnsitz bestätigen."),
+    (Action.COMMENT, Verification.OIDC):
+        N_("Zum Kommentieren müssen Sie sich hier über einen Anbieter anmelden, der Sie kennt."),
+    (Action.SUPPORT, Verification.LETTER):
+        N_("Zum Unterstützen brauchen Sie hier den Code aus dem Brief Ihrer Kommune."),
+    (Action.SUPPORT, Verification.RESIDENCE):
+        N_("Zum Unterstützen muss hier die Verwaltung Ihren Wohnsitz bestätigen."),
+    (Action.SUPPORT, Verification.OIDC):
+        N_("Zum Unterstützen müssen Sie sich hier über einen Anbieter anmelden, der Sie kennt."),
+    (Action.CAST_BALLOT, Verification.LETTER):
+        N_("Zum Abstimmen brauchen Sie hier den Code aus dem Brief Ihrer Kommune."),
+    (Action.CAST_BALLOT, Verification.RESIDENCE):
+        N_("Zum Abstimmen muss hier die Verwaltung Ihren Wohnsitz bestätigen."),
+    (Action.CAST_BALLOT, Verification.OIDC):
+        N_("Zum Abstimmen müssen Sie sich hier über einen Anbieter anmelden, der Sie kennt."),
 }
+CONFIRM_EMAIL = N_("Bitte bestätigen Sie zuerst Ihre E-Mail-Adresse über den Link in unserer E-Mail.")
+
+
+def proof_asked(action: Action, target: object, now: datetime) -> str:
+    """What the open phase asks for beyond an account, as a German sentence; empty where an account is enough."""
+    return NEEDED.get((action, verification_asked(action, target, now)), "")
+
 
 # The phase is over, or not begun: for these the answer is 409 and says so, rather than "not allowed".
 PHASE_BOUND = frozenset({Action.SUBMIT_PROPOSAL, Action.EDIT_PROPOSAL, Action.COMMENT, Action.SUPPORT,
@@ -361,10 +399,10 @@ def require(actor: Actor, action: Action, target: object, now: datetime) -> None
     if not actor.is_signed_in:
         raise SignInNeeded
     if not actor.email_is_confirmed and not actor.is_staff:
-        raise NotAllowed(N_("Bitte bestätigen Sie zuerst Ihre E-Mail-Adresse über den Link in unserer E-Mail."))
+        raise NotAllowed(CONFIRM_EMAIL)
     missing = verification_missing(actor, action, target, now) if action in PHASE_BOUND else None
     if missing is not None:
-        raise VerificationNeeded(VERIFICATION_HINTS[missing])
+        raise VerificationNeeded(NEEDED.get((action, missing), CONFIRM_EMAIL))
     if not actor.second_factor_done and _would_do(actor, action, target, now):
         raise SecondFactorNeeded
     raise NotAllowed

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from participation import clock
 from participation.actions import Action
 from participation.contributions.models import ContributionState
-from participation.errors import Conflict, NotAllowed, SecondFactorNeeded, SignInNeeded
-from participation.formats import FORMATS
+from participation.errors import Conflict, NotAllowed, SecondFactorNeeded, SignInNeeded, VerificationNeeded
+from participation.formats import (
+    FORMATS,
+    CollectSettings,
+    PicturesFrom,
+    Verification,
+    read_settings,
+    store_settings,
+)
 from participation.permissions import ANONYMOUS, RULES, Actor, Role, can, require
 from tests import factories
 
@@ -119,3 +127,57 @@ def test_hidden_contributions_are_seen_by_author_and_moderators_only(session: Se
     )
     proposal.is_own = True
     assert can(resident, Action.SEE_CONTRIBUTION, proposal, now)
+
+
+CODE, RESIDENT = Verification.LETTER, Verification.RESIDENCE
+
+
+@pytest.mark.parametrize(("settings", "may"), [
+    # (settings, what a guest, an account, one with a code may: submit, comment, support, attach pictures)
+    ({}, ("s--p", "scup", "scup")),
+    ({"guests_may_submit": False}, ("---p", "scup", "scup")),
+    ({"guest_comments": True}, ("sc-p", "scup", "scup")),
+    ({"verification": CODE}, ("---p", "-cup", "scup")),
+    ({"comment_verification": CODE}, ("s--p", "s-up", "scup")),
+    ({"comment_verification": CODE, "guest_comments": True}, ("s--p", "s-up", "scup")),
+    ({"support_verification": CODE}, ("s--p", "sc-p", "scup")),
+    ({"support_verification": RESIDENT}, ("s--p", "sc-p", "sc-p")),
+    ({"verification": RESIDENT, "comment_verification": CODE}, ("---p", "--up", "-cup")),
+    ({"pictures": PicturesFrom.ACCOUNT}, ("s---", "scup", "scup")),
+    ({"pictures": PicturesFrom.NOBODY}, ("s---", "scu-", "scu-")),
+    ({"comments_open": False, "supports_open": False}, ("s--p", "s--p", "s--p")),
+])
+def test_collecting_asks_for_each_action_what_its_phase_says(
+    session: Session, settings: dict[str, Any], may: tuple[str, str, str],
+) -> None:
+    process = factories.process(session, phases=[factories.phase("collect", settings=CollectSettings(**settings))])
+    proposal = factories.proposal(session, process)
+    resident, now = factories.actor(factories.account(session)), clock.now()
+    shown = replace(resident, verifications=frozenset({(CODE, process.municipality_id)}))
+    asked = ((Action.SUBMIT_PROPOSAL, process), (Action.COMMENT, proposal), (Action.SUPPORT, proposal),
+             (Action.ATTACH_PICTURES, process))
+    found = tuple(
+        "".join(letter if can(actor, action, target, now) else "-"
+                for letter, (action, target) in zip("scup", asked, strict=True))
+        for actor in (Actor(guest_token="abc"), resident, shown))
+    assert found == may
+
+
+def test_what_is_missing_is_named_for_the_action(session: Session) -> None:
+    settings = CollectSettings(comment_verification=CODE, support_verification=RESIDENT)
+    process = factories.process(session, phases=[factories.phase("collect", settings=settings)])
+    proposal = factories.proposal(session, process)
+    resident, now = factories.actor(factories.account(session)), clock.now()
+    with pytest.raises(VerificationNeeded, match="Zum Kommentieren brauchen Sie hier den Code"):
+        require(resident, Action.COMMENT, proposal, now)
+    with pytest.raises(VerificationNeeded, match="Zum Unterstützen muss hier die Verwaltung"):
+        require(resident, Action.SUPPORT, proposal, now)
+
+
+def test_phases_stored_before_keep_their_meaning() -> None:
+    old = {"verification": "letter", "pictures_allowed": False, "comments_open": True}
+    settings = read_settings("collect", old)
+    assert settings == CollectSettings(verification=CODE, comment_verification=CODE, support_verification=CODE,
+                                       pictures=PicturesFrom.NOBODY)
+    assert read_settings("collect", store_settings(settings)) == settings
+    assert read_settings("collect", {}) == CollectSettings()

@@ -119,9 +119,12 @@ class PhaseForm(FlaskForm):
     starts_at = WallClockField(_l("Beginn"), format=DATE_FORMATS, validators=[Optional()])
     ends_at = WallClockField(_l("Ende"), format=DATE_FORMATS, validators=[Optional()])
 
-    def setting_fields(self) -> list[FormField]:
-        """The fields of the format's settings, in their order."""
-        return [field for field in self if field.name.startswith(SETTING)]
+    def setting_groups(self, format_key: str) -> list[tuple[str, list[FormField]]]:
+        """The same under their headings; without one they stand under the name of the format."""
+        groups: dict[str, list[FormField]] = {}
+        for entry in fields(FORMATS[format_key].settings):
+            groups.setdefault(entry.metadata["group"], []).append(self[SETTING + entry.name])
+        return list(groups.items())
 
     def settings(self, format_key: str) -> PhaseSettings:
         """The typed settings; call after validation."""

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 def asking(session: Session, level: Verification, **values: Any) -> Process:
     """A process whose phase asks for a proof."""
-    settings = formats.CollectSettings(verification=level)
+    settings = formats.CollectSettings(verification=level, comment_verification=level, support_verification=level)
     return factories.process(session, phases=[factories.phase("collect", settings=settings)], **values)
 
 
@@ -81,7 +81,7 @@ def test_who_may_take_part_by_what_they_have_shown(
     for action, target in ((Action.SUBMIT_PROPOSAL, process), (Action.COMMENT, proposal), (Action.SUPPORT, proposal)):
         assert can(actor, action, target, now) == enough
         if not enough:
-            with pytest.raises(NotAllowed, match="Nachweise"):
+            with pytest.raises(NotAllowed, match=r"Kommune|Wohnsitz|Anbieter"):
                 require(actor, action, target, now)
 
 
@@ -128,8 +128,9 @@ def test_a_letter_opens_the_phase_once(
     assert asked.headers["Location"].startswith("/konto/nachweise?next=")
     refused = browser.post(f"/verfahren/{process.slug}/vorschlaege/{proposal.id}/unterstuetzen")
     assert refused.status_code == 403
-    assert "Code aus dem Brief" in refused.get_data(as_text=True)
-    assert "brauchen Sie hier einen Nachweis" in browser.text(f"/verfahren/{process.slug}/vorschlaege/{proposal.id}")
+    assert "Zum Unterstützen brauchen Sie hier den Code aus dem Brief" in refused.get_data(as_text=True)
+    assert "Mein Konto → Nachweise" in refused.get_data(as_text=True)
+    assert "Zum Kommentieren brauchen Sie hier den Code" in browser.text(f"/verfahren/{process.slug}/vorschlaege/{proposal.id}")
     answer = browser.submit(asked.headers["Location"], {"code": codes[0].lower().replace("-", " ")}, form=-1)
     assert answer.request.path == address
     assert browser.post(f"/verfahren/{process.slug}/vorschlaege/{proposal.id}/unterstuetzen").status_code == 303

@@ -69,7 +69,7 @@ def test_a_guest_comments_changes_and_withdraws_in_the_same_browser(
     assert "mit hoher Lehne" not in new_browser().text(page)
 
 
-@pytest.mark.parametrize("settings", [{"guest_comments": False}, {"verification": Verification.LETTER}])
+@pytest.mark.parametrize("settings", [{"guest_comments": False}, {"comment_verification": Verification.LETTER}])
 def test_where_the_phase_does_not_allow_it_an_account_is_needed(
     session: Session, browser: Browser, settings: dict[str, Any],
 ) -> None:

@@ -344,7 +344,7 @@ def test_a_kept_picture_can_be_left_out_and_its_reference_can_not_be_made_up(
 
 
 def test_pictures_are_neither_asked_nor_taken_where_the_phase_forbids_them(session: Session, browser: Browser) -> None:
-    settings = formats.CollectSettings(pictures_allowed=False)
+    settings = formats.CollectSettings(pictures=formats.PicturesFrom.NOBODY)
     process = factories.process(session, phases=[factories.phase("collect", settings=settings)])
     session.commit()
     form = f"/verfahren/{process.slug}/vorschlaege/neu"

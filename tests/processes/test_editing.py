@@ -12,7 +12,7 @@ from PIL import Image
 from sqlalchemy import select
 
 from participation.audit import AuditEntry
-from participation.formats import CollectSettings, Moderation, PlaceRule, WorkshopSettings
+from participation.formats import CollectSettings, Moderation, PicturesFrom, PlaceRule, WorkshopSettings
 from participation.municipalities.models import Municipality
 from participation.permissions import Role
 from participation.processes.models import Phase, Process, ProcessState, Theme
@@ -30,7 +30,7 @@ MAIN = 1
 PHASE = {
     "format_key": "collect", "title": "Ideen", "body": "Schreiben Sie.", "starts_at": "2027-05-01T00:00",
     "ends_at": "2027-06-30T23:59", "setting_moderation": "after", "setting_place": "required",
-    "setting_comments_open": "y",
+    "setting_comments_open": "y", "setting_pictures": "nobody",
 }
 
 
@@ -97,7 +97,7 @@ def test_phase_form_stores_typed_settings_and_berlin_times(
     assert editor.post(f"/verwaltung/verfahren/{process.id}/phasen/neu", PHASE).status_code == 303
     phase = _phases(session, process)[-1]
     assert phase.settings == CollectSettings(
-        guests_may_submit=False, moderation=Moderation.AFTER, place=PlaceRule.REQUIRED, pictures_allowed=False,
+        guests_may_submit=False, moderation=Moderation.AFTER, place=PlaceRule.REQUIRED, pictures=PicturesFrom.NOBODY,
         comments_open=True, supports_open=False,
     )
     assert phase.starts_at == datetime(2027, 4, 30, 22, 0, tzinfo=UTC)

@@ -30,6 +30,7 @@ from participation.contributions.proposals.models import Proposal
 from participation.contributions.votes import operations as votes
 from participation.contributions.votes.views import own_part_here
 from participation.errors import InvalidInput, NotFound
+from participation.permissions import proof_asked
 from participation.tokens import new_token
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def comment_form(slug: str, proposal_id: int) -> str:
         "contributions/comments/_form.html", slug=slug, proposal_id=proposal_id, mode=mode, body_max=BODY_MAX,
         make_form=CommentForm, asks_for_stance=asks_for_stance(proposal.process.phase_opening(Action.COMMENT, now)),
         opens_at=_next_opening(proposal.process, now) if mode == "closed" else None,
+        needed=proof_asked(Action.COMMENT, proposal, now) if mode in {"sign_in", "unverified"} else "",
     )
 
 

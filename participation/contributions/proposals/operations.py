@@ -26,11 +26,11 @@ from participation.contributions.queries import lock_contribution, newest_revisi
 from participation.contributions.votes.models import Vote
 from participation.errors import Conflict, InvalidInput
 from participation.events import ContributionSubmitted, ProposalAnswered, emit
-from participation.formats import CollectSettings, Moderation, PlaceRule
+from participation.formats import CollectSettings, Moderation, PicturesFrom, PlaceRule
 from participation.i18n import N_
 from participation.municipalities.models import District, Municipality
 from participation.municipalities.operations import raise_content_version
-from participation.permissions import Actor, require
+from participation.permissions import Actor, can, require
 from participation.processes.models import Process, Theme
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def submit_proposal(
     require(actor, Action.SUBMIT_PROPOSAL, process, now)
     phase = process.phase_opening(Action.SUBMIT_PROPOSAL, now)
     settings = phase.settings if phase and isinstance(phase.settings, CollectSettings) else CollectSettings()
-    _check(draft, process, settings)
+    _check(draft, process, settings, may_attach=can(actor, Action.ATTACH_PICTURES, process, now))
     identity = actor.identity
     if identity is None:
         raise InvalidInput(N_("Ihr Browser hat keine Sitzung. Bitte laden Sie die Seite neu."))
@@ -206,7 +206,7 @@ def revise_proposal(
     require(actor, Action.EDIT_PROPOSAL, proposal, now)
     phase = proposal.process.phase_opening(Action.EDIT_PROPOSAL, now)
     settings = phase.settings if phase and isinstance(phase.settings, CollectSettings) else CollectSettings()
-    _check(draft, proposal.process, settings)
+    _check(draft, proposal.process, settings, may_attach=can(actor, Action.ATTACH_PICTURES, proposal.process, now))
     # The other half of a double click, or a moderator, may have been faster.
     lock_contribution(session, proposal.id)
     session.refresh(proposal, ["state", "revision_number", "pending_revision"])
@@ -345,7 +345,7 @@ def withdraw_proposal(session: Session, actor: Actor, proposal: Proposal, now: d
     proposal.withdrawal_reason = reason or None
 
 
-def _check(draft: ProposalDraft, process: Process, settings: CollectSettings) -> None:
+def _check(draft: ProposalDraft, process: Process, settings: CollectSettings, *, may_attach: bool) -> None:
     """Clean the draft in place and refuse what can't be stored."""
     draft.title = text.clean_line(draft.title)
     draft.body = text.clean_text(draft.body)
@@ -366,8 +366,11 @@ def _check(draft: ProposalDraft, process: Process, settings: CollectSettings) ->
         raise InvalidInput(N_("Bitte wählen Sie ein Thema aus."), field="theme_id")
     if settings.place is PlaceRule.REQUIRED and draft.lon is None and not draft.place:
         raise InvalidInput(N_("Bitte nennen Sie den Ort, um den es geht."), field="place")
-    if draft.pictures and not settings.pictures_allowed:
-        raise InvalidInput(N_("Bilder sind in dieser Phase nicht möglich."), field="picture")
+    if draft.pictures and not may_attach:
+        raise InvalidInput(
+            N_("Bilder sind hier nur mit Konto möglich. Bitte melden Sie sich an.")
+            if settings.pictures is PicturesFrom.ACCOUNT else N_("Bilder sind in dieser Phase nicht möglich."),
+            field="picture")
 
 
 @contributions.counts_as("proposal")

@@ -161,7 +161,7 @@ def _preview(form: ProposalForm, process: Process) -> Preview | None:
     """Show what was entered as others will see it, and store nothing. None when something is wrong with it."""
     settings = _settings(process)
     draft, is_valid = _read_draft(form, process, settings)
-    is_valid = _read_picture(form, process, settings, draft, is_valid=is_valid) and is_valid
+    is_valid = _read_picture(form, process, draft, is_valid=is_valid) and is_valid
     session = web.current_session()
     # The picture is laid aside; its row must not stay.
     for upload, _alt in draft.pictures or []:
@@ -243,7 +243,7 @@ def _submit(form: ProposalForm, process: Process, author: Participant | None) ->
     except InvalidInput as error:
         web.attach(form, error)
         is_valid = False
-    is_valid = _read_picture(form, process, settings, draft, is_valid=is_valid) and is_valid
+    is_valid = _read_picture(form, process, draft, is_valid=is_valid) and is_valid
     if not is_valid:
         _keep_pictures(form, draft)
         return None
@@ -307,10 +307,10 @@ def _district(municipality: Municipality, lon: float, lat: float) -> int | None:
 
 
 def _read_picture(
-    form: ProposalForm, process: Process, settings: CollectSettings, draft: ProposalDraft, *, is_valid: bool
+    form: ProposalForm, process: Process, draft: ProposalDraft, *, is_valid: bool
 ) -> bool:
     """Put the picture into the draft: a new one, or the one kept from an earlier try when all else is right."""
-    if not settings.pictures_allowed:
+    if not web.can(Action.ATTACH_PICTURES, process):
         return True
     session, known = web.current_session(), web.current_settings()
     sent = form.picture.data
@@ -462,7 +462,7 @@ def _receipt_page(proposal: Proposal, actor: Actor, token: str) -> ResponseRetur
         is_own_account=actor.is_signed_in and not token and proposal.is_own,
         may_edit=state in EDITABLE
         and actor_can(actor, Action.EDIT_PROPOSAL, proposal, web.current_now()),
-        pictures_allowed=_settings(proposal.process).pictures_allowed,
+        pictures_allowed=web.can(Action.ATTACH_PICTURES, proposal.process),
         may_withdraw=state in WITHDRAWABLE and proposal.is_own,
         decision=_hole("decision_of", contribution_id=proposal.id) if state is ContributionState.RETURNED else "",
         measures=web.part("proposal_measures", proposal=proposal) if proposal.is_published else "",
@@ -666,7 +666,7 @@ def _revise(form: ProposalForm, proposal: Proposal, base: Base, actor: Actor) ->
     settings = _settings(process)
     draft, is_valid = _read_draft(form, process, settings)
     drops = bool(form.picture_drop.data) and not form.picture_kept.data
-    is_valid = _read_picture(form, process, settings, draft, is_valid=is_valid) and is_valid
+    is_valid = _read_picture(form, process, draft, is_valid=is_valid) and is_valid
     if not is_valid:
         _keep_pictures(form, draft, drops_shown=drops)
         return ""
@@ -716,10 +716,12 @@ def pictures(slug: str, proposal_id: int) -> ResponseReturnValue:
     web.do_not_cache()
     proposal, actor, token = _authored(slug, proposal_id)
     process, now = proposal.process, web.current_now()
-    if proposal.state not in EDITABLE or not _settings(process).pictures_allowed:
+    if proposal.state not in EDITABLE:
         raise NotFound
     if process.phase_opening(Action.EDIT_PROPOSAL, now) is None:
         raise Conflict(" ".join([_("Überarbeiten ist zurzeit nicht möglich."), *_phase_dates(process, now)]))
+    if not web.can(Action.ATTACH_PICTURES, process):
+        raise NotFound
     form, base = PictureForm(), _base(proposal)
     kept = [(picture.upload, picture.alt) for picture in base.pictures]
     if form.is_submitted():

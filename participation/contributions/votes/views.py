@@ -16,6 +16,7 @@ from participation.contributions.proposals.edge import load_standing
 from participation.contributions.votes import operations as votes
 from participation.contributions.votes.queries import OwnPart, own_part
 from participation.errors import DomainError, SignInNeeded
+from participation.permissions import proof_asked
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -49,7 +50,7 @@ def support_box(slug: str, proposal_id: int) -> str:
             mode = "withdraw" if contribution.id in own_part_here(slug, proposal_id).supported else "support"
     return web.render_kept(
         "contributions/votes/_box.html", slug=slug, proposal_id=contribution.id, mode=mode,
-        count=contribution.support_count, opens_at=_next_opening(process, now) if mode == "closed" else None,
+        needed=proof_asked(Action.SUPPORT, contribution, now) if mode in {"sign_in", "unverified"} else "", count=contribution.support_count, opens_at=_next_opening(process, now) if mode == "closed" else None,
     )
 
 

@@ -17,6 +17,7 @@ from participation.municipalities.models import Municipality, MunicipalityKind
 from participation.municipalities.queries import towns_of
 from participation.municipalities.views import blueprint as town_blueprint
 from participation.page_cache import cached
+from participation.permissions import NEEDED
 from participation.processes.edge import Translated, load_process, shown_process
 from participation.processes.export import calendar
 from participation.processes.models import Phase, PhaseState, Process, ProcessDocument, ProcessState
@@ -143,6 +144,8 @@ def _step(process: Process, phase: Phase) -> Step:
             if isinstance(settings, CollectSettings) and settings.admits_guests
             else _("Das dauert fünf Minuten. Sie brauchen ein Konto.")
         )
+        needed = NEEDED.get((Action.SUBMIT_PROPOSAL, settings.verification_for(Action.SUBMIT_PROPOSAL)))
+        hint = f"{hint} {_(needed)}" if needed else hint
         label, href, icon = _("Vorschlag einreichen"), url_for("submissions.new", slug=slug), "plus"
         title = _("Haben Sie eine Idee?")
     elif phase.opens(Action.CAST_BALLOT):
