@@ -15,6 +15,8 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import idna
+
 from participation import clock, text
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ def build_message(mail: Mail, sender: str) -> EmailMessage:
     message = EmailMessage()
     local, _, domain = sender.rpartition("@")
     message["From"] = Address(display_name=text.clean_line(mail.sender_name), username=local, domain=domain)
-    message["To"] = text.clean_line(mail.recipient)
+    message["To"] = _for_the_wire(text.clean_line(mail.recipient))
     message["Subject"] = text.clean_line(mail.subject)
     message["Date"] = format_datetime(clock.now())
     message["Message-ID"] = f"<{hashlib.sha256(mail.key.encode()).hexdigest()[:32]}@{domain}>"
@@ -66,6 +68,12 @@ def build_message(mail: Mail, sender: str) -> EmailMessage:
     message.set_content(mail.plain)
     message.add_alternative(mail.html, subtype="html")
     return message
+
+
+def _for_the_wire(address: str) -> str:
+    """An address whose domain every server understands: xn--bcher-kva.example for bücher.example (RFC 5891)."""
+    local, _, domain = address.rpartition("@")
+    return f"{local}@{idna.encode(domain, uts46=True).decode()}" if local and not domain.isascii() else address
 
 
 def deliver(mail: Mail, settings: Settings) -> None:

@@ -101,6 +101,8 @@ class Actor:
     email_is_confirmed: bool = False
     grants: tuple[Grant, ...] = field(default=())
     second_factor_done: bool = False
+    # The password alone was right, and the account asks for a code too.
+    second_factor_awaited: bool = False
     guest_token: str | None = None
     is_system: bool = False
     # What the account has shown, and for which municipality; none means everywhere.

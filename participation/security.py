@@ -5,7 +5,9 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from flask import g
+from flask import current_app, g, request
+
+from participation.actions import Action
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response
@@ -54,6 +56,10 @@ def add_headers(response: Response, settings: Settings) -> Response:
     for name, value in header_list(settings, g.get("nonce")):
         response.headers.setdefault(name, value)
     if "Cache-Control" not in response.headers:
-        response.headers["Cache-Control"] = "private, no-cache" if response.mimetype == "text/html" else "no-store"
+        # What is somebody's own is nowhere kept, not even for the button "back".
+        is_own = getattr(current_app.view_functions.get(request.endpoint or ""), "access", None) is (
+            Action.MANAGE_OWN_ACCOUNT) or "token" in (request.view_args or {})
+        kept = response.mimetype == "text/html" and not is_own
+        response.headers["Cache-Control"] = "private, no-cache" if kept else "no-store"
     response.vary.add("Cookie")
     return response

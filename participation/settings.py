@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ENVIRONMENTS = ("production", "demo", "development", "test")
 MINIMUM_SECRET_LENGTH = 32
-OIDC_CLAIMS = {"sub": "sub", "email": "email", "name": "preferred_username", "level": "acr"}
+OIDC_CLAIMS = {"sub": "sub", "email": "email", "verified": "email_verified", "name": "preferred_username", "level": "acr"}
 
 
 class SettingsError(Exception):
@@ -50,7 +50,7 @@ class Settings:
     oidc_client_secret: str = field(default="", repr=False)
     oidc_label: str = ""
     oidc_scope: str = "openid email profile"
-    # Which claim says what: sub, email, name, level.
+    # Which claim says what: sub, email, verified, name, level.
     oidc_claims: dict[str, str] = field(default_factory=lambda: dict(OIDC_CLAIMS))
     # Values of the level claim that prove who a person is.
     oidc_levels: tuple[str, ...] = ()
@@ -175,6 +175,9 @@ def _claims(raw: str) -> dict[str, str]:
             message = f"OIDC_CLAIMS={raw} ist nicht lesbar. Schreiben Sie zum Beispiel: name=given_name,level=acr"
             raise SettingsError(message)
         found[name] = claim
+    if found["email"] != OIDC_CLAIMS["email"] and "verified=" not in raw.replace(" ", ""):
+        # "email_verified" says nothing of an address from elsewhere.
+        found["verified"] = ""
     return found
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
-from urllib.parse import urlsplit
 
 from flask import current_app, g, redirect, request, session as cookie, url_for
 from flask_babel import get_locale, gettext
@@ -207,14 +206,8 @@ def attach(form: Form, error: DomainError) -> None:
 def safe_next(default: str) -> str:
     """The address to go on to after signing in: a path of ours, or the default (no //host, no scheme)."""
     target = request.args.get("next") or request.form.get("next") or ""
-    parts = urlsplit(target)
-    if (
-        not target.startswith("/")
-        or target.startswith(("//", "/\\"))
-        or "\\" in target
-        or parts.scheme
-        or parts.netloc
-        or any(ord(char) < 32 for char in target)  # noqa: PLR2004 - control characters
+    if not target.startswith("/") or target.startswith("//") or "\\" in target or any(
+        ord(char) < 32 for char in target  # noqa: PLR2004 - control characters
     ):
         return default
     return target

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from participation import audit, outbox
 from participation.accounts.models import Account, ExternalIdentity
-from participation.accounts.operations import NAME_MAX, clean_email
+from participation.accounts.operations import NAME_MAX, add_account, clean_email
 from participation.accounts.queries import account_by_email, identities_of
 from participation.accounts.verification import verify
 from participation.errors import Conflict, InvalidInput, NotFound
@@ -49,6 +49,9 @@ def sign_in_by_claims(session: Session, claims: Claims, now: datetime) -> tuple[
     is_new = account is None
     if account is None:
         account = _new_account(session, claims, email, now, confirmed_at=now)
+    if account is None:
+        # Somebody else was faster by a moment.
+        return None
     connect(session, _usable(account), claims, now)
     return account, is_new
 
@@ -58,12 +61,9 @@ def register_by_claims(session: Session, claims: Claims, email: str, now: dateti
 
     The answer is the same. Raises InvalidInput.
     """
-    email = clean_email(email)
-    known = session.scalar(account_by_email(email))
-    if known is not None:
-        outbox.enqueue(session, "mail_known_address", f"mail-known:{known.id}:{now:%Y%m%d%H}", account_id=known.id)
+    account = _new_account(session, claims, clean_email(email), now, confirmed_at=None)
+    if account is None:
         return
-    account = _new_account(session, claims, email, now, confirmed_at=None)
     connect(session, account, claims, now)
     outbox.enqueue(session, "mail_confirm_email", f"mail-confirm:{account.id}:{now:%Y%m%d%H%M%S}",
                    account_id=account.id)
@@ -117,11 +117,12 @@ def _usable(account: Account) -> Account:
 
 def _new_account(
     session: Session, claims: Claims, email: str, now: datetime, *, confirmed_at: datetime | None
-) -> Account:
-    account = Account(email=email, display_name=claims.name[:NAME_MAX] or NEW_NAME, created_at=now,
-                      email_confirmed_at=confirmed_at)
-    session.add(account)
-    session.flush()
+) -> Account | None:
+    """None where the address has an account already."""
+    account = add_account(session, Account(email=email, display_name=claims.name[:NAME_MAX] or NEW_NAME, created_at=now,
+                                           email_confirmed_at=confirmed_at), now)
+    if account is None:
+        return None
     audit.record(session, at=now, actor=f"account:{account.id}", action="register", subject_type="account",
                  subject_id=account.id)
     return account

@@ -6,7 +6,7 @@ from flask import url_for
 
 from participation import clock, outbox, schedule
 from participation.accounts.models import Account, TokenPurpose
-from participation.accounts.operations import forget_expired, issue_token, may_get_sign_in_link
+from participation.accounts.operations import forget_expired, issue_token, may_get_link
 from participation.accounts.queries import account_by_email
 from participation.i18n import N_
 from participation.mail_templates import mail_context, render_mail, send
@@ -50,7 +50,7 @@ def mail_confirm_email(context: outbox.JobContext) -> None:
 @outbox.job("mail_reset", N_("E-Mail: neues Kennwort"))
 def mail_reset(context: outbox.JobContext) -> None:
     """The link to a new password."""
-    _send_link(context, TokenPurpose.RESET_PASSWORD, "reset", "accounts.reset")
+    _send_link_if_known(context, TokenPurpose.RESET_PASSWORD, "reset", "accounts.reset")
 
 
 @outbox.job("mail_invitation", N_("E-Mail: Einladung"))
@@ -81,16 +81,21 @@ def mail_known_address(context: outbox.JobContext) -> None:
 
 @outbox.job("mail_sign_in", N_("E-Mail: Anmelden per Link"))
 def mail_sign_in(context: outbox.JobContext) -> None:
-    """The link that signs in, if there is such an account and it did not get too many already."""
+    """The link that signs in."""
+    _send_link_if_known(context, TokenPurpose.SIGN_IN, "sign_in", "accounts.sign_in_by_link")
+
+
+def _send_link_if_known(context: outbox.JobContext, purpose: TokenPurpose, template: str, endpoint: str) -> None:
+    """If the address has an account, and it did not get too many already."""
     email = current_keyring().unseal(context.args["email"])
     with context.database.unit_of_work() as session:
         now = clock.now()
         account = session.scalar(account_by_email(email or ""))
-        if account is None or not may_get_sign_in_link(session, account, now):
+        if account is None or not may_get_link(session, account, purpose, now):
             return
-        token = issue_token(session, account.id, TokenPurpose.SIGN_IN, now)
+        token = issue_token(session, account.id, purpose, now)
         recipient, name = account.email, account.display_name
-    _mail_link(context, "sign_in", "accounts.sign_in_by_link", token, recipient, name)
+    _mail_link(context, template, endpoint, token, recipient, name)
 
 
 @outbox.job("mail_change_email", N_("E-Mail: neue Adresse bestätigen"))

@@ -101,7 +101,7 @@ class OneTimeToken(Base):
 
 
 class RecoveryCode(Base):
-    """A code on paper for whoever lost the second factor; works once."""
+    """A code on paper for whoever lost the second factor; works once. Hashed with a key: it is short enough to try all."""
 
     __tablename__ = "recovery_code"
 

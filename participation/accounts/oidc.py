@@ -78,7 +78,8 @@ def finish(settings: Settings, redirect_uri: str, flow: Flow, code: str, issuer:
     `issuer` is what came back beside the code (RFC 9207); another one than ours is refused.
     """
     metadata = _load_metadata(settings)
-    if issuer and issuer != metadata["issuer"]:
+    needed = metadata.get("authorization_response_iss_parameter_supported") is True
+    if (issuer or needed) and issuer != metadata["issuer"]:
         message = "the answer names another issuer"
         raise ProviderError(message)
     form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri,
@@ -172,7 +173,8 @@ def _mapped(
     level = claims.get(names["level"])
     return Claims(
         issuer=str(metadata["issuer"]), subject=subject, email=text.clean_line(str(claims.get(names["email"]) or "")),
-        email_is_verified=claims.get("email_verified") is True,
+        # The provider's word is about its own claim `email`; of another one the operator must say which claim vouches.
+        email_is_verified=bool(names["verified"]) and claims.get(names["verified"]) is True,
         name=text.clean_line(str(claims.get(names["name"]) or "")),
         is_verified_person=isinstance(level, str) and level in settings.oidc_levels,
     )

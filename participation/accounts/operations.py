@@ -48,16 +48,22 @@ LIFETIMES = {
     TokenPurpose.SIGN_IN: timedelta(minutes=30),
     TokenPurpose.CHANGE_EMAIL: timedelta(hours=24),
 }
-# More links than this in an hour go to nobody's postbox; the answer on the page stays the same.
-SIGN_IN_LINKS_PER_HOUR = 5
+# More links than this go to nobody's postbox as long as they hold; the answer on the page stays the same. Whoever asks
+# in an owner's stead, again and again, so keeps nobody out: the last link in the postbox still works.
+LINKS_AT_ONCE = 5
 TOTP_STEP_SECONDS = 30
 RECOVERY_CODES = 10
 
 
 def clean_email(raw: str) -> str:
     """The address as it is stored. Raises InvalidInput (field "email")."""
+    entered = text.clean_line(raw)
+    if not entered.rpartition("@")[0].isascii():
+        # Possible since RFC 6531, but hardly any server takes it; mostly somebody mistyped.
+        raise InvalidInput(N_("Vor dem @ stehen Umlaute oder andere Sonderzeichen. Dorthin können wir nicht schreiben. "
+                              "Geben Sie eine Adresse ohne Umlaute vor dem @ an."), field="email")
     try:
-        return validate_email(text.clean_line(raw), check_deliverability=False, test_environment=True).normalized.lower()
+        return validate_email(entered, check_deliverability=False, test_environment=True).normalized.lower()
     except EmailNotValidError as error:
         raise InvalidInput(
             N_("Das ist keine E-Mail-Adresse. Sie sieht zum Beispiel so aus: name@anbieter.de"), field="email"
@@ -88,17 +94,30 @@ def register(
     check_password(password, email.partition("@")[0], display_name, town)
     # Hashed for a known address too: the time must not tell.
     password_hash = hash_password(password)
-    known = session.scalar(account_by_email(email))
-    if known is not None:
-        outbox.enqueue(session, "mail_known_address", f"mail-known:{known.id}:{now:%Y%m%d%H}", account_id=known.id)
+    account = add_account(session, Account(email=email, display_name=display_name, password_hash=password_hash,
+                                           created_at=now, locale=locale), now)
+    if account is None:
         return
-    account = Account(email=email, display_name=display_name, password_hash=password_hash, created_at=now, locale=locale)
-    session.add(account)
-    session.flush()
     outbox.enqueue(session, "mail_confirm_email", f"mail-confirm:{account.id}:{now:%Y%m%d%H%M%S}", account_id=account.id,
                    target=keyring.seal(target) if target else "")
     audit.record(session, at=now, actor=f"account:{account.id}", action="register", subject_type="account",
                  subject_id=account.id)
+
+
+def add_account(session: Session, account: Account, now: datetime) -> Account | None:
+    """Store a new account. None where its address has one, perhaps since this very moment: then a mail there says so."""
+    known = session.scalar(account_by_email(account.email))
+    if known is None:
+        try:
+            with session.begin_nested():
+                session.add(account)
+                session.flush()
+        except IntegrityError:
+            known = session.scalars(account_by_email(account.email)).one()
+        else:
+            return account
+    outbox.enqueue(session, "mail_known_address", f"mail-known:{known.id}:{now:%Y%m%d%H}", account_id=known.id)
+    return None
 
 
 def issue_token(
@@ -131,6 +150,18 @@ def account_of_token(session: Session, token: str, purpose: TokenPurpose, now: d
     if account is None:
         raise Gone(N_("Dieser Link wurde schon benutzt oder ist abgelaufen."))
     return account
+
+
+def clear_access(session: Session, account: Account, now: datetime) -> None:
+    """Nothing that was set up so far opens this account: no password, provider or second factor, no session or link.
+
+    For addresses that nobody had confirmed when their owner appears by another way than the mail about registering:
+    anybody can have registered with somebody else's address.
+    """
+    account.password_hash = None
+    session.execute(delete(ExternalIdentity).where(ExternalIdentity.account_id == account.id))
+    kill_links(session, account.id, now)
+    forget_second_factor(session, account, now)
 
 
 def use_token(session: Session, token: str, purpose: TokenPurpose, now: datetime) -> Account:
@@ -192,22 +223,24 @@ def confirm_email(session: Session, token: str, now: datetime) -> Account:
     return account
 
 
-def request_reset(session: Session, email: str, now: datetime) -> None:
-    """Send a link if the address is known; nobody learns whether it is. At most one mail a minute."""
-    account = session.scalar(account_by_email(clean_email(email)))
-    if account is not None and not account.is_disabled and not awaits_invitation(account):
-        outbox.enqueue(session, "mail_reset", f"mail-reset:{account.id}:{now:%Y%m%d%H%M}", account_id=account.id)
+def request_reset(session: Session, keyring: Keyring, email: str, now: datetime) -> None:
+    """Have a link to a new password mailed, as `request_sign_in_link`. Raises InvalidInput."""
+    _request_link(session, keyring, "mail_reset", email, "", now)
 
 
 def request_sign_in_link(session: Session, keyring: Keyring, email: str, target: str, now: datetime) -> None:
     """Have a link mailed that signs in, if the address is known: whether it is finds out the job.
 
-    So known and unknown addresses cost the same time. `target` is the path to go on to. At most one mail a minute.
+    So known and unknown addresses cost the same work. `target` is the path to go on to. At most one mail a minute.
     Raises InvalidInput.
     """
+    _request_link(session, keyring, "mail_sign_in", email, target, now)
+
+
+def _request_link(session: Session, keyring: Keyring, job: str, email: str, target: str, now: datetime) -> None:
     email = clean_email(email)
     who = keyring.person_hash(0, f"mail:{email}")[:32]
-    outbox.enqueue(session, "mail_sign_in", f"mail-sign-in:{who}:{now:%Y%m%d%H%M}", email=keyring.seal(email),
+    outbox.enqueue(session, job, f"{job}:{who}:{now:%Y%m%d%H%M}", email=keyring.seal(email),
                    target=keyring.seal(target) if target else "")
 
 
@@ -216,27 +249,26 @@ def awaits_invitation(account: Account) -> bool:
     return account.email_confirmed_at is None and bool(account.grants)
 
 
-def may_get_sign_in_link(session: Session, account: Account, now: datetime) -> bool:
-    """Whether the account may sign in by mail at all, and got fewer links than allowed within the last hour."""
+def may_get_link(session: Session, account: Account, purpose: TokenPurpose, now: datetime) -> bool:
+    """Whether the account may come in by mail at all, and got fewer links than may hold at once."""
     if account.is_disabled or awaits_invitation(account):
         return False
     sent = session.scalar(select(func.count()).select_from(OneTimeToken).where(
-        OneTimeToken.account_id == account.id, OneTimeToken.purpose == TokenPurpose.SIGN_IN,
-        OneTimeToken.created_at > now - timedelta(hours=1),
+        OneTimeToken.account_id == account.id, OneTimeToken.purpose == purpose,
+        OneTimeToken.created_at > now - LIFETIMES[purpose],
     ))
-    return (sent or 0) < SIGN_IN_LINKS_PER_HOUR
+    return (sent or 0) < LINKS_AT_ONCE
 
 
 def sign_in_by_link(session: Session, token: str, now: datetime) -> Account:
     """Take the link; whoever reads the postbox is the owner. Raises Gone.
 
-    Was the address not confirmed before, then somebody else may have chosen the password: it goes, with every session.
+    Was the address not confirmed before, then somebody else may have set up everything else: it goes.
     """
     account = use_token(session, token, TokenPurpose.SIGN_IN, now)
     if account.email_confirmed_at is None:
-        account.email_confirmed_at, account.password_hash = now, None
-        session.execute(delete(ExternalIdentity).where(ExternalIdentity.account_id == account.id))
-        revoke_sessions(session, account.id, now)
+        clear_access(session, account, now)
+        account.email_confirmed_at = now
     return account
 
 
@@ -284,21 +316,23 @@ def change_email(session: Session, keyring: Keyring, token: str, now: datetime) 
     return account
 
 
-def change_password(session: Session, account: Account, password: str, town: str, token: str, now: datetime) -> None:
-    """By whoever is signed in with `token`; every other session ends, every mailed link dies. Raises InvalidInput."""
+def change_password(session: Session, account: Account, password: str, town: str, token: str, now: datetime) -> str:
+    """By whoever is signed in with `token`; every other session ends, every mailed link dies. Raises InvalidInput.
+
+    Returns the token that stands for this session from now on: a copy of the old one is dead too.
+    """
     check_password(password, account.email.partition("@")[0], account.display_name, town)
     account.password_hash = hash_password(password)
-    session.execute(
-        update(SignInSession)
-        .where(SignInSession.account_id == account.id, SignInSession.revoked_at.is_(None),
-               SignInSession.token_hash != tokens.hash_token(token))
-        .values(revoked_at=now)
-    )
+    revoke_sessions(session, account.id, now, but=token)
+    renewed = tokens.new_token()
+    session.execute(update(SignInSession).where(SignInSession.token_hash == tokens.hash_token(token))
+                    .values(token_hash=tokens.hash_token(renewed)))
     kill_links(session, account.id, now)
     outbox.enqueue(session, "mail_password_changed", f"mail-password:{account.id}:{now:%Y%m%d%H%M%S}",
                    account_id=account.id)
     audit.record(session, at=now, actor=f"account:{account.id}", action="change_password", subject_type="account",
                  subject_id=account.id)
+    return renewed
 
 
 def prove(session: Session, account: Account, password: str, token: str, now: datetime) -> bool:
@@ -316,8 +350,10 @@ def set_password(session: Session, token: str, purpose: TokenPurpose, password: 
     account = account_of_token(session, token, purpose, now)
     check_password(password, account.email.partition("@")[0], account.display_name, town)
     use_token(session, token, purpose, now)
+    if account.email_confirmed_at is None:
+        clear_access(session, account, now)
+        account.email_confirmed_at = now
     account.password_hash = hash_password(password)
-    account.email_confirmed_at = account.email_confirmed_at or now
     revoke_sessions(session, account.id, now)
     kill_links(session, account.id, now)
     audit.record(session, at=now, actor=f"account:{account.id}", action=f"password_{purpose.value}",
@@ -325,17 +361,24 @@ def set_password(session: Session, token: str, purpose: TokenPurpose, password: 
     return account
 
 
-def revoke_sessions(session: Session, account_id: int, now: datetime, *, only_id: int | None = None) -> None:
-    """End all sessions of an account, or one of them."""
+def revoke_sessions(
+    session: Session, account_id: int, now: datetime, *, only_id: int | None = None, but: str = ""
+) -> None:
+    """End all sessions of an account, or one of them, or all but the one whose token is `but`."""
     statement = update(SignInSession).where(SignInSession.account_id == account_id, SignInSession.revoked_at.is_(None))
     if only_id is not None:
         statement = statement.where(SignInSession.id == only_id)
+    if but:
+        statement = statement.where(SignInSession.token_hash != tokens.hash_token(but))
     session.execute(statement.values(revoked_at=now))
 
 
 def check_credentials(session: Session, email: str, password: str) -> Account | None:
     """The account, or None for a wrong password, an unknown or a disabled account: from outside all the same."""
-    account = session.scalar(account_by_email(text.clean_line(email)))
+    try:
+        account = session.scalar(account_by_email(clean_email(email)))
+    except InvalidInput:
+        account = None
     stored = account.password_hash if account is not None and not account.is_disabled else None
     if not password_matches(stored, password) or account is None:
         return None
@@ -384,7 +427,7 @@ def confirm_second_factor(session: Session, keyring: Keyring, account: Account, 
     account.totp_confirmed_at = now
     session.execute(delete(RecoveryCode).where(RecoveryCode.account_id == account.id))
     codes = [f"{secrets.token_hex(3)}-{secrets.token_hex(3)}" for _ in range(RECOVERY_CODES)]
-    session.add_all(RecoveryCode(account_id=account.id, code_hash=tokens.hash_token(code)) for code in codes)
+    session.add_all(RecoveryCode(account_id=account.id, code_hash=keyring.mark("recovery-code", code)) for code in codes)
     audit.record(session, at=now, actor=f"account:{account.id}", action="second_factor_set_up", subject_type="account",
                  subject_id=account.id)
     return codes
@@ -395,7 +438,7 @@ def check_code(session: Session, keyring: Keyring, account: Account, code: str, 
     digits = "".join(char for char in code if char.isalnum()).lower()
     secret = keyring.unseal(account.totp_secret_sealed) if account.totp_secret_sealed else None
     if len(digits) == 12:  # noqa: PLR2004 - a recovery code; it may be of digits only
-        if _use_recovery_code(session, account.id, f"{digits[:6]}-{digits[6:]}", now):
+        if _use_recovery_code(session, keyring, account.id, f"{digits[:6]}-{digits[6:]}", now):
             return
     elif secret is not None and digits.isdecimal():
         totp = pyotp.TOTP(secret)
@@ -416,10 +459,10 @@ def check_code(session: Session, keyring: Keyring, account: Account, code: str, 
     )
 
 
-def _use_recovery_code(session: Session, account_id: int, code: str, now: datetime) -> bool:
+def _use_recovery_code(session: Session, keyring: Keyring, account_id: int, code: str, now: datetime) -> bool:
     used = session.execute(
         update(RecoveryCode)
-        .where(RecoveryCode.account_id == account_id, RecoveryCode.code_hash == tokens.hash_token(code),
+        .where(RecoveryCode.account_id == account_id, RecoveryCode.code_hash == keyring.mark("recovery-code", code),
                RecoveryCode.used_at.is_(None))
         .values(used_at=now)
     )
@@ -442,11 +485,7 @@ def pass_second_factor(session: Session, token: str, now: datetime) -> None:
 
 
 def admit_staff(session: Session, email: str, name: str, now: datetime) -> Account:
-    """The account that shall get a role; a new one, with this name, where there is none. Raises InvalidInput.
-
-    Anybody can have registered with somebody else's address: until it is confirmed, nothing set up before may open
-    the door, since the role would be theirs.
-    """
+    """The account that shall get a role; a new one, with this name, where there is none. Raises InvalidInput."""
     email, name = clean_email(email), clean_name(name)
     account = session.scalar(account_by_email(email))
     if account is None:
@@ -456,10 +495,8 @@ def admit_staff(session: Session, email: str, name: str, now: datetime) -> Accou
     elif account.is_disabled:
         raise InvalidInput(N_("Dieses Konto ist gesperrt. Bitte wenden Sie sich an den technischen Betrieb."), field="email")
     elif account.email_confirmed_at is None and not account.grants:
-        account.display_name, account.password_hash = name, None
-        session.execute(delete(ExternalIdentity).where(ExternalIdentity.account_id == account.id))
-        kill_links(session, account.id, now)
-        forget_second_factor(session, account, now)
+        account.display_name = name
+        clear_access(session, account, now)
     return account
 
 

@@ -39,6 +39,7 @@ _SIGNED_IN = (
         Account.email,
         Account.email_confirmed_at,
         SignInSession.second_factor_at,
+        Account.totp_confirmed_at,
         RoleGrant.role,
         RoleGrant.municipality_id,
         RoleGrant.process_id,
@@ -79,6 +80,7 @@ def signed_in_actor(database: Database, token_hash: str, now: datetime) -> Actor
         email=first.email,
         email_is_confirmed=first.email_confirmed_at is not None,
         second_factor_done=first.second_factor_at is not None,
+        second_factor_awaited=first.second_factor_at is None and first.totp_confirmed_at is not None,
         grants=tuple(dict.fromkeys(
             Grant(row.role, row.municipality_id, row.process_id) for row in rows if row.role is not None
         )),

@@ -18,8 +18,15 @@ from participation import web
 from participation.accounts import operations, passkeys
 from participation.accounts.forms import CodeForm, EmptyForm
 from participation.accounts.queries import has_second_factor, passkeys_of
-from participation.accounts.views.own import ask_again, session_token
-from participation.accounts.views.signing import after_sign_in, blueprint, device_name, own_account, town_name
+from participation.accounts.views.own import account_key, ask_again, session_token
+from participation.accounts.views.signing import (
+    after_sign_in,
+    blueprint,
+    device_name,
+    own_account,
+    town_name,
+    was_wrong,
+)
 from participation.actions import Action
 from participation.errors import DomainError, InvalidInput
 
@@ -36,6 +43,7 @@ LARGEST_ID = 2**31 - 1
 @blueprint.route("/konto/zweiter-faktor", methods=["GET", "POST"])
 @web.allows(Action.MANAGE_OWN_ACCOUNT)
 @web.limiter.limit("15 per 5 minutes", methods=["POST"])
+@web.limiter.limit("10 per 5 minutes;60 per day", methods=["POST"], key_func=account_key, deduct_when=was_wrong)
 def second_factor() -> ResponseReturnValue:
     """Ask for the code, or lead to setting it up."""
     account = own_account()
@@ -79,6 +87,9 @@ def set_up_second_factor() -> ResponseReturnValue:
     if not web.current_actor().second_factor_done and has_second_factor(web.current_session(), account):
         # Whoever knows the password alone must not add a factor of their own.
         return web.go("accounts.second_factor", next=target)
+    first = ask_again(url_for("accounts.set_up_second_factor", next=target))
+    if first is not None:
+        return first
     if request.method == "GET" and account.totp_secret_sealed is None:
         # A GET must not store the secret; the button of this page does.
         return render_template("accounts/begin_second_factor.html", form=EmptyForm(), next=target)

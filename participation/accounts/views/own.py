@@ -48,13 +48,14 @@ def ask_again(back: str) -> Response | None:
     return None
 
 
-def _account_key() -> str:
+def account_key() -> str:
+    """Throttles guessing for one account from many machines."""
     return f"proof:{web.current_actor().account_id}"
 
 
 @blueprint.route("/konto/nochmal-anmelden", methods=["GET", "POST"])
 @web.allows(Action.MANAGE_OWN_ACCOUNT)
-@web.limiter.limit("10 per 5 minutes", methods=["POST"], key_func=_account_key, deduct_when=was_wrong)
+@web.limiter.limit("10 per 5 minutes", methods=["POST"], key_func=account_key, deduct_when=was_wrong)
 def prove() -> ResponseReturnValue:
     """Before something that can't be undone: the password again, or a link, or a passkey."""
     web.do_not_cache()
@@ -103,7 +104,7 @@ def security() -> ResponseReturnValue:
 
 @blueprint.route("/konto/e-mail", methods=["GET", "POST"])
 @web.allows(Action.MANAGE_OWN_ACCOUNT)
-@web.limiter.limit("10 per hour", methods=["POST"], key_func=_account_key)
+@web.limiter.limit("10 per hour", methods=["POST"], key_func=account_key)
 def change_email() -> ResponseReturnValue:
     """Ask for a link to a new address."""
     first = ask_again(url_for("accounts.change_email"))
@@ -135,8 +136,9 @@ def change_password() -> ResponseReturnValue:
     account, form = own_account(), PasswordForm()
     if form.validate_on_submit():
         try:
-            operations.change_password(web.current_session(), account, form.password.data or "", town_name(),
-                                       session_token(), web.current_now())
+            cookie["_user_id"] = operations.change_password(
+                web.current_session(), account, form.password.data or "", town_name(), session_token(),
+                web.current_now())
         except InvalidInput as error:
             web.attach(form, error)
         else:
@@ -154,4 +156,13 @@ def end_session(session_id: int) -> ResponseReturnValue:
     operations.revoke_sessions(web.current_session(), own_account().id, web.current_now(),
                                only_id=min(session_id, 2**31 - 1))
     flash(_("Das Gerät ist abgemeldet."), "success")
+    return web.go("accounts.security")
+
+
+@blueprint.post("/konto/sitzungen/andere-beenden")
+@web.allows(Action.MANAGE_OWN_ACCOUNT)
+def end_other_sessions() -> ResponseReturnValue:
+    """Sign every other device out."""
+    operations.revoke_sessions(web.current_session(), own_account().id, web.current_now(), but=session_token())
+    flash(_("Alle anderen Geräte sind abgemeldet."), "success")
     return web.go("accounts.security")

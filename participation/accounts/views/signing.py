@@ -19,8 +19,10 @@ from participation.permissions import ANONYMOUS, Actor
 if TYPE_CHECKING:
     from flask import Response
     from flask.typing import ResponseReturnValue
+    from werkzeug.wrappers import Response as AnyResponse
 
 blueprint = Blueprint("accounts", __name__)
+HALF_WAY = frozenset({"accounts.second_factor", "accounts.begin_passkey_sign_in", "accounts.passkey_sign_in"})
 
 
 class SignedIn(UserMixin):
@@ -39,10 +41,10 @@ def load_user(token: str) -> SignedIn | None:
 
 
 def load_actor() -> Actor:
-    """Who acts in this request."""
+    """Who acts in this request. Whoever still owes the second factor is nobody, except where it is asked for."""
     if "_user_id" in cookie and current_user.is_authenticated:
         actor: Actor = current_user.actor
-        return actor
+        return actor if not actor.second_factor_awaited or request.endpoint in HALF_WAY else ANONYMOUS
     guest = cookie.get(web.GUEST_TOKEN)
     return Actor(guest_token=guest) if isinstance(guest, str) else ANONYMOUS
 
@@ -112,8 +114,16 @@ def after_sign_in(account: Account, *, both_factors: bool = False, default: str 
 
 
 def _entered_address() -> str:
-    """Throttles guessing of one account's password from many machines."""
-    return request.form.get("email", "")[:254].strip().lower()
+    """Throttles guessing of one account's password from many machines, however the address is spelt.
+
+    Hashed: where the counters lie is no place for addresses.
+    """
+    entered = request.form.get("email", "")[:1000]
+    try:
+        entered = operations.clean_email(entered)
+    except InvalidInput:
+        entered = entered.strip().lower()
+    return web.current_keyring().mark("entered-address", entered)
 
 
 def was_wrong(response: Response) -> bool:
@@ -128,6 +138,10 @@ def was_wrong(response: Response) -> bool:
 def sign_in() -> ResponseReturnValue:
     """Sign in with address and password; a link by mail and a passkey stand beside it."""
     form = SignInForm()
+    if request.method == "GET" and "_user_id" in cookie and current_user.is_authenticated and (
+        current_user.actor.second_factor_awaited
+    ):
+        return web.go("accounts.second_factor", next=web.safe_next("") or None)
     if form.validate_on_submit():
         account = operations.check_credentials(web.current_session(), form.email.data or "", form.password.data or "")
         if account is not None:
@@ -143,7 +157,6 @@ def sign_in() -> ResponseReturnValue:
 @blueprint.route("/konto/anmelden-per-link", methods=["GET", "POST"])
 @web.public
 @web.limiter.limit("20 per hour", methods=["POST"])
-@web.limiter.limit("10 per hour", methods=["POST"], key_func=_entered_address)
 def request_sign_in_link() -> ResponseReturnValue:
     """Ask for a link that signs in; nobody learns here whether an address has an account."""
     form = EmailForm()
@@ -184,7 +197,13 @@ def sign_out() -> ResponseReturnValue:
         operations.close_session(web.current_session(), token, web.current_now())
     cookie.clear()
     flash(_("Sie sind abgemeldet."), "success")
-    return web.go("municipalities.home")
+    return forget_pages(web.go("municipalities.home"))
+
+
+def forget_pages(response: AnyResponse) -> AnyResponse:
+    """The button "back" shows nothing of what the person saw, to whoever sits down next."""
+    response.headers["Clear-Site-Data"] = '"cache"'
+    return response
 
 
 @blueprint.route("/konto/registrieren", methods=["GET", "POST"])
@@ -252,7 +271,7 @@ def request_reset() -> ResponseReturnValue:
     form = EmailForm()
     if form.validate_on_submit():
         try:
-            operations.request_reset(web.current_session(), form.email.data or "", web.current_now())
+            operations.request_reset(web.current_session(), web.current_keyring(), form.email.data or "", web.current_now())
         except InvalidInput as error:
             web.attach(form, error)
         else:

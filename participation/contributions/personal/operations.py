@@ -23,6 +23,7 @@ from participation.db import is_sqlite
 from participation.errors import Conflict
 from participation.events import AccountDeleted, ParticipantsMerged, emit
 from participation.i18n import N_
+from participation.municipalities.models import Municipality
 from participation.municipalities.operations import raise_content_version
 from participation.permissions import Actor, Role, require
 from participation.processes.models import Process
@@ -159,13 +160,18 @@ def delete_account(
 
 
 def _require_another_admin(session: Session, account: Account) -> None:
+    """Somebody must remain who can give roles: confirmed and not shut out."""
     ruled = select(RoleGrant.municipality_id).where(RoleGrant.account_id == account.id, RoleGrant.role == Role.ADMIN,
                                                     RoleGrant.process_id.is_(None))
-    for municipality_id in session.scalars(ruled).all():
-        others = session.scalar(select(func.count()).select_from(RoleGrant).where(
-            RoleGrant.municipality_id == municipality_id, RoleGrant.role == Role.ADMIN,
-            RoleGrant.process_id.is_(None), RoleGrant.account_id != account.id,
-        ))
+    for municipality_id in session.scalars(ruled.order_by(RoleGrant.municipality_id)).all():
+        # One after the other: the last two would both count on the other one.
+        session.execute(select(Municipality.id).where(Municipality.id == municipality_id).with_for_update())
+        others = session.scalar(
+            select(func.count()).select_from(RoleGrant).join(Account, Account.id == RoleGrant.account_id).where(
+                RoleGrant.municipality_id == municipality_id, RoleGrant.role == Role.ADMIN,
+                RoleGrant.process_id.is_(None), RoleGrant.account_id != account.id, Account.is_disabled.is_(False),
+                Account.email_confirmed_at.is_not(None),
+            ))
         if not others:
             raise Conflict(N_("Sie sind die letzte Administration. Geben Sie zuerst jemand anderem diese Rolle."))
 

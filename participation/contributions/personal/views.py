@@ -11,7 +11,7 @@ from flask_babel import gettext as _
 from participation import web
 from participation.accounts.forms import NameForm
 from participation.accounts.views.own import ask_again, show_overview
-from participation.accounts.views.signing import own_account
+from participation.accounts.views.signing import forget_pages, own_account
 from participation.actions import Action
 from participation.contributions.models import ContributionState
 from participation.contributions.personal import jobs, operations  # noqa: F401 - jobs register themselves
@@ -110,7 +110,7 @@ def delete() -> ResponseReturnValue:
         remove_after_commit(dropped)
         cookie.clear()
         flash(_("Ihr Konto ist gelöscht. Danke, dass Sie mitgemacht haben."), "success")
-        return web.go("municipalities.home")
+        return forget_pages(web.go("municipalities.home"))
     return render_template("contributions/personal/delete.html", form=form, account=account), (
         422 if form.is_submitted() else 200
     )
