@@ -6,7 +6,6 @@ import tomllib
 from dataclasses import fields
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
-from itertools import combinations, pairwise
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -24,7 +23,6 @@ from participation.permissions import Actor, require
 from participation.processes.history import begin_change, changed, forget_variants, unused
 from participation.processes.models import (
     Phase,
-    PhaseState,
     Process,
     ProcessDocument,
     ProcessNews,
@@ -32,6 +30,7 @@ from participation.processes.models import (
     TextVariant,
     Theme,
 )
+from participation.processes.plausibility import publish_problems
 from participation.processes.queries import is_referred_to, last_position, slug_is_taken
 from participation.tokens import hash_token, new_token
 from participation.uploads import store_document, store_picture
@@ -313,61 +312,6 @@ def remove_picture(session: Session, actor: Actor, process: Process, now: dateti
     process.picture = None
     process.picture_alt = ""
     changed(session, actor, process, now, "process_picture_removed")
-
-
-def publish_problems(process: Process, now: datetime) -> list[str]:
-    """What hinders publishing, as German messages; nothing when it is fit to be seen."""
-    problems = []
-    if not process.summary:
-        problems.append(N_("Es fehlt die Kurzbeschreibung. Sie steht auf der Startseite."))
-    if not process.body:
-        problems.append(N_("Es fehlt der Text, worum es geht."))
-    if not process.phases:
-        problems.append(N_("Es gibt noch keine Phase. Legen Sie mindestens eine an."))
-    elif process.published_at is None and all(phase.state(now) is PhaseState.CLOSED for phase in process.phases):
-        problems.append(N_("Alle Phasen sind schon vorbei. Bitte prüfen Sie die Termine."))
-    return problems
-
-
-def publish_hints(process: Process, now: datetime) -> list[tuple[str, str, str]]:
-    """What an editor may have overlooked: (German message, name it speaks of, page where it is mended).
-
-    Nothing of this hinders publishing. The pages: "edit", "phases", "themes".
-    """
-    hints: list[tuple[str, str, str]] = []
-    collecting = [phase for phase in process.phases if phase.opens(Action.SUBMIT_PROPOSAL)]
-    if not process.contact:
-        hints.append((N_("Es gibt keinen Kontakt für Fragen."), "", "edit"))
-    if collecting and not process.themes:
-        hints.append((N_("Es gibt keine Themen. Bei vielen Vorschlägen hilft das beim Finden und Auswerten."), "", "themes"))
-    for phase in process.phases:
-        hints += [(message, phase.title, "phases") for message in _phase_hints(process, phase, now)]
-    for one, other in pairwise(process.phases):
-        if one.starts_at and other.starts_at and other.starts_at < one.starts_at:
-            hints.append((N_("Die Phase „%(title)s“ steht vor einer, die früher beginnt."), one.title, "phases"))
-    for one, other in combinations(collecting, 2):
-        if _overlap(one, other):
-            hints.append((N_("Die Phase „%(title)s“ sammelt zur gleichen Zeit Vorschläge wie eine andere."), one.title, "phases"))
-    return hints
-
-
-def _phase_hints(process: Process, phase: Phase, now: datetime) -> list[str]:
-    found = []
-    if phase.state(now) is PhaseState.CLOSED and process.published_at is None:
-        found.append(N_("Die Phase „%(title)s“ ist schon vorbei."))
-    if phase.ends_at is None and not phase.is_always_on and not phase.vague_dates:
-        found.append(N_("Die Phase „%(title)s“ hat kein Ende."))
-    if not phase.body:
-        found.append(N_("Die Phase „%(title)s“ hat keinen Text. Was können die Leute dort tun?"))
-    if phase.vague_dates and phase.starts_at is None and phase.format.opened_actions(phase.settings):
-        found.append(N_("Die Phase „%(title)s“ beginnt erst, wenn Sie ein Datum eintragen."))
-    return found
-
-
-def _overlap(one: Phase, other: Phase) -> bool:
-    starts = [phase.starts_at for phase in (one, other) if phase.starts_at]
-    ends = [phase.ends_at for phase in (one, other) if phase.ends_at]
-    return not starts or not ends or max(starts) < min(ends)
 
 
 def publish_process(session: Session, actor: Actor, process: Process, now: datetime) -> None:

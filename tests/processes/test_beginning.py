@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from lxml import etree
 from sqlalchemy import select, update
 
-from participation import clock, text
+from participation import clock, formats, text
 from participation.accounts.models import Participant
 from participation.errors import Conflict
 from participation.formats import FORMATS, BallotRule, VoteSettings
+from participation.municipalities.models import MunicipalityPage, PageKind
 from participation.permissions import Role
-from participation.processes import operations
+from participation.processes import operations, plausibility
 from participation.processes.models import PhaseState, Process, ProcessNews, ProcessState
 from tests import factories
 
@@ -54,7 +55,7 @@ def test_every_template_makes_a_process_that_can_be_published(session: Session, 
     now = datetime(2027, 2, 20, 9, tzinfo=UTC)
     process = operations.create_from_template(
         session, actor, town, now, title="Neu hier", summary="", key=key, starts_on=date(2027, 3, 1))
-    assert operations.publish_problems(process, now) == []
+    assert plausibility.publish_problems(process, now) == []
     assert process.phases[0].starts_at == datetime(2027, 2, 28, 23, tzinfo=UTC), "midnight in Berlin"
     for phase in process.phases:
         assert isinstance(phase.settings, FORMATS[phase.format_key].settings)
@@ -117,12 +118,65 @@ def test_hints_name_what_may_have_been_overlooked(session: Session, town: Munici
         factories.phase("discuss", title="Vorbei", opens=-9, closes=-5, body="Text."),
     ])
     process.themes = []
-    messages = [(message % {"title": name}, page) for message, name, page in operations.publish_hints(process, clock.now())]
-    for wanted in (("Es gibt keinen Kontakt für Fragen.", "edit"), ("Die Phase „Vorbei“ ist schon vorbei.", "phases"),
-                   ("Die Phase „Erste“ sammelt zur gleichen Zeit Vorschläge wie eine andere.", "phases"),
-                   ("Die Phase „Erste“ steht vor einer, die früher beginnt.", "phases")):
+    messages = _hints(session, process)
+    for wanted in ("Es gibt keinen Kontakt für Fragen.", "Die Phase „Vorbei“ ist schon vorbei.",
+                   "Die Phase „Erste“ sammelt zur gleichen Zeit Vorschläge wie eine andere.",
+                   "Die Phase „Erste“ steht vor einer, die früher beginnt."):
         assert wanted in messages, wanted
-    assert not [one for one, _page in messages if "Vorbei“ hat keinen Text" in one]
+    assert not [one for one in messages if "Vorbei“ hat keinen Text" in one]
+
+
+def _hints(session: Session, process: Process) -> list[str]:
+    found = plausibility.publish_hints(session, process, clock.now(), has_provider=False)
+    return [hint.message % {"title": hint.title} if hint.title else hint.message for hint in found]
+
+
+@pytest.mark.parametrize(("phases", "hint"), [
+    ([("collect", 1, 20, {}), ("discuss", 40, 60, {})], "Vor der Phase „2 discuss“ ist eine Zeit lang gar nichts offen."),
+    ([("vote", 1, 20, {})], "Für die Phase „1 vote“ gibt es nichts: Es sind keine Vorschläge da, und keine Phase sammelt vorher welche."),
+    ([("budget", 1, 20, {})], "Auf dem Stimmzettel von „1 budget“ steht noch kein Vorschlag mit seinen Kosten."),
+    ([("collect", 700, 720, {})], "Die Phase „1 collect“ beginnt erst in mehr als anderthalb Jahren. Stimmt das Jahr?"),
+    ([("collect", 1, 5, {})], "Die Phase „1 collect“ dauert keine Woche. Nicht alle schauen so schnell vorbei."),
+    ([("workshop", 1, 2, {})], "Für „1 workshop“ fehlt der Ort der Veranstaltung."),
+    ([("discuss", 1, 20, {"verification": "letter"})], "„1 discuss“ verlangt einen Code aus einem Brief, aber es gibt noch keine Codes. Niemand könnte mitmachen."),
+    ([("collect", 1, 20, {"support_verification": "oidc"})], "„1 collect“ verlangt die Anmeldung bei einem anderen Anbieter, aber hier ist keiner eingerichtet. Niemand könnte mitmachen."),
+    ([("collect", 1, 20, {"verification": "letter"})], "In „1 collect“ ist Einreichen ohne Konto erlaubt, aber auch ein Nachweis verlangt. Es gilt der Nachweis: Ohne Konto geht es nicht."),
+    ([("collect", 1, 20, {})], "Beiträge werden vor der Veröffentlichung geprüft, aber niemand hat die Rolle Moderation. Es würde nie einer erscheinen."),
+    ([("collect", 1, 20, {})], "Die Seite „Impressum“ ist noch der Entwurf der Plattform. Bitte lassen Sie sie von der Verwaltung prüfen."),
+    ([("collect", 1, 20, {})], "Ein anderes Verfahren heißt genauso. In Listen und E-Mails lassen sie sich nicht unterscheiden."),
+])
+def test_what_a_beginner_overlooks_is_pointed_out_and_gone_when_mended(
+    session: Session, town: Municipality, phases: list[tuple[str, float, float, dict[str, Any]]], hint: str,
+) -> None:
+    made = [factories.phase(kind, title=f"{number} {kind}", opens=opens, closes=closes,
+                            settings=formats.read_settings(kind, settings))
+            for number, (kind, opens, closes, settings) in enumerate(phases, 1)]
+    process = factories.process(session, town, state=ProcessState.DRAFT, published_at=None, title="Doppelt", phases=made)
+    factories.process(session, town, title="Doppelt")
+    assert hint in _hints(session, process)
+    sound = factories.process(session, town, state=ProcessState.DRAFT, published_at=None, contact="Frau Lampe", phases=[
+        factories.phase("collect", title="Ideen", opens=1, closes=20, body="Schreiben Sie."),
+        factories.phase("vote", title="Wahl", opens=20, closes=40, body="Wählen Sie."),
+    ])
+    factories.account(session, Role.MODERATOR, on=sound)
+    for kind in (PageKind.IMPRINT, PageKind.PRIVACY):
+        session.add(MunicipalityPage(municipality_id=town.id, kind=kind, body="Unseres.", updated_at=clock.now()))
+    session.flush()
+    assert _hints(session, sound) == []
+
+
+def test_every_hint_leads_to_a_page_where_it_is_mended(session: Session, town: Municipality, editor: Browser) -> None:
+    process = factories.process(session, town, state=ProcessState.DRAFT, published_at=None, phases=[
+        factories.phase("budget", opens=1, closes=3), factories.phase("workshop", opens=90, closes=91),
+    ])
+    session.commit()
+    page = editor.open(f"/verwaltung/verfahren/{process.id}")
+    links = page.xpath("//section[@aria-labelledby='hinweise']//a/@href")
+    assert len(links) > 5
+    for link in links:
+        shown = editor.open(link.split("#")[0])
+        if "#" in link:
+            assert shown.get_element_by_id(link.split("#")[1]) is not None, link
 
 
 def test_a_vague_phase_stands_in_words_and_has_not_begun(session: Session, town: Municipality, browser: Browser) -> None:

@@ -106,6 +106,11 @@ def ballots_of(participant_ids: Sequence[int]) -> Select[*tuple[Any, ...]]:
     )
 
 
+def phases_with_options(session: Session, phase_ids: Sequence[int]) -> set[int]:
+    """Which of some phases have a ballot paper with something on it."""
+    return set(session.scalars(select(BallotOption.phase_id).where(BallotOption.phase_id.in_(phase_ids)).distinct()))
+
+
 def options_of(session: Session, phase_id: int) -> list[Option]:
     """The public proposals with a price, in an order that has nothing to do with their success."""
     base, own = Contribution.__table__.c, Proposal.__table__.c

@@ -23,6 +23,7 @@ from participation.contributions.ballots.queries import (
     OwnBallot,
     options_of,
     own_ballot,
+    phases_with_options,
     results,
     turnout,
 )
@@ -31,13 +32,16 @@ from participation.contributions.proposals.edge import LARGEST_ID, load_standing
 from participation.contributions.proposals.queries import Listing, Sort, list_page, read_cursor
 from participation.errors import Conflict, InvalidInput, NotFound
 from participation.formats import BallotRule
+from participation.i18n import N_
 from participation.page_cache import cached
 from participation.processes.edge import load_process
 from participation.processes.models import Phase, PhaseState
+from participation.processes.plausibility import MORE_HINTS, Hint
 from participation.processes.views.staff import load_for_editing, tabs_of
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
+    from sqlalchemy.orm import Session
 
     from participation.processes.models import Process
 
@@ -255,6 +259,17 @@ def download(slug: str, phase_id: int) -> ResponseReturnValue:
 
 
 # ---- the ballot paper of a budget
+
+
+def _unpriced(session: Session, process: Process) -> list[Hint]:
+    """A budget without anything to buy."""
+    budgets = [phase for phase in process.phases if phase.ballot is BallotRule.BUDGET]
+    filled = phases_with_options(session, [phase.id for phase in budgets])
+    return [Hint(N_("Auf dem Stimmzettel von „%(title)s“ steht noch kein Vorschlag mit seinen Kosten."), "ballots.paper",
+                 phase.title, {"phase_id": phase.id}) for phase in budgets if phase.id not in filled]
+
+
+MORE_HINTS.append(_unpriced)
 
 
 def _editable(process_id: int, phase_id: int) -> Phase:

@@ -16,7 +16,7 @@ from participation.formats import FORMATS
 from participation.i18n import N_
 from participation.language import EASY, VARIANTS
 from participation.permissions import Role
-from participation.processes import history, operations
+from participation.processes import history, operations, plausibility
 from participation.processes.forms import (
     EMPTY,
     DocumentForm,
@@ -91,10 +91,28 @@ def tabs_of(process: Process) -> list[tuple[str, str, bool]]:
 def _render(template: str, process: Process, **context: Any) -> str:  # noqa: ANN401 - as render_template
     return render_template(
         template, process=process, tabs=tabs_of(process), limits=operations,
-        problems=[_(problem) for problem in operations.publish_problems(process, web.current_now())],
-        hints=[(_(message, title=name) if name else _(message), url_for(f"processes.{page}", process_id=process.id))
-               for message, name, page in operations.publish_hints(process, web.current_now())], **context,
+        **context,
     )
+
+
+def _edit_page(process: Process, form: ProcessForm, **context: Any) -> str:  # noqa: ANN401 - as render_template
+    now = web.current_now()
+    found = plausibility.publish_hints(web.current_session(), process, now,
+                                       has_provider=bool(web.current_settings().oidc_issuer))
+    return _render(
+        "processes/edit.html", process, form=form, **{"preview": "", **context},
+        problems=[_(problem) for problem in plausibility.publish_problems(process, now)],
+        hints=[(_(hint.message, title=_(hint.title)) if hint.title else _(hint.message), _place(hint, process))
+               for hint in found],
+    )
+
+
+def _place(hint: plausibility.Hint, process: Process) -> str:
+    """Where a hint is mended; a page that is not theirs to change is shown as everybody sees it."""
+    if hint.endpoint == "municipalities.edit_page" and not web.can(Action.EDIT_MUNICIPALITY, process.municipality):
+        return f"/{hint.values['kind']}"
+    mine: dict[str, Any] = {} if hint.endpoint.startswith("municipalities.") else {"process_id": process.id}
+    return url_for(hint.endpoint, _anchor=hint.anchor or None, **{**mine, **hint.values})
 
 
 @blueprint.get("/verwaltung/verfahren")
@@ -191,7 +209,7 @@ def preview_link(process_id: int) -> ResponseReturnValue:
     form = ProcessForm(formdata=None, obj=process)
     # Shown once: only its hash is kept.
     link = url_for("processes.preview", token=token, _external=True)
-    return _render("processes/edit.html", process, form=form, preview="", preview_address=link)
+    return _edit_page(process, form, preview_address=link)
 
 
 # ----------------------------------------------------------------------------------------------------------- history
@@ -389,9 +407,9 @@ def edit(process_id: int) -> ResponseReturnValue:
     process = load_for_editing(process_id)
     form = ProcessForm(obj=process)
     if request.method == "GET":
-        return _render("processes/edit.html", process, form=form, preview="")
+        return _edit_page(process, form)
     if "preview" in request.form:
-        return _render("processes/edit.html", process, form=form, preview=text.clean_text(form.body.data))
+        return _edit_page(process, form, preview=text.clean_text(form.body.data))
     settings = web.current_settings()
     file = form.picture.data
     try:
@@ -409,7 +427,7 @@ def edit(process_id: int) -> ResponseReturnValue:
             )
     except InvalidInput as error:
         web.attach(form, error)
-        return _render("processes/edit.html", process, form=form, preview=""), 422
+        return _edit_page(process, form), 422
     flash(_("Gespeichert."), "success")
     return web.go("processes.edit", process_id=process.id)
 
@@ -433,7 +451,7 @@ def publish(process_id: int) -> ResponseReturnValue:
         operations.publish_process(web.current_session(), web.current_actor(), process, web.current_now())
     except InvalidInput:
         form = ProcessForm(formdata=None, obj=process)
-        return _render("processes/edit.html", process, form=form, preview="", insists=True), 422
+        return _edit_page(process, form, insists=True), 422
     flash(_("Das Verfahren ist jetzt öffentlich."), "success")
     return web.go("processes.edit", process_id=process.id)
 
