@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from participation import audit, outbox
-from participation.accounts.models import Account, ExternalIdentity
+from participation.accounts.models import Account, ExternalIdentity, SignInSession
 from participation.accounts.operations import NAME_MAX, add_account, clean_email
 from participation.accounts.queries import account_by_email, identities_of
 from participation.accounts.verification import verify
 from participation.errors import Conflict, InvalidInput, NotFound
 from participation.formats import Verification
 from participation.i18n import N_
+from participation.tokens import hash_token
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from sqlalchemy.orm import Session
 
-    from participation.accounts.oidc import Claims
+    from participation.accounts.oidc import Claims, Ended
+    from participation.tokens import Keyring
 
 NEW_NAME = N_("Neu dabei")
+# How long after signing out here one can still go on to sign out there.
+ENDING_HOLDS = timedelta(minutes=15)
+CLOCKS_DIFFER = timedelta(seconds=5)
 
 
 def sign_in_by_claims(session: Session, claims: Claims, now: datetime) -> tuple[Account, bool] | None:
@@ -85,6 +89,51 @@ def connect(session: Session, account: Account, claims: Claims, now: datetime) -
         raise Conflict(N_("Diese Anmeldung gehört schon zu einem anderen Konto.")) from error
     audit.record(session, at=now, actor=f"account:{account.id}", action="connect_provider", subject_type="account",
                  subject_id=account.id)
+
+
+def mark_session(session: Session, keyring: Keyring, token: str, claims: Claims) -> None:
+    """This session was opened by the provider's word: who signs out can end the one there, and its end ends ours."""
+    identity_id = session.scalar(select(ExternalIdentity.id).where(
+        ExternalIdentity.issuer == claims.issuer, ExternalIdentity.subject == claims.subject))
+    session.execute(update(SignInSession).where(SignInSession.token_hash == hash_token(token)).values(
+        identity_id=identity_id,
+        provider_session_hash=hash_token(claims.session_id) if claims.session_id else None,
+        id_token_sealed=keyring.seal(claims.id_token) if claims.id_token else None,
+    ))
+
+
+def may_end_at_provider(session: Session, token: str) -> bool:
+    """Whether the provider can be asked to end the session from which this one came."""
+    return session.scalar(select(SignInSession.id).where(
+        SignInSession.token_hash == hash_token(token), SignInSession.id_token_sealed.is_not(None))) is not None
+
+
+def id_token_of(session: Session, keyring: Keyring, token: str, now: datetime) -> str | None:
+    """What shows the provider which of its sessions is meant, for a session of ours that ended just now."""
+    sealed = session.scalar(select(SignInSession.id_token_sealed).where(
+        SignInSession.token_hash == hash_token(token), SignInSession.revoked_at > now - ENDING_HOLDS))
+    return keyring.unseal(sealed) if sealed else None
+
+
+def end_sessions(session: Session, said: Ended, now: datetime) -> None:
+    """A session ended at the provider: ours that came from it end too. One that began later does not."""
+    theirs = select(ExternalIdentity.id).where(ExternalIdentity.issuer == said.issuer)
+    person = SignInSession.identity_id.in_(theirs.where(ExternalIdentity.subject == said.subject))
+    if said.session_id:
+        same = SignInSession.provider_session_hash == hash_token(said.session_id)
+        unnamed = and_(person, SignInSession.provider_session_hash.is_(None))
+        which = and_(SignInSession.identity_id.in_(theirs), or_(same, unnamed))
+    else:
+        which = person
+    until = datetime.fromtimestamp(said.at, tz=UTC) + CLOCKS_DIFFER
+    ended = session.execute(
+        update(SignInSession).where(which, SignInSession.revoked_at.is_(None), SignInSession.created_at <= until)
+        .values(revoked_at=now, id_token_sealed=None).execution_options(synchronize_session=False)
+        .returning(SignInSession.account_id)
+    ).scalars().all()
+    for account_id in sorted(set(ended)):
+        audit.record(session, at=now, actor="job:provider", action="sign_out_by_provider", subject_type="account",
+                     subject_id=account_id)
 
 
 def disconnect(session: Session, account: Account, identity_id: int, now: datetime) -> None:

@@ -79,6 +79,11 @@ class SignInSession(Base):
     revoked_at: Mapped[datetime | None]
     # "Firefox auf Android": enough to recognise one's own device, no full user agent.
     device: Mapped[str] = mapped_column(String(60), default="")
+    # By which provider's person it was opened, the provider's own number of its session (hashed), and what shows the
+    # provider, when leaving, which of its sessions is meant (sealed).
+    identity_id: Mapped[int | None] = mapped_column(ForeignKey("external_identity.id", ondelete="SET NULL"), index=True)
+    provider_session_hash: Mapped[str | None] = mapped_column(String(64))
+    id_token_sealed: Mapped[str | None] = mapped_column(Text)
 
     account: Mapped[Account] = relationship()
 

@@ -10,7 +10,7 @@ import base64
 import secrets
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -19,6 +19,7 @@ from authlib.oidc.core import CodeIDToken
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
+from joserfc.jwt import JWTClaimsRegistry
 
 from participation import text
 from participation.fetch import FetchError, fetch_json
@@ -30,6 +31,11 @@ ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"]
 METADATA_HOLDS_SECONDS = 3600
 LEEWAY_SECONDS = 60
 SUBJECT_MAX = 255
+# It goes into an address, where long ones are cut by some server on the way.
+HINT_MAX = 4000
+LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
+# Anybody can send a forged word of the provider; its keys are asked for anew not more often than this.
+KEYS_HOLD_SECONDS = 60
 _metadata: dict[str, tuple[float, dict[str, Any]]] = {}
 _lock = threading.Lock()
 
@@ -57,6 +63,19 @@ class Claims:
     email_is_verified: bool = False
     name: str = ""
     is_verified_person: bool = False
+    # The provider's number of its session, and the token itself where the provider can be asked to end that session.
+    session_id: str = ""
+    id_token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The provider says: this session, or all of this person, ended at this second."""
+
+    issuer: str
+    subject: str
+    session_id: str
+    at: int
 
 
 def begin(settings: Settings, redirect_uri: str) -> tuple[str, Flow]:
@@ -96,6 +115,66 @@ def finish(settings: Settings, redirect_uri: str, flow: Flow, code: str, issuer:
     return _mapped(settings, metadata, claims, answer)
 
 
+def ending(settings: Settings, id_token: str, back: str, state: str) -> str:
+    """The address at which a person ends the session at the provider (OpenID Connect RP-Initiated Logout 1.0).
+
+    Raises ProviderError where there is none.
+    """
+    address = _load_metadata(settings).get("end_session_endpoint")
+    if not _is_endpoint(settings, address):
+        message = "the provider has no address for signing out"
+        raise ProviderError(message)
+    query = urlencode({"id_token_hint": id_token, "client_id": settings.oidc_client_id, "post_logout_redirect_uri": back,
+                       "state": state})
+    return f"{address}{'&' if '?' in str(address) else '?'}{query}"
+
+
+def ended(settings: Settings, logout_token: str) -> Ended:
+    """What the provider says about a session that ended (OpenID Connect Back-Channel Logout 1.0, 2.6).
+
+    Raises ProviderError for anything but a fresh word of the provider to us.
+    """
+    metadata = _load_metadata(settings)
+    try:
+        decoded = _decode(logout_token, metadata["keys"])
+        if decoded is None and metadata["keys_at"] < time.monotonic() - KEYS_HOLD_SECONDS:
+            _load_keys(settings, metadata)
+            decoded = _decode(logout_token, metadata["keys"])
+        if decoded is None:
+            message = "no key of the provider fits the logout token"
+            raise ProviderError(message)
+        claims = decoded.claims
+        JWTClaimsRegistry(
+            leeway=LEEWAY_SECONDS, iss={"essential": True, "value": metadata["issuer"]},
+            aud={"essential": True, "value": settings.oidc_client_id}, iat={"essential": True}, exp={"essential": True},
+            jti={"essential": True}, events={"essential": True},
+        ).validate(claims)
+    except (JoseError, ValueError, KeyError, TypeError) as error:
+        message = f"the logout token can't be trusted ({type(error).__name__})"
+        raise ProviderError(message) from error
+    events, subject, session_id = claims["events"], claims.get("sub") or "", claims.get("sid") or ""
+    is_ours = (
+        isinstance(events, dict) and isinstance(events.get(LOGOUT_EVENT), dict) and "nonce" not in claims
+        and str(decoded.header.get("typ", "JWT")).lower() in {"jwt", "logout+jwt", "application/logout+jwt"}
+        and isinstance(subject, str) and isinstance(session_id, str) and bool(subject or session_id)
+    )
+    if not is_ours:
+        message = "this is no logout token"
+        raise ProviderError(message)
+    return Ended(str(metadata["issuer"]), subject, session_id, int(claims["iat"]))
+
+
+def _is_endpoint(settings: Settings, address: object) -> bool:
+    """Whether a browser may be sent there."""
+    schemes = ("https://", "http://") if settings.environment in {"development", "test"} else ("https://",)
+    return isinstance(address, str) and address.startswith(schemes)
+
+
+def _load_keys(settings: Settings, metadata: dict[str, Any]) -> None:
+    metadata["keys"] = _ask(settings, metadata["jwks_uri"])
+    metadata["keys_at"] = time.monotonic()
+
+
 def _ask(settings: Settings, url: str, **options: Any) -> dict[str, Any]:  # noqa: ANN401 - as fetch_json
     try:
         return fetch_json(url, allow_private=settings.environment in {"development", "test"}, **options)
@@ -114,7 +193,7 @@ def _load_metadata(settings: Settings) -> dict[str, Any]:
     if found.get("issuer") != issuer or not all(isinstance(found.get(name), str) for name in wanted):
         message = "the provider's configuration does not fit OIDC_ISSUER"
         raise ProviderError(message)
-    found["keys"] = _ask(settings, found["jwks_uri"])
+    _load_keys(settings, found)
     with _lock:
         _metadata[issuer] = (time.monotonic() + METADATA_HOLDS_SECONDS, found)
     return found
@@ -127,7 +206,7 @@ def _checked(settings: Settings, metadata: dict[str, Any], answer: dict[str, Any
         decoded = _decode(token, metadata["keys"])
         if decoded is None:
             # The provider may have changed its keys since.
-            metadata["keys"] = _ask(settings, metadata["jwks_uri"])
+            _load_keys(settings, metadata)
             decoded = _decode(token, metadata["keys"])
         if decoded is None:
             message = "no key of the provider fits the ID token"
@@ -171,10 +250,13 @@ def _mapped(
         message = "the subject can't be stored"
         raise ProviderError(message)
     level = claims.get(names["level"])
+    hint = str(answer.get("id_token") or "")
+    may_be_asked = _is_endpoint(settings, metadata.get("end_session_endpoint")) and len(hint) <= HINT_MAX
     return Claims(
         issuer=str(metadata["issuer"]), subject=subject, email=text.clean_line(str(claims.get(names["email"]) or "")),
         # The provider's word is about its own claim `email`; of another one the operator must say which claim vouches.
         email_is_verified=bool(names["verified"]) and claims.get(names["verified"]) is True,
         name=text.clean_line(str(claims.get(names["name"]) or "")),
         is_verified_person=isinstance(level, str) and level in settings.oidc_levels,
+        session_id=str(claims.get("sid") or ""), id_token=hint if may_be_asked else "",
     )

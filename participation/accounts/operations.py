@@ -187,6 +187,11 @@ def forget_expired(session: Session, now: datetime) -> int:
     session.execute(
         delete(SignInSession).where(or_(SignInSession.expires_at < old, SignInSession.revoked_at < old))
     )
+    session.execute(
+        update(SignInSession).where(SignInSession.id_token_sealed.is_not(None), or_(
+            SignInSession.expires_at < now, SignInSession.revoked_at < now - timedelta(hours=1)))
+        .values(id_token_sealed=None).execution_options(synchronize_session=False)
+    )
     session.execute(delete(OneTimeToken).where(or_(OneTimeToken.expires_at < old, OneTimeToken.used_at < old)))
     unconfirmed = (
         Account.email_confirmed_at.is_(None), Account.created_at < old, Account.deleted_at.is_(None),

@@ -19,6 +19,7 @@ from werkzeug.serving import make_server
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 CLIENT, SECRET = "beteiligung", "geheim & schön"
 
 
@@ -32,11 +33,22 @@ class Provider:
         self.codes: dict[str, dict[str, str]] = {}
         self.userinfo: dict[str, Any] | None = None
         self.issuer = ""
+        # What else its configuration says; every browser that signed out here, as it was asked to.
+        self.more: dict[str, Any] = {}
+        self.left: list[dict[str, str]] = []
         self.asked: list[str] = []
 
     @staticmethod
     def new_key(name: str) -> RSAKey:
         return RSAKey.generate_key(2048, {"kid": name, "alg": "RS256", "use": "sig"})
+
+    def logout_token(self, header: dict[str, Any] | None = None, **claims: Any) -> str:
+        """What it sends to us when somebody signed out there; a claim of None is left out."""
+        now = int(time.time())
+        said = {"iss": self.issuer, "aud": CLIENT, "iat": now, "exp": now + 120, "jti": secrets.token_urlsafe(8),
+                "sub": self.person["sub"], "events": {LOGOUT_EVENT: {}}, **claims}
+        return jwt.encode({"alg": "RS256", "kid": self.key.kid, "typ": "logout+jwt", **(header or {})},
+                          {name: value for name, value in said.items() if value is not None}, self.key)
 
     def app(self) -> Flask:
         app = Flask("provider")
@@ -49,7 +61,7 @@ class Provider:
         def configuration() -> Any:
             return jsonify(issuer=self.issuer, authorization_endpoint=f"{self.issuer}/auth",
                            token_endpoint=f"{self.issuer}/token", jwks_uri=f"{self.issuer}/keys",
-                           userinfo_endpoint=f"{self.issuer}/userinfo")
+                           userinfo_endpoint=f"{self.issuer}/userinfo", **self.more)
 
         @app.get("/keys")
         def keys() -> Any:
@@ -78,6 +90,12 @@ class Provider:
                       **self.person, **self.wrong}
             return jsonify(access_token="t", token_type="Bearer",
                            id_token=jwt.encode({"alg": "RS256", "kid": self.key.kid}, claims, self.key))
+
+        @app.get("/logout")
+        def logout() -> Any:
+            self.left.append(request.args.to_dict())
+            jwt.decode(request.args["id_token_hint"], self.key)
+            return redirect(request.args["post_logout_redirect_uri"] + "?" + urlencode({"state": request.args["state"]}))
 
         @app.get("/userinfo")
         def userinfo() -> Any:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import logging
-from dataclasses import asdict
+import secrets
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from flask import flash, redirect, render_template, request, session as cookie, url_for
+from flask import flash, jsonify, make_response, redirect, render_template, request, session as cookie, url_for
 from flask_babel import gettext as _
 
 from participation import web
 from participation.accounts import external, oidc
 from participation.accounts.forms import EmailForm, EmptyForm
-from participation.accounts.views.own import ask_again
-from participation.accounts.views.signing import after_sign_in, blueprint, own_account
+from participation.accounts.views.own import ask_again, session_token
+from participation.accounts.views.signing import LEFT, after_sign_in, blueprint, own_account
 from participation.actions import Action
 from participation.errors import Gone, InvalidInput, NotFound
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
 log = logging.getLogger(__name__)
-FLOW = "oidc"
+FLOW, LEAVING = "oidc", "oidc-leaving"
 FLOW_SECONDS = 900
 _PURPOSE = "claims:"
 LARGEST_ID = 2**31 - 1
@@ -100,11 +102,12 @@ def finish_at_provider() -> ResponseReturnValue:
         return _connect(known["account"], claims)
     found = external.sign_in_by_claims(web.current_session(), claims, now)
     if found is None:
-        sealed = web.current_keyring().seal(_PURPOSE + json.dumps({**asdict(claims), "at": int(now.timestamp())}))
+        sealed = web.current_keyring().seal(_PURPOSE + json.dumps({**asdict(replace(claims, id_token="")), "at": int(now.timestamp())}))
         return render_template("accounts/address_for_provider.html", form=EmailForm(email=claims.email), sealed=sealed,
                                label=web.current_settings().oidc_label)
     account, is_new = found
     target = after_sign_in(account, default=known["next"])
+    external.mark_session(web.current_session(), web.current_keyring(), session_token(), claims)
     if is_new:
         flash(_("Willkommen! Prüfen Sie bitte den Namen: So sehen andere Sie."), "info")
         target = url_for("accounts.overview")
@@ -154,3 +157,67 @@ def disconnect_provider(identity_id: int) -> ResponseReturnValue:
     external.disconnect(web.current_session(), own_account(), min(identity_id, LARGEST_ID), web.current_now())
     flash(_("Die Verbindung ist getrennt."), "success")
     return web.go("accounts.security")
+
+
+# ---- signing out
+
+
+@blueprint.get("/konto/abgemeldet")
+@web.public
+def signed_out() -> ResponseReturnValue:
+    """After signing out here: the way to sign out at the provider too, or that both are done."""
+    web.do_not_cache()
+    settings, state = web.current_settings(), cookie.get(LEAVING)
+    is_done = isinstance(state, str) and hmac.compare_digest(state.encode(), request.args.get("state", "").encode())
+    if not settings.oidc_issuer or not (is_done or LEFT in cookie):
+        return web.go("municipalities.home")
+    if is_done:
+        cookie.pop(LEAVING)
+    return render_template("accounts/signed_out.html", is_done=is_done, label=settings.oidc_label)
+
+
+@blueprint.get("/konto/abmelden-extern")
+@web.public
+@web.limiter.limit("60 per hour")
+def leave_provider() -> ResponseReturnValue:
+    """A link, not a form: our pages send forms to nobody else, and that stays so for what follows a form."""
+    _require_provider()
+    web.do_not_cache()
+    left, hint = cookie.pop(LEFT, None), None
+    if isinstance(left, str):
+        hint = external.id_token_of(web.current_session(), web.current_keyring(), left, web.current_now())
+    if hint is None:
+        return web.go("municipalities.home")
+    state = secrets.token_urlsafe(24)
+    try:
+        address = oidc.ending(web.current_settings(), hint, url_for("accounts.signed_out", _external=True), state)
+    except oidc.ProviderError as error:
+        log.warning("provider_failed", extra={"error": str(error)})
+        flash(_("Hier sind Sie abgemeldet. Bei „%(label)s“ hat es nicht geklappt: Bitte melden Sie sich dort selbst ab.",
+                label=web.current_settings().oidc_label), "warning")
+        return web.go("municipalities.home")
+    cookie[LEAVING] = state
+    return redirect(address, code=303)
+
+
+@blueprint.post("/konto/anmelden-extern/beendet")
+@web.public
+@web.limiter.limit("600 per minute")
+def ended_at_provider() -> ResponseReturnValue:
+    """The provider itself says that a person signed out there (Back-Channel Logout): no browser takes part."""
+    _require_provider()
+    try:
+        # Before the database is touched, as above.
+        said = oidc.ended(web.current_settings(), request.form.get("logout_token", ""))
+    except oidc.ProviderError as error:
+        log.warning("provider_failed", extra={"error": str(error)})
+        response = make_response(jsonify(error="invalid_request"), 400)
+    else:
+        external.end_sessions(web.current_session(), said, web.current_now())
+        response = make_response("", 200)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+# The provider has no page of ours; its signature is the proof, and it ends sessions, nothing else.
+WITHOUT_CSRF = (ended_at_provider,)

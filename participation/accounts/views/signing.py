@@ -10,6 +10,7 @@ from flask_login import UserMixin, current_user
 
 from participation import clock, tokens, web
 from participation.accounts import operations
+from participation.accounts.external import may_end_at_provider
 from participation.accounts.forms import EmailForm, EmptyForm, PasswordForm, RegisterForm, SignInForm
 from participation.accounts.models import Account, TokenPurpose
 from participation.accounts.queries import signed_in_actor
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
 
 blueprint = Blueprint("accounts", __name__)
+LEFT = "left"
 HALF_WAY = frozenset({"accounts.second_factor", "accounts.begin_passkey_sign_in", "accounts.passkey_sign_in"})
 
 
@@ -192,10 +194,15 @@ def sign_in_by_link(token: str) -> ResponseReturnValue:
 @web.public
 def sign_out() -> ResponseReturnValue:
     """Sign out here and for every copy of the cookie."""
-    token = cookie.get("_user_id")
+    token, came_by_provider = cookie.get("_user_id"), False
     if isinstance(token, str):
         operations.close_session(web.current_session(), token, web.current_now())
+        came_by_provider = bool(web.current_settings().oidc_issuer) and may_end_at_provider(web.current_session(), token)
     cookie.clear()
+    if came_by_provider:
+        # It opens nothing any more; it only says which session to end over there.
+        cookie[LEFT] = token
+        return forget_pages(web.go("accounts.signed_out"))
     flash(_("Sie sind abgemeldet."), "success")
     return forget_pages(web.go("municipalities.home"))
 
