@@ -39,6 +39,7 @@ from participation.processes.queries import (
     texts_in_all_languages,
     versions_of,
 )
+from participation.tokens import hash_token
 from participation.uploads import Upload
 
 if TYPE_CHECKING:
@@ -125,6 +126,28 @@ def changed(session: Session, actor: Actor, process: Process, now: datetime, act
     raise_content_version(session, process.municipality_id)
     audit.record(
         session, at=now, actor=actor.label, action=action, subject_type="process", subject_id=process.id, **details
+    )
+
+
+def fingerprint(row: Process | Row | None) -> str:
+    """What a form was filled with: who sends it back can be told that somebody else saved meanwhile."""
+    if row is None:
+        return ""
+    kept = KEPT_OF_PROCESS if isinstance(row, Process) else next(
+        group.kept for group in GROUPS.values() if isinstance(row, group.model))
+    values = {name: _written(getattr(row, name)) for name in kept if name not in {"position", "picture_id"}}
+    return hash_token(json.dumps(values, sort_keys=True))
+
+
+def refuse_overwriting(session: Session, process: Process, seen: str, current: str) -> None:
+    """Raises Conflict when what a form showed (`seen`, as a fingerprint) is not what is stored any more."""
+    if seen in {"", current}:
+        return
+    last = session.scalar(versions_of(process.id).limit(1))
+    raise Conflict(
+        N_("Inzwischen hat %(name)s hier etwas gespeichert. Ihre Eingaben stehen noch da, sind aber nicht gespeichert. "
+           "Sehen Sie unter „Verlauf“ nach, was anders ist. Speichern Sie dann noch einmal, gelten Ihre Eingaben."),
+        name=last.made_by if last else "",
     )
 
 

@@ -73,13 +73,15 @@ def archived_processes(session: Session, municipality_id: int, before_id: int | 
     return list(found)
 
 
-def process_for_editing(session: Session, municipality_id: int, process_id: int) -> Process | None:
-    """A process of this municipality with all that editors change."""
+def process_for_editing(
+    session: Session, municipality_id: int, process_id: int, *, to_change: bool = False
+) -> Process | None:
+    """A process of this municipality with all that editors change; `to_change` keeps other editors waiting."""
     if process_id > LARGEST_ID:
         return None
+    statement = select(Process).where(Process.id == process_id, Process.municipality_id == municipality_id)
     return session.scalar(
-        select(Process)
-        .where(Process.id == process_id, Process.municipality_id == municipality_id)
+        (statement.with_for_update() if to_change else statement)
         .options(selectinload(Process.phases), selectinload(Process.themes))
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,7 +12,7 @@ from flask_babel import gettext as _
 
 from participation import clock, text, web
 from participation.actions import Action
-from participation.errors import Conflict, InvalidInput, NotFound
+from participation.errors import Conflict, DomainError, InvalidInput, NotFound
 from participation.formats import FORMATS
 from participation.i18n import N_
 from participation.language import EASY, VARIANTS
@@ -40,6 +41,7 @@ from participation.processes.queries import (
     versions_of,
 )
 from participation.processes.views.pages import blueprint, card
+from participation.tokens import hash_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,7 +65,8 @@ def add_tab(label: str, endpoint: str, endpoints: tuple[str, ...]) -> None:
 
 def load_for_editing(process_id: int) -> Process:
     """The process that the address names, for those who may edit it."""
-    process = process_for_editing(web.current_session(), web.the_municipality().id, process_id)
+    process = process_for_editing(web.current_session(), web.the_municipality().id, process_id,
+                                  to_change=request.method == "POST")
     if process is None:
         raise NotFound
     web.require(Action.EDIT_PROCESS, process)
@@ -100,7 +103,7 @@ def _edit_page(process: Process, form: ProcessForm, **context: Any) -> str:  # n
     found = plausibility.publish_hints(web.current_session(), process, now,
                                        has_provider=bool(web.current_settings().oidc_issuer))
     return _render(
-        "processes/edit.html", process, form=form, **{"preview": "", **context},
+        "processes/edit.html", process, form=form, **{"preview": "", "seen": history.fingerprint(process), **context},
         problems=[_(problem) for problem in plausibility.publish_problems(process, now)],
         hints=[(_(hint.message, title=_(hint.title)) if hint.title else _(hint.message), _place(hint, process))
                for hint in found],
@@ -113,6 +116,15 @@ def _place(hint: plausibility.Hint, process: Process) -> str:
         return f"/{hint.values['kind']}"
     mine: dict[str, Any] = {} if hint.endpoint.startswith("municipalities.") else {"process_id": process.id}
     return url_for(hint.endpoint, _anchor=hint.anchor or None, **{**mine, **hint.values})
+
+
+def _refuse_overwriting(process: Process, current: str) -> None:
+    history.refuse_overwriting(web.current_session(), process, request.form.get("seen", ""), current)
+
+
+def _seen(current: str, error: Exception | None = None) -> str:
+    """What the form goes on from: what it was opened with, until its author has read that somebody else saved."""
+    return current if isinstance(error, Conflict) else request.form.get("seen") or current
 
 
 @blueprint.get("/verwaltung/verfahren")
@@ -330,23 +342,28 @@ def variants(process_id: int) -> ResponseReturnValue:
     code = code if code in VARIANTS else EASY
     keys = operations.variant_keys(process)
     problems: dict[str, str] = {}
+    rows = web.current_session().scalars(variants_of(process.id, code))
+    stored = {(row.entity, row.entity_id, row.field): row.text for row in rows if row.language == code}
+    current = hash_token(json.dumps(sorted(stored.items())))
+    seen, status = _seen(current), 200
     if request.method == "POST":
         entered = {key: request.form.get("-".join(map(str, key)), "") for key in keys}
         try:
+            _refuse_overwriting(process, current)
             operations.save_variants(web.current_session(), web.current_actor(), process, code, entered,
                                      web.current_now())
-        except InvalidInput as error:
-            problems[error.field or ""] = web.translated(error)
+        except (InvalidInput, Conflict) as error:
+            problems[error.field or "texte"] = web.translated(error)
+            seen, status = _seen(current, error), _status(error)
         else:
             flash(_("Gespeichert."), "success")
             return web.go("processes.variants", process_id=process.id, sprache=code)
     else:
-        rows = web.current_session().scalars(variants_of(process.id, code))
-        entered = {(row.entity, row.entity_id, row.field): row.text for row in rows if row.language == code}
+        entered = stored
     texts = [("-".join(map(str, key)), german, limit, entered.get(key, ""), key) for key, (german, limit) in keys.items()]
     page = _render("processes/variants.html", process, texts=texts, code=code, languages_of_texts=VARIANTS, refused=problems,
-                   written=sum(1 for one in texts if one[3]))
-    return page, 422 if problems else 200
+                   written=sum(1 for one in texts if one[3]), seen=seen)
+    return page, status
 
 
 # -------------------------------------------------------------------------------------------------------------- news
@@ -375,18 +392,23 @@ def _one_news(process: Process, news_id: int) -> ProcessNews:
 def _news_page(process: Process, item: ProcessNews | None) -> ResponseReturnValue:
     form = NewsForm(data={"title": item.title, "body": item.body} if item else None)
     preview = text.clean_text(form.body.data or "") if "preview" in request.form else ""
+    current, status = history.fingerprint(item), 422 if request.method == "POST" and not preview else 200
+    seen = _seen(current)
     if request.method == "POST" and not preview and form.validate():
         try:
+            _refuse_overwriting(process, current)
             operations.save_news(web.current_session(), web.current_actor(), process, item, web.current_now(),
                                  title=form.title.data or "", body=form.body.data or "")
-        except InvalidInput as error:
+        except (InvalidInput, Conflict) as error:
             web.attach(form, error)
+            seen, status = _seen(current, error), _status(error)
         else:
             flash(_("Die Neuigkeit ist gespeichert."), "success")
             return web.go("processes.news", process_id=process.id)
     rows = web.current_session().scalars(news_of(process.id).limit(PER_PAGE)).all()
-    page = _render("processes/news_edit.html", process, form=form, item=item, rows=rows, preview=preview)
-    return page, 422 if request.method == "POST" and not preview else 200
+    page = _render("processes/news_edit.html", process, form=form, item=item, rows=rows, preview=preview,
+                   seen=seen)
+    return page, status
 
 
 @blueprint.post("/verwaltung/verfahren/<int:process_id>/neuigkeiten/<int:news_id>/loeschen")
@@ -406,13 +428,15 @@ def edit(process_id: int) -> ResponseReturnValue:
     """What the process says of itself; preview without saving."""
     process = load_for_editing(process_id)
     form = ProcessForm(obj=process)
+    current = history.fingerprint(process)
     if request.method == "GET":
-        return _edit_page(process, form)
+        return _edit_page(process, form, seen=current)
     if "preview" in request.form:
-        return _edit_page(process, form, preview=text.clean_text(form.body.data))
+        return _edit_page(process, form, seen=_seen(current), preview=text.clean_text(form.body.data))
     settings = web.current_settings()
     file = form.picture.data
     try:
+        _refuse_overwriting(process, current)
         operations.edit_process(
             web.current_session(), web.current_actor(), process, web.current_now(), title=form.title.data or "",
             slug=form.slug.data or "", summary=form.summary.data or "", body=form.body.data or "",
@@ -425,9 +449,9 @@ def edit(process_id: int) -> ResponseReturnValue:
                 web.current_session(), web.current_actor(), process, file.stream, settings.upload_dir,
                 settings.max_upload_bytes, web.current_now(),
             )
-    except InvalidInput as error:
+    except (InvalidInput, Conflict) as error:
         web.attach(form, error)
-        return _edit_page(process, form), 422
+        return _edit_page(process, form, seen=_seen(current, error)), _status(error)
     flash(_("Gespeichert."), "success")
     return web.go("processes.edit", process_id=process.id)
 
@@ -474,6 +498,11 @@ def move(process_id: int) -> ResponseReturnValue:
     web.require(Action.EDIT_PROCESS, web.the_municipality())
     operations.move_process(web.current_session(), web.current_actor(), process, _step(), web.current_now())
     return web.go("processes.manage")
+
+
+def _status(error: DomainError) -> int:
+    """A form with something wrong in it, or one that came too late."""
+    return 409 if isinstance(error, Conflict) else 422
 
 
 def _step() -> int:
@@ -528,7 +557,8 @@ def _phase_form(phase: Phase | None) -> tuple[PhaseForm, str]:
 
 def _phase_page(process: Process, phase: Phase | None) -> ResponseReturnValue:
     form, key = _phase_form(phase)
-    shown: dict[str, Any] = {"form": form, "phase": phase, "format": FORMATS[key], "preview": ""}
+    current = history.fingerprint(phase)
+    shown: dict[str, Any] = {"form": form, "phase": phase, "format": FORMATS[key], "preview": "", "seen": _seen(current)}
     if request.method == "GET":
         return _render("processes/phase.html", process, **shown)
     if "change_format" in request.form or "preview" in request.form:
@@ -546,14 +576,15 @@ def _phase_page(process: Process, phase: Phase | None) -> ResponseReturnValue:
     if not form.validate():
         return _render("processes/phase.html", process, **shown), 422
     try:
+        _refuse_overwriting(process, current)
         operations.save_phase(
             web.current_session(), web.current_actor(), process, phase, web.current_now(), format_key=key,
             title=form.title.data or "", body=form.body.data or "", starts_at=form.starts_at.data,
             ends_at=form.ends_at.data, settings=form.settings(key), vague_dates=form.vague_dates.data or "",
         )
-    except InvalidInput as error:
+    except (InvalidInput, Conflict) as error:
         web.attach(form, error)
-        return _render("processes/phase.html", process, **shown), 422
+        return _render("processes/phase.html", process, **{**shown, "seen": _seen(current, error)}), _status(error)
     flash(_("Die Phase ist gespeichert."), "success")
     return web.go("processes.phases", process_id=process.id)
 
@@ -619,18 +650,21 @@ def edit_theme(process_id: int, theme_id: int) -> ResponseReturnValue:
 
 def _theme_page(process: Process, theme: Theme | None) -> ResponseReturnValue:
     form = ThemeForm(data=theme_data(theme) if theme else {"tone": len(process.themes) % len(operations.TONES)})
+    current = history.fingerprint(theme)
     if request.method == "GET":
-        return _render("processes/themes.html", process, form=form, theme=theme)
+        return _render("processes/themes.html", process, form=form, theme=theme, seen=current)
     if not form.validate():
-        return _render("processes/themes.html", process, form=form, theme=theme), 422
+        return _render("processes/themes.html", process, form=form, theme=theme, seen=_seen(current)), 422
     try:
+        _refuse_overwriting(process, current)
         operations.save_theme(
             web.current_session(), web.current_actor(), process, theme, web.current_now(), name=form.name.data or "",
             description=form.description.data or "", tone=cast("int", form.tone.data),
         )
-    except InvalidInput as error:
+    except (InvalidInput, Conflict) as error:
         web.attach(form, error)
-        return _render("processes/themes.html", process, form=form, theme=theme), 422
+        page = _render("processes/themes.html", process, form=form, theme=theme, seen=_seen(current, error))
+        return page, _status(error)
     flash(_("Das Thema ist gespeichert."), "success")
     return web.go("processes.themes", process_id=process.id)
 
@@ -655,7 +689,7 @@ def drop_theme(process_id: int, theme_id: int) -> ResponseReturnValue:
     return _try(
         lambda: operations.delete_theme(web.current_session(), web.current_actor(), theme, web.current_now()),
         _("Das Thema ist gelöscht."),
-        lambda: _render("processes/themes.html", process, form=ThemeForm(formdata=None), theme=None),
+        lambda: _render("processes/themes.html", process, form=ThemeForm(formdata=None), theme=None, seen=""),
         url_for("processes.themes", process_id=process.id),
     )
 
