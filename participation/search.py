@@ -1,6 +1,7 @@
-"""Full-text search behind three functions: FTS5 with stems by snowball on SQLite, `german` on PostgreSQL.
+"""Full-text search: FTS5 with stems by snowball on SQLite, `german` on PostgreSQL.
 
-Only published proposals are in the index, so that what is hidden can't be found.
+Only published proposals are in the index, so that what is hidden can't be found. Beside it stand the words of each
+process, by which "Platz" finds "Spielplatz" and "Bibliotek" the "Bibliothek"; a word goes with its last proposal.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 import snowballstemmer
+from rapidfuzz.distance import OSA
 from sqlalchemy import ColumnElement, Integer, column, select, text
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -36,6 +38,15 @@ LOOKED_AT = 1000
 FREQUENT_FROM = 0.02
 MIN_TELLING_LENGTH = 4
 BODY_READ = 1500
+# German joins words: how long one must be to be looked for at the end of others, and how many of these are taken.
+JOINED_FROM = 4
+JOINED_MAX = 30
+# A slip of the finger: how long a word must be, from which length two slips are forgiven, how many words are compared.
+SPELT_FROM = 4
+TWO_SLIPS_FROM = 8
+WORDS_COMPARED = 5000
+# When a proposal goes: words of so many of the newest need no look into the index.
+NEWEST_READ = 300
 _STOP_WORDS = frozenset({
     "aber", "alle", "allem", "allen", "aller", "alles", "also", "andere", "anderen", "auch", "beim", "bitte",
     "damit", "dann", "dass", "dein", "denn", "deren", "dessen", "deshalb", "dies", "diese", "diesem", "diesen",
@@ -50,6 +61,21 @@ _STOP_WORDS = frozenset({
     "zwischen",
 })
 _WORD = re.compile(r"\w+", re.UNICODE)
+_LETTERS = re.compile(r"[^\W\d_]{4,40}")
+# Behind every letter: the end of a range of words that begin alike.
+_LAST = "\uffff"
+_ADD_WORD = text(
+    "INSERT INTO proposal_search_word (process_id, stem, backwards, word) "
+    "VALUES (:process_id, :stem, :backwards, :word) ON CONFLICT DO NOTHING"
+)
+# In one order for all, so that two who hand in at the same moment never wait for each other in a circle.
+_ADD_WORDS = text(
+    "INSERT INTO proposal_search_word (process_id, stem, backwards, word) "  # noqa: S608 - numbers of this module
+    "SELECT DISTINCT ON (stem) CAST(:process_id AS integer), stem, reverse(stem), word "
+    "FROM (SELECT (ts_lexize('german_stem', folded))[1] AS stem, word "
+    "FROM unnest(CAST(:folded AS text[]), CAST(:words AS text[])) AS given (folded, word)) AS read "
+    f"WHERE length(stem) BETWEEN {JOINED_FROM} AND {MAX_WORD_LENGTH} ORDER BY stem ON CONFLICT DO NOTHING"
+)
 
 
 @lru_cache(maxsize=50_000)
@@ -72,6 +98,7 @@ def stems(value: str) -> list[str]:
 def index_proposal(session: Session, proposal_id: int, process_id: int, title: str, body: str) -> None:
     """Put a published proposal into the index, or replace it there. `body` holds all else that should be found."""
     remove_proposal(session, proposal_id)
+    _add_words(session, process_id, [title, body])
     if is_sqlite(session):
         session.execute(
             text("INSERT INTO proposal_search (rowid, scope, title, body) VALUES (:id, :scope, :title, :body)"),
@@ -97,9 +124,116 @@ def _fold_keeping(value: str) -> str:
 
 
 def remove_proposal(session: Session, proposal_id: int) -> None:
-    """Take a proposal out of the index."""
-    key = "rowid" if is_sqlite(session) else "proposal_id"
-    session.execute(text(f"DELETE FROM proposal_search WHERE {key} = :id"), {"id": proposal_id})  # noqa: S608
+    """Take a proposal out of the index, and the words that no other one of its process has."""
+    if is_sqlite(session):
+        row = session.execute(
+            text("SELECT scope, title, body FROM proposal_search WHERE rowid = :id"), {"id": proposal_id}
+        ).one_or_none()
+        session.execute(text("DELETE FROM proposal_search WHERE rowid = :id"), {"id": proposal_id})
+        if row is None:
+            return
+        process_id, had = int(row.scope[1:-1]), {*row.title.split(), *row.body.split()}
+    else:
+        gone = session.execute(
+            text("DELETE FROM proposal_search WHERE proposal_id = :id "
+                 "RETURNING process_id, tsvector_to_array(document) AS stems"), {"id": proposal_id}
+        ).one_or_none()
+        if gone is None:
+            return
+        process_id, had = gone.process_id, set(gone.stems)
+    _forget_words(session, process_id, had)
+
+
+def _add_words(session: Session, process_id: int, texts: list[str]) -> None:
+    """Note the words of texts that came into the index, each by its stem as the index has it."""
+    found: dict[str, str] = {}
+    for word in (word for value in texts for word in _LETTERS.findall(value)):
+        found.setdefault(_fold_keeping(word), word)
+    if not is_sqlite(session):
+        session.execute(_ADD_WORDS, {"process_id": process_id, "folded": list(found), "words": list(found.values())})
+        return
+    known: dict[str, str] = {}
+    for word in found.values():
+        known.setdefault(_stem(_fold(word)[:MAX_WORD_LENGTH]), word)
+    rows = [{"process_id": process_id, "stem": stem, "backwards": stem[::-1], "word": word}
+            for stem, word in known.items() if len(stem) >= JOINED_FROM]
+    if rows:
+        session.execute(_ADD_WORD, rows)
+
+
+def _forget_words(session: Session, process_id: int, gone: set[str]) -> None:
+    """Drop those of some stems that no proposal of the process has any more: nothing hidden may be guessed from them."""
+    sqlite = is_sqlite(session)
+    scope = f"p{process_id}x" if sqlite else process_id
+    # Most words stand in a recent one too; only rare ones are asked for, since a frequent one is slow to look up.
+    recent = session.execute(text(
+        "SELECT title, body FROM proposal_search WHERE rowid IN (SELECT rowid FROM proposal_search "
+        "WHERE proposal_search MATCH 'scope:' || :scope ORDER BY rowid DESC LIMIT :limit)" if sqlite else
+        "SELECT array_to_string(tsvector_to_array(document), ' '), '' FROM proposal_search WHERE process_id = :scope "
+        "ORDER BY proposal_id DESC LIMIT :limit"
+    ), {"scope": scope, "limit": NEWEST_READ})
+    rare = sorted(gone - {stem for row in recent for part in row for stem in part.split()})
+    still = ("SELECT 1 FROM proposal_search WHERE proposal_search MATCH :scope || stem" if sqlite else
+             "SELECT 1 FROM proposal_search AS s WHERE s.process_id = :scope AND s.document @@ to_tsquery('simple', stem)")
+    if rare:
+        session.execute(
+            text("DELETE FROM proposal_search_word WHERE process_id = :process_id AND stem = :stem "  # noqa: S608
+                 f"AND NOT EXISTS ({still})"),
+            [{"process_id": process_id, "scope": f'scope:"{scope}" AND ' if sqlite else scope, "stem": stem}
+             for stem in rare],
+        )
+
+
+def _joined(session: Session, process_id: int, stems_asked: list[str]) -> dict[str, list[str]]:
+    """For each stem, stems of the process that end like it, the shortest first: "spielplatz" for "platz"."""
+    found: dict[str, list[str]] = {stem: [] for stem in stems_asked}
+    asked = [stem for stem in found if len(stem) >= JOINED_FROM]
+    if not asked:
+        return found
+    parts = " UNION ALL ".join(
+        f"SELECT {number} AS number, stem FROM (SELECT stem FROM proposal_search_word "  # noqa: S608 - numbers
+        f"WHERE process_id = :process_id AND backwards > :from{number} AND backwards < :to{number} "
+        f"ORDER BY length(stem), stem LIMIT {JOINED_MAX}) AS part{number}"
+        for number in range(len(asked))
+    )
+    values = {f"from{number}": stem[::-1] for number, stem in enumerate(asked)}
+    values |= {f"to{number}": stem[::-1] + _LAST for number, stem in enumerate(asked)}
+    for number, stem in session.execute(text(parts), {"process_id": process_id, **values}):
+        found[asked[number]].append(stem)
+    return found
+
+
+def spelt_right(session: Session, process_id: int, query: str) -> str | None:
+    """A search as its process spells it, when words of it are typed almost like that; None when there is nothing better.
+
+    A word that the process knows stays. One slip is forgiven, two in long words; of the first two letters and the last
+    three, either must be right, so that few words need to be compared.
+    """
+    words, changed = [], False
+    for typed in query.split():
+        better = _nearest(session, process_id, typed)
+        words.append(better or typed)
+        changed = changed or better is not None
+    return " ".join(words) if changed else None
+
+
+def _nearest(session: Session, process_id: int, typed: str) -> str | None:
+    stem = _stem(_fold(typed)[:MAX_WORD_LENGTH])
+    if not _LETTERS.fullmatch(stem) or len(stem) < SPELT_FROM:
+        return None
+    start, end = stem[:2], stem[-3:][::-1]
+    rows = session.execute(
+        text(
+            "SELECT stem, word FROM proposal_search_word WHERE process_id = :process_id "
+            "AND length(stem) BETWEEN :shortest AND :longest AND (stem BETWEEN :start AND :start_to "
+            "OR backwards BETWEEN :end AND :end_to) LIMIT :limit"
+        ),
+        {"process_id": process_id, "start": start, "start_to": start + _LAST, "end": end, "end_to": end + _LAST,
+         "shortest": len(stem) - 2, "longest": len(stem) + 2, "limit": WORDS_COMPARED},
+    ).all()
+    most = 2 if len(stem) >= TWO_SLIPS_FROM else 1
+    near = min(((OSA.distance(stem, row.stem, score_cutoff=most), row.stem, row.word) for row in rows), default=None)
+    return near[2] if near and 0 < near[0] <= most else None
 
 
 def matching(
@@ -111,25 +245,34 @@ def matching(
 ) -> ColumnElement[bool]:
     """The condition that a proposal of a process matches what somebody typed; all words must occur.
 
-    The last word also matches as a beginning, so that results appear while somebody still types. Only the `newest`
-    matches are looked at, so that a word which everybody uses costs no more in a large town than in a small one.
+    A word also stands for those that end with it ("Platz" for "Spielplatz"), and the last one for its beginnings, so that
+    results appear while somebody still types. Only the `newest` matches are looked at, so that a word which everybody
+    uses costs no more in a large town than in a small one.
     """
     words = [word[:MAX_WORD_LENGTH] for word in _WORD.findall(_fold(query))][:MAX_WORDS]
+    joined = _joined(session, process_id, [_stem(word) for word in words])
     if is_sqlite(session):
-        terms = [f'"{_stem(word)}"' for word in words]
-        if words and len(words[-1]) >= MIN_PREFIX_LENGTH:
-            terms[-1] = f'({terms[-1]} OR "{words[-1]}"*)'
+        terms = []
+        for number, word in enumerate(words):
+            either = [f'"{stem}"' for stem in (_stem(word), *joined[_stem(word)])]
+            if number == len(words) - 1 and len(word) >= MIN_PREFIX_LENGTH:
+                either.append(f'"{word}"*')
+            terms.append(f"({' OR '.join(either)})")
         expression = " AND ".join([f'scope:"p{process_id}x"', *terms]) if terms else '"nothing"'
         matches = text(
             "SELECT rowid FROM proposal_search WHERE proposal_search MATCH :fts_query ORDER BY rowid DESC LIMIT :newest"
         )
         subquery = matches.bindparams(fts_query=expression, newest=newest).columns(column("rowid", Integer)).subquery()
         return proposal_id.in_(select(subquery.c.rowid))
-    parts = [f"plainto_tsquery('german', :w{number})" for number in range(len(words))]
-    values: dict[str, object] = {f"w{number}": word for number, word in enumerate(words)}
-    if words and len(words[-1]) >= MIN_PREFIX_LENGTH:
-        parts[-1] = f"({parts[-1]} || to_tsquery('simple', :prefix))"
-        values["prefix"] = f"{words[-1]}:*"
+    parts, values = [], {}
+    for number, word in enumerate(words):
+        values[f"w{number}"] = word
+        # Without marks that mean something to the parser: lexemes of letters, and a beginning.
+        either = joined[_stem(word)]
+        if number == len(words) - 1 and len(word) >= MIN_PREFIX_LENGTH:
+            either = [*either, f"{word}:*"]
+        values[f"j{number}"] = " | ".join(either)
+        parts.append(f"(plainto_tsquery('german', :w{number}) || to_tsquery('simple', :j{number}))")
     condition = " && ".join(parts) or "to_tsquery('simple', '')"
     matches = text(
         f"SELECT proposal_id FROM proposal_search WHERE process_id = :search_process AND document @@ ({condition}) "  # noqa: S608
@@ -245,6 +388,7 @@ def index_many(session: Session, process_id: int, proposals: list[tuple[int, str
     """Put new proposals (id, title, everything else) into the index in one go, for imports."""
     if not proposals:
         return
+    _add_words(session, process_id, [value for _key, title, body in proposals for value in (title, body)])
     if is_sqlite(session):
         session.execute(
             text("INSERT INTO proposal_search (rowid, scope, title, body) VALUES (:id, :scope, :title, :body)"),

@@ -46,3 +46,59 @@ def test_removed_proposals_are_not_found(session: Session) -> None:
         list(session.scalars(select(Proposal.id).where(search.matching(session, process.id, "Radweg", Proposal.id))))
         == []
     )
+
+
+def _found(session: Session, process_id: int, query: str) -> set[int]:
+    return set(session.scalars(select(Proposal.id).where(search.matching(session, process_id, query, Proposal.id))))
+
+
+def test_a_word_finds_those_that_end_with_it(session: Session) -> None:
+    process, other = factories.process(session), factories.process(session)
+    playground = factories.proposal(session, process, title="Neues auf dem Spielplatz", body="Eine Schaukel.")
+    market = factories.proposal(session, process, title="Bänke", body="Am Marktplatz und an zwei Sitzplätzen.")
+    factories.proposal(session, process, title="Platzregen", body="Läuft nicht ab.")
+    factories.proposal(session, other, title="Der Sportplatz", body="Liegt in einem anderen Verfahren.")
+
+    assert _found(session, process.id, "Plätze Schaukel") == {playground.id}
+    assert _found(session, process.id, "Schaukel Platz") == {playground.id}
+    assert {playground.id, market.id} <= _found(session, process.id, "Platz")
+    assert _found(session, process.id, "Plätze Bank") == {market.id}
+    assert _found(session, process.id, "atz") == set(), "too short a stem means the word alone"
+
+
+def test_slips_of_the_finger_are_forgiven_also_for_words_of_the_text(session: Session) -> None:
+    process = factories.process(session)
+    factories.proposal(session, process, title="Abends lesen", body="Die Bibliothek soll länger öffnen. Fahrräder auch.")
+    for typed, meant in (("Bibliotek", "Bibliothek"), ("Biblitohek", "Bibliothek"),
+                         ("Fahrader", "Fahrräder"), ("abends Bibliotek", "abends Bibliothek")):
+        assert search.spelt_right(session, process.id, typed) == meant, typed
+    for typed in ("Bibliothek", "Schwimmbad", "xx", "", "%%%%", "12345", "a" * 500, "\u202eBiblio", "🚲🚲🚲🚲"):
+        assert search.spelt_right(session, process.id, typed) is None, typed
+
+
+def test_words_of_what_is_hidden_are_forgotten(session: Session) -> None:
+    process = factories.process(session)
+    hidden = factories.proposal(session, process, title="Laternen", body="Herr Quastenflosser wohnt am Lärchenweg.")
+    factories.proposal(session, process, title="Mehr Laternen", body="Es ist dunkel am Buchenweg.")
+    assert search.spelt_right(session, process.id, "Quastenfloser") == "Quastenflosser"
+
+    search.remove_proposal(session, hidden.id)
+
+    assert search.spelt_right(session, process.id, "Quastenfloser") is None
+    assert search.spelt_right(session, process.id, "Laterrnen") == "Laternen", "another proposal has it still"
+
+
+def test_a_changed_text_takes_its_old_words_with_it(session: Session) -> None:
+    process = factories.process(session)
+    proposal = factories.proposal(session, process, title="Radweg", body="Meine Telefonnummer kennt Quastenflosser.")
+    search.index_proposal(session, proposal.id, process.id, "Radweg", "Bitte bauen.")
+    assert search.spelt_right(session, process.id, "Quastenfloser") is None
+    assert search.spelt_right(session, process.id, "Radwweg") == "Radweg"
+
+
+def test_a_batch_of_an_import_is_found_like_the_rest(session: Session) -> None:
+    process = factories.process(session)
+    proposal = factories.proposal(session, process, title="x", body="y")
+    search.remove_proposal(session, proposal.id)
+    search.index_many(session, process.id, [(proposal.id, "Trinkbrunnen", "Am Rathausplatz")])
+    assert _found(session, process.id, "Brunnen Platz") == {proposal.id}

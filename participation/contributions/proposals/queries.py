@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from rapidfuzz.fuzz import ratio
-from rapidfuzz.process import extractOne
 from sqlalchemy import ColumnElement, Select, exists, func, literal, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -36,11 +34,6 @@ MATCHES_MAX = 1000
 EXCERPT_LENGTH = 400
 SEARCH_MAX = 100
 SIMILAR_MAX = 4
-# For a search that finds nothing: how many titles are read, how long a word must be, how much alike (0 to 100).
-TITLES_READ = 2000
-SPELT_FROM = 4
-ALIKE = 75.0
-_WORD = re.compile(r"[^\W\d_]{4,40}")
 _CURSOR = re.compile(r"([nudz])(\d{1,16})\.(\d{1,10})")
 _LARGEST = 2**31 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -303,29 +296,6 @@ def _cards(session: Session, ids: list[int]) -> list[Card]:
         for row in rows
     }
     return [cards[key] for key in ids if key in cards]
-
-
-def spelt_right(session: Session, listing: Listing) -> str | None:
-    """The words of a search that finds nothing as they stand in titles, when they are typed almost like that.
-
-    Looks at the newest titles only, so that it costs the same in a large town; None when there is nothing better.
-    """
-    base, own = Contribution.__table__.c, Proposal.__table__.c
-    titles = session.scalars(
-        select(own.title).select_from(Contribution.__table__.join(Proposal.__table__, own.id == base.id))
-        .where(base.process_id == listing.process_id, base.kind == "proposal",
-               base.state == ContributionState.PUBLISHED)
-        .order_by(base.published_at.desc(), base.id.desc()).limit(TITLES_READ)
-    )
-    known = {word.lower(): word for title in titles for word in _WORD.findall(title)}
-    words, changed = [], False
-    for word in listing.query.split():
-        best = None
-        if len(word) >= SPELT_FROM and word.lower() not in known:
-            best = extractOne(word.lower(), known.keys(), scorer=ratio, score_cutoff=ALIKE)
-        words.append(known[best[0]] if best else word)
-        changed = changed or best is not None
-    return " ".join(words) if changed else None
 
 
 def similar_cards(

@@ -28,7 +28,7 @@ from mapping.folium_map import (
 )
 from mapping.geometry import BBox
 from mapping.tiles import NoTileError, TileStore, TileUnavailableError
-from participation import clock, text, web
+from participation import clock, search, text, web
 from participation.actions import Action
 from participation.contributions.comments.models import STANCE_LABELS
 from participation.contributions.comments.operations import asks_for_stance
@@ -51,7 +51,6 @@ from participation.contributions.proposals.queries import (
     list_page,
     read_cursor,
     similar_cards,
-    spelt_right,
 )
 from participation.contributions.queries import co_authors_of, pictures_of, seen_revisions, stored_picture
 from participation.db import Database
@@ -198,7 +197,7 @@ def index(slug: str) -> ResponseReturnValue:
     page = list_page(web.current_session(), asked.listing())
     instead_of = ""
     if asked.query and not page.cards and not asked.cursor:
-        guess = spelt_right(web.current_session(), asked.listing())
+        guess = search.spelt_right(web.current_session(), asked.process.id, asked.query)
         if guess:
             instead_of, asked = asked.query, replace(asked, query=guess)
             page = list_page(web.current_session(), asked.listing())
