@@ -9,8 +9,8 @@ import snowballstemmer
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0019_search_words"
-down_revision = "0018_lineage"
+revision = "0020_search_words"
+down_revision = "0019_provider_sessions"
 
 _WORD = re.compile(r"[^\W\d_]{4,40}")
 _BATCH = 1000
