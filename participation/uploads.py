@@ -15,6 +15,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
+from participation import text
 from participation.db import Base, Created, Key
 from participation.errors import InvalidInput
 from participation.i18n import N_
@@ -34,6 +35,8 @@ DOCUMENT_TYPES = {
     ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     ".txt": "text/plain; charset=utf-8",
 }
+# What makes an archive a document of its kind; any other one could be a program.
+PART_OF = {".docx": "word/document.xml", ".odt": "content.xml", ".xlsx": "xl/workbook.xml"}
 # One picture at a time per process: a decoded picture of 50 million pixels takes 150 MB.
 _decoding = threading.Semaphore(1)
 
@@ -151,7 +154,7 @@ def store_document(
         municipality_id=municipality_id,
         name=name,
         media_type=DOCUMENT_TYPES[ending],
-        shown_name=Path(file_name.replace("\\", "/")).name[-150:],
+        shown_name=text.clean_line(Path(file_name.replace("\\", "/")).name)[-150:],
         sha256=hashlib.sha256(data).hexdigest(),
         byte_size=len(data),
     )
@@ -165,7 +168,11 @@ def _looks_like(ending: str, data: bytes) -> bool:
         return data[:1024].lstrip().startswith(b"%PDF-")
     if ending == ".txt":
         return b"\0" not in data
-    return zipfile.is_zipfile(io.BytesIO(data))
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return PART_OF[ending] in archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError):
+        return False
 
 
 def picture_path(folder: Path, name: str, size: str) -> Path:

@@ -37,7 +37,7 @@ STAFF_PAGES = (
     "/verwaltung/verfahren/neu", "/verwaltung/verfahren/{process}", "/verwaltung/verfahren/{process}/phasen/neu",
     "/verwaltung/verfahren/{process}/phasen/{phase}", "/verwaltung/verfahren/{process}/themen",
     "/verwaltung/verfahren/{process}/dokumente", "/verwaltung/verfahren/{process}/massnahmen/neu", "/verwaltung/kommune",
-    "/verwaltung/kommune/seiten/impressum", "/verwaltung/konten", "/moderation",
+    "/verwaltung/kommune/seiten/impressum", "/verwaltung/konten", "/verwaltung/verfahren/{process}/rollen", "/moderation",
     "/verfahren/{slug}/vorschlaege/{proposal}/antwort",
     "/verfahren/{slug}/vorschlaege/{proposal}", "/verwaltung/verfahren/{process}/rundbriefe",
     "/verwaltung/verfahren/{process}/neuigkeiten", "/verwaltung/verfahren/{process}/sprachen?sprache=en",
