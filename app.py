@@ -30,6 +30,7 @@ from participation.contributions.abuse import views as abuse_views
 from participation.contributions.ballots import views as ballots_views
 from participation.contributions.coauthors import views as coauthors_views
 from participation.contributions.comments import views as comments_views
+from participation.contributions.drafts import views as drafts_views
 from participation.contributions.personal import views as personal_views
 from participation.contributions.proposals import views as proposals_views
 from participation.contributions.submissions import views as submissions_views
@@ -59,6 +60,7 @@ VIEWS = (
     accounts_views,
     processes_views,
     submissions_views,
+    drafts_views,
     personal_views,
     proposals_views,
     comments_views,

@@ -107,7 +107,7 @@ if (form && store) {
     }
   }, { capture: true });
 }
-// The receipt says that it arrived; only then is the copy here no longer needed.
+// The receipt, or the form saved with the account, says that it arrived; only then is the copy here no longer needed.
 const done = document.querySelector("[data-draft-done]")?.dataset.draftDone;
 if (done && document.referrer.includes("/vorschlaege/neu")) {
   try { localStorage.removeItem(`draft:${done}`); } catch { /* nothing is kept here */ }

@@ -14,6 +14,8 @@ from participation.accounts.queries import identities_of, passkeys_of, verificat
 from participation.audit import AuditEntry
 from participation.contributions.ballots.queries import ballots_of
 from participation.contributions.comments.models import STANCE_LABELS, Comment
+from participation.contributions.drafts.operations import read_draft
+from participation.contributions.drafts.queries import own_drafts
 from participation.contributions.models import STATE_LABELS, Contribution, ContributionPicture
 from participation.contributions.personal.queries import (
     all_of_kind,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
     from participation.processes.models import Process
     from participation.tokens import Keyring
+    from participation.uploads import Upload
 
 Section = Callable[["Session", Account, list[Participant]], object]
 _sections: dict[str, Section] = {}
@@ -83,9 +86,20 @@ def own_data(session: Session, keyring: Keyring, account: Account, folder: Path,
         "konto": _account(session, account),
         "anmeldungen": _sessions(session, account.id),
         "teilnahmen": list(takes_part.values()),
+        "entwuerfe": _drafts(session, keyring, account.id, folder),
         "protokoll": _log(session, account.id),
         **{title: make(session, account, participants) for title, make in _sections.items()},
     }
+
+
+def _drafts(session: Session, keyring: Keyring, account_id: int, folder: Path) -> list[dict[str, Any]]:
+    return [
+        {"verfahren": one.process.title, "begonnen_am": one.created_at.isoformat(),
+         "gespeichert_am": one.saved_at.isoformat(), "felder": content.values,
+         "bild": _file(one.upload, folder) if one.upload else None}
+        for one in session.scalars(own_drafts(keyring, account_id))
+        if (content := read_draft(keyring, one)) is not None
+    ]
 
 
 def _at(value: datetime | None) -> str | None:
@@ -158,6 +172,10 @@ def _proposal(proposal: Proposal, processes: dict[int, Process], folder: Path) -
 
 
 def _picture(picture: ContributionPicture, folder: Path) -> dict[str, Any]:
-    path = picture_path(folder, picture.upload.name, "large")
+    return {"beschreibung": picture.alt, **_file(picture.upload, folder)}
+
+
+def _file(upload: Upload, folder: Path) -> dict[str, Any]:
+    path = picture_path(folder, upload.name, "large")
     content = base64.b64encode(path.read_bytes()).decode() if path.is_file() else None
-    return {"beschreibung": picture.alt, "art": picture.upload.media_type, "inhalt_base64": content}
+    return {"art": upload.media_type, "inhalt_base64": content}

@@ -14,6 +14,7 @@ from participation.accounts.operations import GONE_NAME, clean_name, empty_accou
 from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.coauthors.operations import pass_on
+from participation.contributions.drafts.operations import forget_account
 from participation.contributions.models import Contribution, ContributionPicture, ContributionState, Revision
 from participation.contributions.personal.queries import participants_of
 from participation.contributions.proposals.models import Proposal
@@ -143,6 +144,7 @@ def delete_account(
     participants = participants_of(session, keyring, account.id)
     ids = tuple(participant.id for participant in participants)
     pass_on(session, ids)
+    forget_account(session, keyring, account.id)
     dropped = _take_along(session, actor, ids, now) if take_along else []
     session.execute(update(Contribution).where(Contribution.participant_id.in_(ids)).values(claim_token_hash=None)
                     .execution_options(synchronize_session=False))

@@ -13,6 +13,7 @@ from participation.accounts.forms import NameForm
 from participation.accounts.views.own import ask_again, show_overview
 from participation.accounts.views.signing import forget_pages, own_account
 from participation.actions import Action
+from participation.contributions.drafts.views import KEPT_DAYS, rows_of
 from participation.contributions.models import ContributionState
 from participation.contributions.personal import jobs, operations  # noqa: F401 - jobs register themselves
 from participation.contributions.personal.export import own_data
@@ -66,6 +67,7 @@ def contributions() -> ResponseReturnValue:
     return render_template(
         "contributions/personal/contributions.html", rows=shown, along=along, processes=processes,
         published=ContributionState.PUBLISHED, is_first=before is None,
+        drafts=rows_of() if before is None else [], kept_days=KEPT_DAYS,
         next_url=url_for("personal.contributions", vor=shown[-1].id) if len(rows) > PER_PAGE else None,
     )
 

@@ -14,6 +14,7 @@ from participation.accounts.models import Participant, ParticipantKind
 from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.comments.models import Comment
+from participation.contributions.drafts.operations import consume_draft
 from participation.contributions.models import (
     AnswerStatus,
     Contribution,
@@ -139,6 +140,7 @@ def submit_proposal(
         if repeated is None:
             raise
         return _receipt(keyring, repeated, is_repeat=True)
+    consume_draft(session, keyring, actor, submission_key)
     if settings.moderation is Moderation.AFTER:
         contributions.publish(session, proposal, now)
     emit(session, ContributionSubmitted(proposal.id, proposal.revision_number, process.id, now))

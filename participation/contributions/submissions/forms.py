@@ -57,6 +57,8 @@ class ProposalForm(FlaskForm):
     """An idea: title, text, theme, place, picture; for guests a name and an address if they want."""
 
     submission_key = HiddenField(default=new_token)
+    # When going on with a draft: the version of it that was there when the form was opened.
+    draft_version = HiddenField()
     # When changing: the revision that was there when the form was opened, so that two windows can't undo each other.
     revision_seen = HiddenField()
     title = StringField(

@@ -31,6 +31,7 @@ REFERENCE_MAX = 1000
 _FOLDER = "pending"
 # Sealed values of other kinds must not pass for a picture.
 _PURPOSE = "kept-picture:"
+_GONE = N_("Das Bild ist nicht mehr da. Bitte wählen Sie es noch einmal aus.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +78,29 @@ def take_picture(session: Session, keyring: Keyring, folder: Path, municipality_
     Raises InvalidInput (field "picture") when it is no longer there.
     """
     picture = kept_picture(keyring, folder, reference)
-    name = secrets.token_hex(16)
-    gone = InvalidInput(N_("Das Bild ist nicht mehr da. Bitte wählen Sie es noch einmal aus."), field="picture")
     if picture is None:
-        raise gone
+        raise InvalidInput(_GONE, field="picture")
+    return _copied(session, folder / _FOLDER, folder, municipality_id, picture)
+
+
+def copy_picture(session: Session, folder: Path, upload: Upload) -> Upload:
+    """The same picture once more, under a name of its own: each upload belongs to one thing and goes with it.
+
+    Raises InvalidInput (field "picture") when it is no longer there.
+    """
+    known = KeptPicture(upload.name, upload.sha256, upload.byte_size, upload.width or 0, upload.height or 0)
+    return _copied(session, folder, folder, upload.municipality_id, known)
+
+
+def _copied(session: Session, source: Path, folder: Path, municipality_id: int, picture: KeptPicture) -> Upload:
+    name = secrets.token_hex(16)
     try:
         for size in SIZES:
             target = picture_path(folder, name, size)
             target.parent.mkdir(parents=True, exist_ok=True)
-            _link(picture_path(folder / _FOLDER, picture.name, size), target)
+            _link(picture_path(source, picture.name, size), target)
     except FileNotFoundError as error:
-        raise gone from error
+        raise InvalidInput(_GONE, field="picture") from error
     upload = Upload(
         municipality_id=municipality_id, name=name, media_type="image/webp", sha256=picture.sha256,
         byte_size=picture.byte_size, width=picture.width, height=picture.height,

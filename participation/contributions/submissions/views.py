@@ -14,7 +14,7 @@ from flask_limiter.util import get_remote_address
 from markupsafe import Markup
 from sqlalchemy import event, select
 from sqlalchemy.orm import Session, undefer
-from werkzeug.datastructures import FileStorage
+from werkzeug.datastructures import FileStorage, MultiDict
 
 from mapping.basemap import basemap_from_settings
 from mapping.folium_map import MapParts, PickerOptions, render_picker
@@ -24,6 +24,10 @@ from participation.accounts.models import ParticipantKind
 from participation.accounts.operations import clean_email
 from participation.actions import Action
 from participation.contributions import operations as contributions
+from participation.contributions.drafts.models import Draft
+from participation.contributions.drafts.operations import ChangedElsewhere, read_draft, save_draft
+from participation.contributions.drafts.queries import draft_of_form
+from participation.contributions.drafts.views import KEPT_DAYS, load_draft, rows_of, shown_picture
 from participation.contributions.models import STATE_LABELS, Contribution, ContributionPicture, ContributionState
 from participation.contributions.proposals.edge import load_proposal
 from participation.contributions.proposals.models import ANSWER_LABELS, Proposal
@@ -47,6 +51,7 @@ from participation.contributions.queries import newest_revision, pictures_of
 from participation.contributions.submissions import jobs  # noqa: F401 - registers itself
 from participation.contributions.submissions.forms import PictureForm, ProposalForm, ReceiptForm, WithdrawForm
 from participation.contributions.submissions.operations import (
+    copy_picture,
     discard_files,
     forget_pictures,
     keep_picture,
@@ -68,6 +73,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from flask.typing import ResponseReturnValue
+    from werkzeug.wrappers import Response as BaseResponse
 
     from participation.accounts.models import Participant
     from participation.contributions.proposals.queries import Card
@@ -80,6 +86,8 @@ WITHDRAWABLE = frozenset({ContributionState.SUBMITTED, ContributionState.RETURNE
 # A tenth of a degree is too coarse for an example, a street's number too fine.
 EXAMPLE_FORMAT = "0.00"
 PICTURES_MAX = 5
+# What a form holds besides what its author wrote. The picture is kept as a file.
+NOT_OF_DRAFTS = frozenset({"csrf_token", "step", "submission_key", "draft_version", "picture_kept", "picture_drop"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,21 +115,14 @@ def _sender() -> str:
 def new(slug: str) -> ResponseReturnValue:
     """One page with everything; works without JavaScript."""
     process = load_process(slug)
-    form = ProposalForm()
-    if form.is_submitted():
-        # Before all rules: who sends again after the answer was lost gets the receipt, also when the phase is over.
-        repeated = find_submission(web.current_session(), web.current_keyring(), process.id,
-                                   web.current_actor().identity, form.submission_key.data or "")
-        if repeated is not None:
-            return _to_receipt(repeated)
+    form, wanted = ProposalForm(), request.args.get("entwurf", "")
+    repeated = _already_sent(form, process) if form.is_submitted() else None
+    if repeated is not None:
+        return _to_receipt(repeated)
     now = web.current_now()
+    put_aside = load_draft(process, wanted) if wanted and not form.is_submitted() else None
     if process.phase_opening(Action.SUBMIT_PROPOSAL, now) is None:
-        if form.is_submitted():
-            raise Conflict(" ".join([_("Vorschläge sind zurzeit nicht möglich."), *_phase_dates(process, now)]))
-        page = render_template(
-            "contributions/submissions/closed.html", process=process, dates=_phase_dates(process, now)
-        )
-        return page, 409
+        return _closed(process, now, put_aside, is_submitted=form.is_submitted())
     web.require(Action.SUBMIT_PROPOSAL, process)
     actor = web.current_actor()
     if not actor.is_signed_in:
@@ -129,22 +130,128 @@ def new(slug: str) -> ResponseReturnValue:
     author = contributions.find_participant(
         web.current_session(), web.current_keyring(), process.id, actor.identity
     )
+    if put_aside is not None:
+        form = _form_of_draft(put_aside)
     form.offer(process)
     preview = None
-    if form.is_submitted() and request.form.get("step") == "preview":
-        preview = _preview(form, process)
-    elif form.is_submitted():
-        receipt = _submit(form, process, author)
-        if receipt is not None:
-            flash(_("Danke! Ihr Vorschlag ist veröffentlicht.") if receipt.proposal.is_published
-                  else _("Danke! Ihr Vorschlag ist gespeichert."), "success")
-            return _to_receipt(receipt.proposal)
-    else:
-        wanted = request.args.get("thema", "")
-        form.theme_id.data = next((theme.id for theme in process.themes if theme.slug == wanted), 0)
+    if form.is_submitted():
+        done = _draft_or_proposal(form, process, author)
+        if done is not None and not isinstance(done, Preview):
+            return done
+        preview = done
+    elif put_aside is None:
+        chosen = request.args.get("thema", "")
+        form.theme_id.data = next((theme.id for theme in process.themes if theme.slug == chosen), 0)
     page = _form_page("new", form, process, author=author, is_guest=not actor.is_signed_in,
-                      actor_name=actor.display_name, preview=preview)
-    return page, 422 if form.is_submitted() and preview is None else 200
+                      actor_name=actor.display_name, preview=preview, **_about_drafts(form, process, put_aside))
+    response = make_response(page, 422 if form.is_submitted() and preview is None else 200)
+    if actor.is_signed_in:
+        response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _already_sent(form: ProposalForm, process: Process) -> Proposal | None:
+    """Before all rules: who sends again after the answer was lost gets the receipt, also when the phase is over."""
+    found = find_submission(web.current_session(), web.current_keyring(), process.id, web.current_actor().identity,
+                            form.submission_key.data or "")
+    if found is not None and request.form.get("step") == "draft":
+        # Another window handed it in meanwhile: what stands in this one is a draft of its own.
+        form.submission_key.data, form.draft_version.data = tokens.new_token(), ""
+        return None
+    return found
+
+
+def _closed(process: Process, now: datetime, put_aside: Draft | None, *, is_submitted: bool) -> ResponseReturnValue:
+    """No phase is open: when there will be one; what somebody had put aside can still be read and copied."""
+    dates = _phase_dates(process, now)
+    if is_submitted:
+        raise Conflict(" ".join([_("Vorschläge sind zurzeit nicht möglich."), *dates]))
+    content = read_draft(web.current_keyring(), put_aside) if put_aside else None
+    page = render_template("contributions/submissions/closed.html", process=process, dates=dates, draft=content)
+    return page, 409
+
+
+def _draft_or_proposal(form: ProposalForm, process: Process, author: Participant | None) -> BaseResponse | Preview | None:
+    """Do what the pressed button says. None when something is wrong, with messages in the form."""
+    step = request.form.get("step", "")
+    if step == "preview":
+        return _preview(form, process)
+    if step == "draft":
+        saved = _save_draft(form, process)
+        if saved is None:
+            return None
+        flash(_("Ihr Entwurf ist gespeichert. Sie finden ihn auf jedem Gerät unter „Meine Beiträge“."), "success")
+        return web.go("submissions.new", slug=process.slug, entwurf=saved.id,
+                      gespeichert="neu" if saved.version == 1 else "weiter")
+    receipt = _submit(form, process, author)
+    if receipt is None:
+        return None
+    flash(_("Danke! Ihr Vorschlag ist veröffentlicht.") if receipt.proposal.is_published
+          else _("Danke! Ihr Vorschlag ist gespeichert."), "success")
+    return _to_receipt(receipt.proposal)
+
+
+def _about_drafts(form: ProposalForm, process: Process, put_aside: Draft | None) -> dict[str, object]:
+    """What the form's page says about drafts; the copy that the browser keeps has a key for each of them."""
+    draft = put_aside or (_draft_of(form) if form.is_submitted() else None)
+    picture = "" if form.picture_drop.data else shown_picture(draft)
+    key = f"{process.slug}:{draft.id}" if draft else process.slug
+    saved = {"neu": process.slug, "weiter": key}.get(request.args.get("gespeichert", ""), "") if put_aside else ""
+    return {
+        "draft": draft, "kept_days": KEPT_DAYS, "draft_key": key, "draft_done": saved,
+        "pictures": [(picture, form.picture_alt.data or "")] if picture else [],
+        "drafts": rows_of(process.id) if draft is None and not form.is_submitted() else [],
+    }
+
+
+def _draft_of(form: ProposalForm) -> Draft | None:
+    """The draft that this form was put aside as, if it was."""
+    account_id = web.current_actor().account_id
+    if account_id is None or not form.submission_key.data:
+        return None
+    return web.current_session().scalar(
+        draft_of_form(web.current_keyring(), account_id, form.submission_key.data))
+
+
+def _form_of_draft(draft: Draft) -> ProposalForm:
+    """The form as it was put aside. Raises NotFound when it can't be read any more."""
+    content = read_draft(web.current_keyring(), draft)
+    if content is None:
+        raise NotFound
+    values = MultiDict([(name, value) for name, some in content.values.items() for value in some])
+    values["submission_key"], values["draft_version"] = content.submission_key, str(draft.version)
+    return ProposalForm(formdata=values)
+
+
+def _save_draft(form: ProposalForm, process: Process) -> Draft | None:
+    """Put the form aside as it is; None when that is not possible, with a message."""
+    actor = web.current_actor()
+    if not actor.is_signed_in:
+        web.attach(form, InvalidInput(_("Speichern können Sie einen Entwurf nur mit einem Konto. Sind Sie inzwischen "
+                                        "abgemeldet? Dann melden Sie sich in einem zweiten Fenster an und speichern "
+                                        "Sie noch einmal.")))
+        return None
+    # Only its picture is of interest: what is missing may stay missing.
+    sent = ProposalDraft(title="", body="")
+    drops = bool(form.picture_drop.data) and not form.picture_kept.data
+    if not _read_picture(form, process, sent, is_valid=True, takes_draft=False):
+        return None
+    seen = form.draft_version.data or ""
+    values = {name: some for name, some in request.form.lists() if name not in NOT_OF_DRAFTS}
+    try:
+        return save_draft(
+            web.current_session(), web.current_keyring(), actor, process,
+            form.submission_key.data or tokens.new_token(), values,
+            seen=int(seen) if seen.isascii() and seen.isdecimal() and len(seen) < 10 else 0,  # noqa: PLR2004
+            now=web.current_now(), upload=sent.pictures[0][0] if sent.pictures else None, drops_picture=drops,
+        )
+    except InvalidInput as error:
+        web.attach(form, error)
+        _keep_pictures(form, sent, drops_shown=drops)
+        if isinstance(error, ChangedElsewhere):
+            draft = _draft_of(form)
+            form.draft_version.data = str(draft.version) if draft else ""
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +268,13 @@ def _preview(form: ProposalForm, process: Process) -> Preview | None:
     """Show what was entered as others will see it, and store nothing. None when something is wrong with it."""
     settings = _settings(process)
     draft, is_valid = _read_draft(form, process, settings)
+    drops = bool(form.picture_drop.data) and not form.picture_kept.data
     is_valid = _read_picture(form, process, draft, is_valid=is_valid) and is_valid
     session = web.current_session()
     # The picture is laid aside; its row must not stay.
     for upload, _alt in draft.pictures or []:
         session.delete(upload)
-    _keep_pictures(form, draft)
+    _keep_pictures(form, draft, drops_shown=drops)
     if not is_valid:
         return None
     return Preview(
@@ -243,9 +351,10 @@ def _submit(form: ProposalForm, process: Process, author: Participant | None) ->
     except InvalidInput as error:
         web.attach(form, error)
         is_valid = False
+    drops = bool(form.picture_drop.data) and not form.picture_kept.data
     is_valid = _read_picture(form, process, draft, is_valid=is_valid) and is_valid
     if not is_valid:
-        _keep_pictures(form, draft)
+        _keep_pictures(form, draft, drops_shown=drops)
         return None
     try:
         receipt = submit_proposal(
@@ -255,7 +364,7 @@ def _submit(form: ProposalForm, process: Process, author: Participant | None) ->
         )
     except InvalidInput as error:
         web.attach(form, error)
-        _keep_pictures(form, draft)
+        _keep_pictures(form, draft, drops_shown=drops)
         return None
     if receipt.is_repeat:
         for upload, _alt in draft.pictures or []:
@@ -307,9 +416,12 @@ def _district(municipality: Municipality, lon: float, lat: float) -> int | None:
 
 
 def _read_picture(
-    form: ProposalForm, process: Process, draft: ProposalDraft, *, is_valid: bool
+    form: ProposalForm, process: Process, draft: ProposalDraft, *, is_valid: bool, takes_draft: bool = True,
 ) -> bool:
-    """Put the picture into the draft: a new one, or the one kept from an earlier try when all else is right."""
+    """Put the picture into the draft: a new one, or the one kept from an earlier try when all else is right.
+
+    `takes_draft`: else that of the draft that the form was put aside as.
+    """
     if not web.can(Action.ATTACH_PICTURES, process):
         return True
     session, known = web.current_session(), web.current_settings()
@@ -329,6 +441,11 @@ def _read_picture(
                 session, web.current_keyring(), known.upload_dir, process.municipality_id, form.picture_kept.data
             )
             draft.pictures = [(taken, form.picture_alt.data or "")]
+        elif takes_draft and is_valid and not form.picture_drop.data:
+            put_aside = _draft_of(form)
+            if put_aside is not None and put_aside.upload is not None:
+                copied = copy_picture(session, known.upload_dir, put_aside.upload)
+                draft.pictures = [(copied, form.picture_alt.data or "")]
     except InvalidInput as error:
         web.attach(form, error)
         return False
@@ -403,7 +520,7 @@ def other_person(slug: str) -> ResponseReturnValue:
 # -------------------------------------------------------------------------------------------------------- receipt
 
 
-def _to_receipt(proposal: Proposal) -> ResponseReturnValue:
+def _to_receipt(proposal: Proposal) -> BaseResponse:
     token = receipt_token(web.current_keyring(), proposal)
     if token is not None:
         return web.go("submissions.receipt", token=token)
@@ -666,7 +783,7 @@ def _revise(form: ProposalForm, proposal: Proposal, base: Base, actor: Actor) ->
     settings = _settings(process)
     draft, is_valid = _read_draft(form, process, settings)
     drops = bool(form.picture_drop.data) and not form.picture_kept.data
-    is_valid = _read_picture(form, process, draft, is_valid=is_valid) and is_valid
+    is_valid = _read_picture(form, process, draft, is_valid=is_valid, takes_draft=False) and is_valid
     if not is_valid:
         _keep_pictures(form, draft, drops_shown=drops)
         return ""

@@ -1,0 +1,1 @@
+"""Proposals that somebody with an account is still writing."""
