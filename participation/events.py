@@ -75,6 +75,14 @@ class ProposalAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class ProposalsTakenUp:
+    """Everybody can read from now on which measures one or more proposals of a process became part of."""
+
+    process_id: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class NewsPublished:
     """The editors told something new about a process."""
 
@@ -93,7 +101,7 @@ class PhaseRulesChanging:
 
 Event = (
     ContributionSubmitted | ContributionPublished | ContributionWithdrawn | ProposalAnswered | ParticipantsMerged
-    | AccountDeleted | NewsPublished | PhaseRulesChanging
+    | AccountDeleted | NewsPublished | ProposalsTakenUp | PhaseRulesChanging
 )
 Listener = Callable[["Session", Event], None]
 _listeners: defaultdict[type, list[Listener]] = defaultdict(list)

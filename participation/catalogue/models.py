@@ -109,6 +109,7 @@ class MeasureSource(Base):
     proposal_id: Mapped[int] = mapped_column(
         ForeignKey("proposal.id", ondelete="CASCADE"), primary_key=True, autoincrement=False, index=True
     )
+    # Since when everybody could know: when it was linked, or when the catalogue became public.
     taken_up_at: Mapped[datetime]
     note: Mapped[Line] = mapped_column(default="")
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from participation import audit, text
 from participation.actions import Action
+from participation.audit import AuditEntry
 from participation.catalogue.models import Measure, MeasureSource, MeasureState, Priority
 from participation.contributions.proposals.models import Proposal
 from participation.db import is_sqlite
 from participation.errors import Conflict, InvalidInput
+from participation.events import ProposalsTakenUp, emit
 from participation.i18n import N_
 from participation.municipalities.operations import raise_content_version
 from participation.permissions import Actor, require
@@ -112,6 +114,8 @@ def take_up_proposal(session: Session, actor: Actor, measure: Measure, proposal:
     if added is None:
         return False
     raise_content_version(session, measure.process.municipality_id)
+    if measure.process.catalogue_is_public:
+        emit(session, ProposalsTakenUp(measure.process_id, now))
     audit.record(session, at=now, actor=actor.label, action="take_up_proposal", subject_type="measure",
                  subject_id=measure.id, proposal=proposal.id)
     return True
@@ -130,7 +134,26 @@ def drop_source(session: Session, actor: Actor, measure: Measure, proposal_id: i
 def set_publication(session: Session, actor: Actor, process: Process, *, is_public: bool, now: datetime) -> None:
     """Show the catalogue to everybody, or take it back into the workbench."""
     require(actor, Action.MANAGE_CATALOGUE, process, now)
-    session.execute(update(Process).where(Process.id == process.id).values(catalogue_is_public=is_public))
+    changed = session.scalar(
+        update(Process).where(Process.id == process.id, Process.catalogue_is_public != is_public)
+        .values(catalogue_is_public=is_public).returning(Process.id))
+    if changed is None:
+        return
+    if is_public:
+        _begin_to_tell(session, process, now)
     raise_content_version(session, process.municipality_id)
     audit.record(session, at=now, actor=actor.label, action="publish_catalogue" if is_public else "unpublish_catalogue",
                  subject_type="process", subject_id=process.id)
+
+
+def _begin_to_tell(session: Session, process: Process, now: datetime) -> None:
+    """What was taken up in the workbench is taken up for everybody from now on; what was public before stays as it was."""
+    hidden_at = session.scalar(select(func.max(AuditEntry.at)).where(
+        AuditEntry.subject_type == "process", AuditEntry.subject_id == process.id,
+        AuditEntry.action == "unpublish_catalogue"))
+    unknown: list[ColumnElement[bool]] = [MeasureSource.measure_id.in_(select(Measure.id).where(Measure.process_id == process.id))]
+    if hidden_at is not None:
+        unknown.append(MeasureSource.taken_up_at > hidden_at)
+    session.execute(update(MeasureSource).where(*unknown).values(taken_up_at=now)
+                    .execution_options(synchronize_session=False))
+    emit(session, ProposalsTakenUp(process.id, now))

@@ -64,7 +64,8 @@ def send_digests(context: outbox.JobContext) -> None:
         due = due_followers(session, frequency, until, context.args["after"], BATCH, process_id=process_id)
         resting = [one.mailed_at for one, _account in due if one.mailed_at and one.mailed_at > now - pause]
         awake = [one for one in due if not (one[0].mailed_at and one[0].mailed_at > now - pause)]
-        news = gather_news(session, keyring, [one for one, _account in awake], frequency, until)
+        news = gather_news(session, keyring, [one for one, _account in awake], frequency, until,
+                           {one.id: account.locale if account else one.locale for one, account in awake})
         readers = [_reader(keyring, follower, account) for follower, account in awake if news[follower.id]]
         silent, last = [one.id for one, _account in awake if not news[one.id]], due[-1][0].id if due else 0
     with mail_context():

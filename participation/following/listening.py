@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from participation.events import AccountDeleted, ContributionPublished, Event, NewsPublished, ProposalAnswered, listen
+from participation.events import (
+    AccountDeleted,
+    ContributionPublished,
+    Event,
+    NewsPublished,
+    ProposalAnswered,
+    ProposalsTakenUp,
+    listen,
+)
 from participation.following.operations import forget_account, tell_at_once
 
 if TYPE_CHECKING:
@@ -16,11 +24,12 @@ def connect() -> None:
     listen(ContributionPublished, _happened)
     listen(ProposalAnswered, _happened)
     listen(NewsPublished, _happened)
+    listen(ProposalsTakenUp, _happened)
     listen(AccountDeleted, _left)
 
 
 def _happened(session: Session, event: Event) -> None:
-    if isinstance(event, ContributionPublished | ProposalAnswered | NewsPublished):
+    if isinstance(event, ContributionPublished | ProposalAnswered | NewsPublished | ProposalsTakenUp):
         tell_at_once(session, event.process_id, event.at)
 
 

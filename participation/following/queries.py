@@ -16,8 +16,9 @@ from participation.contributions.comments.models import Comment
 from participation.contributions.models import AnswerStatus, Contribution, ContributionState
 from participation.contributions.proposals.models import Proposal
 from participation.following.models import REFUSALS_MAX, Follower, Frequency, Newsletter, Subscription
+from participation.language import DEFAULT
 from participation.outbox import OutboxRow
-from participation.processes.models import Phase, Process, ProcessNews, ProcessState
+from participation.processes.models import Phase, Process, ProcessNews, ProcessState, TextVariant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -191,9 +192,12 @@ def follower_numbers(session: Session, process_id: int) -> tuple[int, int]:
 
 
 def gather_news(
-    session: Session, keyring: Keyring, followers: Sequence[Follower], frequency: Frequency, until: datetime
+    session: Session, keyring: Keyring, followers: Sequence[Follower], frequency: Frequency, until: datetime,
+    languages: dict[int, str] | None = None,
 ) -> dict[int, News]:
     """What to tell each of these followers: public things between what they know and `until`.
+
+    `languages` says in which one each of them reads; what the editors have not translated is told in German.
 
     What nobody may see any more is told to nobody, whenever it happened. The number of queries depends on how many
     processes they follow, and neither on how many they are nor on how many different instants they know everything of.
@@ -213,14 +217,17 @@ def gather_news(
     processes = _process_facts(session, {row.process_id for row in rows if row.proposal_id is None}, span)
     proposals = _proposal_facts(session, {row.proposal_id for row in rows if row.proposal_id is not None}, span,
                                 set().union(*own.values()))
+    languages = languages or {}
+    titles = _translated_titles(session, {row.process_id for row in rows}, set(languages.values()) - {DEFAULT})
     told: dict[int, News] = {}
     for one in followers:
         news, since = News(), one.told_until
+        own_titles = titles[languages.get(one.id, DEFAULT)]
         for process_id, proposal_id in followed[one.id]:
             if proposal_id is None and process_id in processes:
-                news.processes.append(processes[process_id].since(since, until, frequency))
+                news.processes.append(processes[process_id].since(since, until, frequency, own_titles))
             elif proposal_id in proposals:
-                news.proposals.append(proposals[proposal_id].since(since, until, own[one.id]))
+                news.proposals.append(proposals[proposal_id].since(since, until, own[one.id], own_titles))
         news.processes = [digest for digest in news.processes if digest]
         news.proposals = [digest for digest in news.proposals if digest]
         told[one.id] = news
@@ -249,6 +256,7 @@ class _Span:
 class _ProcessFacts:
     """All that happened in a process; of many new proposals and answers the last ones, and how many they are."""
 
+    id: int
     title: str
     slug: str
     phases: list[Phase] = field(default_factory=list)
@@ -258,7 +266,9 @@ class _ProcessFacts:
     new: dict[datetime, int] = field(default_factory=dict)
     answered: dict[datetime, int] = field(default_factory=dict)
 
-    def since(self, since: datetime, until: datetime, frequency: Frequency) -> ProcessDigest:
+    def since(
+        self, since: datetime, until: datetime, frequency: Frequency, titles: dict[tuple[str, int], str]
+    ) -> ProcessDigest:
         """What somebody is told who knows everything up to an instant."""
         ahead = AHEAD[frequency]
         # Mails "at once" come often: each speaks only of the ends that the one before could not know of.
@@ -268,12 +278,12 @@ class _ProcessFacts:
         proposals = [(number, title) for number, title, at in self.proposals if at > since]
         answers = [(number, title, status) for number, title, at, status in self.answers if at > since]
         return ProcessDigest(
-            self.title, self.slug,
+            titles.get(("process", self.id), self.title), self.slug,
             news=[(number, title) for number, title, at in self.news if at > since],
             proposals=proposals, more_proposals=max(0, self.new.get(since, 0) - len(proposals)),
             answers=answers, more_answers=max(0, self.answered.get(since, 0) - len(answers)),
-            begun=[one.title for one in self.phases if one.id in begun],
-            ending=[(one.title, one.ends_at - one.ends_at.resolution) for one in self.phases
+            begun=[titles.get(("phase", one.id), one.title) for one in self.phases if one.id in begun],
+            ending=[(titles.get(("phase", one.id), one.title), one.ends_at - one.ends_at.resolution) for one in self.phases
                     if one.id not in begun and one.ends_at is not None
                     and told_of_ends_until < one.ends_at <= until + ahead],
         )
@@ -288,6 +298,7 @@ class _ProposalFacts:
     title: str
     slug: str
     process_title: str
+    process_id: int
     answer: AnswerStatus | None
     answered_at: datetime | None
     comments: dict[datetime, int] = field(default_factory=dict)
@@ -295,16 +306,32 @@ class _ProposalFacts:
     own: dict[int, dict[datetime, int]] = field(default_factory=dict)
     measures: list[tuple[str, str, datetime]] = field(default_factory=list)
 
-    def since(self, since: datetime, until: datetime, own: set[int]) -> ProposalDigest:
+    def since(
+        self, since: datetime, until: datetime, own: set[int], titles: dict[tuple[str, int], str]
+    ) -> ProposalDigest:
         """What somebody is told who knows everything up to an instant and wrote as these participants."""
         # Its author gets the answer itself, by a mail of its own.
         is_new = self.author not in own and self.answered_at is not None and since < self.answered_at <= until
         mine = sum(self.own[one].get(since, 0) for one in own if one in self.own)
         return ProposalDigest(
-            self.id, self.title, self.slug, self.process_title, comments=self.comments.get(since, 0) - mine,
+            self.id, self.title, self.slug, titles.get(("process", self.process_id), self.process_title), comments=self.comments.get(since, 0) - mine,
             answer=self.answer if is_new else None,
             measures=[(code, title) for code, title, at in self.measures if at > since],
         )
+
+
+def _translated_titles(
+    session: Session, process_ids: set[int], languages: set[str]
+) -> defaultdict[str, dict[tuple[str, int], str]]:
+    """By language: the titles of processes and phases that the editors have translated."""
+    found: defaultdict[str, dict[tuple[str, int], str]] = defaultdict(dict)
+    if languages:
+        for row in session.scalars(select(TextVariant).where(
+            TextVariant.process_id.in_(process_ids), TextVariant.language.in_(languages), TextVariant.field == "title",
+            TextVariant.entity.in_(("process", "phase")),
+        )):
+            found[row.language][row.entity, row.entity_id] = row.text
+    return found
 
 
 def _own_participants(
@@ -330,7 +357,7 @@ def _process_facts(session: Session, process_ids: set[int], span: _Span) -> dict
     if not process_ids:
         return {}
     found = {
-        row.id: _ProcessFacts(row.title, row.slug)
+        row.id: _ProcessFacts(row.id, row.title, row.slug)
         for row in session.execute(select(Process.id, Process.title, Process.slug).where(
             Process.id.in_(process_ids), Process.state == ProcessState.PUBLISHED))
     }
@@ -369,10 +396,11 @@ def _proposal_facts(session: Session, ids: set[int], span: _Span, participants: 
     if not ids:
         return {}
     found = {
-        row.id: _ProposalFacts(row.id, row.participant_id, row.title, row.slug, row.process_title, row.answer_status,
-                               row.answered_at)
+        row.id: _ProposalFacts(row.id, row.participant_id, row.title, row.slug, row.process_title, row.process_id,
+                               row.answer_status, row.answered_at)
         for row in session.execute(
             select(Proposal.id, Contribution.participant_id, Proposal.title, Process.slug, Process.title.label("process_title"),
+                   Contribution.process_id,
                    Contribution.answer_status, Proposal.answered_at)
             .join(Process, Process.id == Contribution.process_id)
             .where(Proposal.id.in_(ids), Contribution.state == ContributionState.PUBLISHED,

@@ -13,7 +13,7 @@ from sqlalchemy.orm import joinedload
 from participation import text, web
 from participation.actions import Action
 from participation.contributions.proposals.edge import LARGEST_ID, load_proposal
-from participation.errors import Conflict, InvalidInput, NotFound
+from participation.errors import Conflict, Gone, InvalidInput, NotFound
 from participation.following import export, jobs, operations  # noqa: F401 - they register themselves
 from participation.following.forms import FollowForm, NewsletterForm
 from participation.following.models import FREQUENCY_LABELS, Follower, Frequency, Newsletter, NewsletterState
@@ -205,7 +205,11 @@ def _set_frequency(follower: Follower, onward: ResponseReturnValue) -> ResponseR
 @web.limiter.limit("60 per hour", methods=["POST"])
 def own(token: str) -> ResponseReturnValue:
     """The same page for the holder of a mail's link."""
-    follower = _of_token(token)
+    try:
+        follower = _of_token(token)
+    except NotFound as error:
+        raise Gone(N_("Dieser Link gilt nicht mehr. Wenn Sie abgemeldet sind, bekommen Sie keine E-Mails mehr von uns.")
+                   ) from error
     if request.method == "POST":
         return _set_frequency(follower, web.go("following.own", token=token))
     return _page(follower, token)
@@ -250,16 +254,21 @@ def confirm(token: str) -> ResponseReturnValue:
 @blueprint.route("/abo/<token>/abmelden", methods=["GET", "POST"])
 @web.public
 def leave(token: str) -> ResponseReturnValue:
-    """No more mail. A mail program posts here by itself (RFC 8058); a person sees a button first."""
+    """No more mail. A mail program posts here by itself (RFC 8058); a person sees a button first.
+
+    Whoever has left already, or is forgotten, is told the same; and so is whoever made a link up.
+    """
     web.do_not_cache()
-    if request.method == "POST":
-        try:
-            operations.unsubscribe(web.current_session(), _of_token(token))
-        except NotFound:
-            # Already forgotten: whoever asks again is told the same.
-            web.current_session().rollback()
+    try:
+        follower = _of_token(token)
+    except NotFound:
         return _private(render_template("following/left.html"))
-    return _private(render_template("following/leave.html", token=token, follower=_of_token(token)))
+    if request.method == "POST":
+        operations.unsubscribe(web.current_session(), follower)
+        return _private(render_template("following/left.html"))
+    if follower.frequency is Frequency.NEVER:
+        return _private(render_template("following/left.html"))
+    return _private(render_template("following/leave.html", token=token, follower=follower))
 
 
 # A mail program has neither a page of ours nor a cookie; the token is the proof, and it ends mail, nothing else.

@@ -6,6 +6,7 @@ import re
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -116,17 +117,24 @@ class _Handler(socketserver.StreamRequestHandler):
         self.wfile.write(f"{answer}\r\n".encode())
 
 
-@pytest.fixture
-def mail_server(app: Beteiligung, monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
-    """A server on this host, which the platform sends through."""
+@contextmanager
+def mail_server_running() -> Iterator[MailServer]:
+    """A server on this host, for as long as it is needed."""
     told = MailServer()
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Handler) as server:
         server.daemon_threads = True
         server.told = told  # type: ignore[attr-defined]
         told.port = server.server_address[1]
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield told
+        server.shutdown()
+
+
+@pytest.fixture
+def mail_server(app: Beteiligung, monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
+    """A server on this host, which the platform sends through."""
+    with mail_server_running() as told:
         platform = app.extensions["platform"]
         monkeypatch.setattr(platform, "settings", replace(
             platform.settings, smtp_url=f"smtp://127.0.0.1:{told.port}?tls=off"))
         yield told
-        server.shutdown()

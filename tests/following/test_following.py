@@ -231,8 +231,8 @@ def test_links_that_are_not_ours_open_nothing(
     session: Session, keyring: Keyring, proposal: Proposal, reader: Account, browser: Browser, token: str,
 ) -> None:
     _follow(session, keyring, reader, proposal)
-    for path in (f"/abo/{token}", f"/abo/{token}/bestaetigen", f"/abo/{token}/abmelden"):
-        assert browser.get(path).status_code == 404
+    assert browser.get(f"/abo/{token}").status_code == 410
+    assert browser.get(f"/abo/{token}/bestaetigen").status_code == 404
     assert browser.post(f"/abo/{token}/1/beenden").status_code == 404
     browser.post(f"/abo/{token}/abmelden")
     session.expire_all()

@@ -1,0 +1,160 @@
+"""Leaving for good, hearing at once of what becomes of a proposal, and in one's own language."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from lxml import html
+from sqlalchemy import func, select
+
+from participation import clock, outbox
+from participation.catalogue.models import Measure
+from participation.catalogue.operations import drop_source, save_measure, set_publication, take_up_proposal
+from participation.following import operations
+from participation.following.models import Follower, Frequency, Newsletter, NewsletterState
+from participation.permissions import Role
+from participation.processes.models import TextVariant
+from tests import factories
+from tests.following.test_following import _follow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.orm import Session
+
+    from participation.accounts.models import Account
+    from participation.contributions.proposals.models import Proposal
+    from participation.tokens import Keyring
+    from tests.browser_client import Browser
+
+
+def test_whoever_comes_again_after_leaving_reads_the_same_and_so_does_whoever_made_a_link_up(
+    session: Session, keyring: Keyring, proposal: Proposal, browser: Browser, new_browser: Callable[[], Browser],
+) -> None:
+    operations.request_following(session, keyring, proposal.process, proposal, "leserin@beispiel.example", clock.now(),
+                                 frequency=Frequency.WEEKLY)
+    follower = session.scalars(select(Follower)).one()
+    operations.confirm_following(session, keyring, follower.subscriptions[0], clock.now())
+    link = f"/abo/{operations.follower_token(keyring, follower)}"
+    session.commit()
+    for _scanner in range(3):
+        assert "E-Mails beenden" in browser.text(f"{link}/abmelden")
+        assert new_browser().client.head(f"{link}/abmelden").status_code == 200
+    session.expire_all()
+    assert session.scalar(select(func.count()).select_from(Follower)) == 1, "looking at a link ends nothing"
+    first = browser.post(f"{link}/abmelden", {"List-Unsubscribe": "One-Click"})
+    assert session.scalar(select(func.count()).select_from(Follower)) == 0
+    answers = [first, browser.get(f"{link}/abmelden"), browser.post(f"{link}/abmelden"),
+               browser.get("/abo/1-ausgedacht/abmelden"), browser.get("/abo/x/abmelden")]
+    assert [one.status_code for one in answers] == [200] * 5
+    assert len({html.fromstring(one.get_data(as_text=True)).xpath("string(//main)") for one in answers}) == 1
+    assert "Sie bekommen keine E-Mails" in first.get_data(as_text=True)
+    assert all("Set-Cookie" not in one.headers for one in answers)
+    gone = browser.get(link)
+    assert gone.status_code == 410
+    assert "bekommen Sie keine E-Mails mehr" in gone.get_data(as_text=True)
+
+
+def test_an_account_that_wants_no_mail_reads_that_it_gets_none(
+    session: Session, keyring: Keyring, proposal: Proposal, reader: Account, browser: Browser,
+) -> None:
+    follower = _follow(session, keyring, reader, proposal)
+    link = f"/abo/{operations.follower_token(keyring, follower)}/abmelden"
+    browser.submit(link, form=-1)
+    assert "Sie bekommen keine E-Mails" in browser.text(link)
+
+
+@pytest.fixture
+def measure(session: Session, proposal: Proposal) -> Measure:
+    admin = factories.actor(factories.account(session, Role.ADMIN, town=proposal.process.municipality))
+    found = save_measure(session, admin, proposal.process, None, {
+        "code": "M7", "title": "Sitzplätze in der Stadt", "theme_id": proposal.process.themes[0].id},
+        version_seen=-1, now=clock.now())
+    session.commit()
+    return found
+
+
+def _due(session: Session) -> int:
+    return session.scalar(select(func.count()).select_from(outbox.OutboxRow).where(
+        outbox.OutboxRow.job == "send_digests", outbox.OutboxRow.done_at.is_(None))) or 0
+
+
+def test_taking_up_into_a_public_measure_is_told_at_once(
+    session: Session, keyring: Keyring, proposal: Proposal, reader: Account, measure: Measure,
+    run_jobs: Callable[[], int], mails: Callable[[], list[str]],
+) -> None:
+    _follow(session, keyring, reader, proposal, frequency=Frequency.AT_ONCE)
+    admin = factories.actor(factories.account(session, Role.ADMIN, town=proposal.process.municipality))
+    proposal.process.catalogue_is_public = True
+    take_up_proposal(session, admin, measure, proposal, clock.now())
+    session.commit()
+    (row,) = session.scalars(select(outbox.OutboxRow).where(outbox.OutboxRow.job == "send_digests")).all()
+    assert row.not_before_at - clock.now() <= timedelta(seconds=45)
+    run_jobs()
+    (text,) = mails()
+    assert "Daraus wird eine Maßnahme: M7 Sitzplätze in der Stadt" in text
+
+
+def test_what_was_taken_up_in_the_workbench_is_told_when_the_catalogue_opens_and_once(
+    session: Session, keyring: Keyring, proposal: Proposal, reader: Account, measure: Measure,
+    run_jobs: Callable[[], int], mails: Callable[[], list[str]], digests: Callable[..., None],
+) -> None:
+    _follow(session, keyring, reader, proposal)
+    admin = factories.actor(factories.account(session, Role.ADMIN, town=proposal.process.municipality))
+    take_up_proposal(session, admin, measure, proposal, clock.now())
+    session.commit()
+    assert _due(session) == 0, "the workbench is nobody else's business"
+    digests()
+    assert mails() == []
+    later = clock.now() + timedelta(days=9)
+    set_publication(session, admin, proposal.process, is_public=True, now=later)
+    session.commit()
+    digests(later=timedelta(days=16))
+    assert len([one for one in mails() if "M7" in one]) == 1
+    for number, is_public in enumerate((True, False, True)):
+        set_publication(session, admin, proposal.process, is_public=is_public, now=later + timedelta(days=8 + number))
+    session.commit()
+    digests(later=timedelta(days=30))
+    assert len(mails()) == 1, "hidden for a while and shown again is no news"
+    drop_source(session, admin, measure, proposal.id, clock.now())
+
+
+def test_titles_of_processes_and_phases_come_in_the_readers_language(
+    session: Session, keyring: Keyring, proposal: Proposal, reader: Account, digests: Callable[..., None],
+    mails: Callable[[], list[str]],
+) -> None:
+    process = proposal.process
+    phase = factories.phase("discuss", title="Reden wir darüber", opens=1, closes=40)
+    process.phases.append(phase)
+    session.flush()
+    session.add_all([
+        TextVariant(entity="process", entity_id=process.id, field="title", language="en", process_id=process.id,
+                    text="Town of tomorrow"),
+        TextVariant(entity="phase", entity_id=phase.id, field="title", language="en", process_id=process.id,
+                    text="Let us talk"),
+    ])
+    reader.locale = "en"
+    german = factories.account(session, email="leser@beispiel.example")
+    for one in (reader, german):
+        _follow(session, keyring, one, proposal, whole=True)
+    digests()
+    texts = {one.split("\n")[0].removeprefix("To: "): one for one in mails()}
+    assert "Town of tomorrow" in texts[reader.email]
+    assert "Let us talk" in texts[reader.email]
+    assert "Reden wir" not in texts[reader.email]
+    assert "Stadt von morgen" in texts[german.email]
+    assert "Reden wir darüber" in texts[german.email]
+
+
+def test_the_editors_see_per_newsletter_how_many_were_refused(
+    session: Session, proposal: Proposal, browser: Browser,
+) -> None:
+    process = proposal.process
+    session.add(Newsletter(process_id=process.id, subject="Neues", body="X", state=NewsletterState.SENT, receivers=9,
+                           delivered=7, refused=2, sent_at=clock.now(), created_at=clock.now()))
+    editor = factories.account(session, Role.EDITOR, town=process.municipality)
+    session.commit()
+    cells = browser.sign_in(editor).open(f"/verwaltung/verfahren/{process.id}/rundbriefe").xpath("//table//tbody//td")
+    assert [" ".join(one.text_content().split()) for one in cells[1:]] == ["7 von 9", "2"]
