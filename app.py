@@ -38,7 +38,7 @@ from participation.contributions.votes import views as votes_views
 from participation.db import Database
 from participation.errors import NotFound
 from participation.following import listening as following_listening, views as following_views
-from participation.language import DEFAULT, LANGUAGES
+from participation.language import DEFAULT, EASY, READINGS, direction, locale_of, wording_of
 from participation.municipalities import views as municipalities_views
 from participation.municipalities.queries import municipality_for_host
 from participation.page_cache import PageCache, finish_page, hole
@@ -224,6 +224,7 @@ def _prepare_templates(app: Flask) -> None:
         date=lambda value, style="long": format_date(clock.to_berlin(value), style),
         datetime=_date_and_time,
         number=format_decimal,
+        in_language=web.in_language,
     )
     app.jinja_env.globals.update(
         hole=hole,
@@ -232,8 +233,13 @@ def _prepare_templates(app: Flask) -> None:
         can=web.can,
         part=web.part,
         fresh_token=web.fresh_token,
-        languages=LANGUAGES,
+        readings=READINGS,
+        easy=EASY,
+        reading=web.reading,
+        locale_of=locale_of,
+        wording_of=wording_of,
         language=lambda: str(get_locale()),
+        direction=lambda: direction(str(get_locale())),
         format_date=format_date,
         format_datetime=format_datetime,
     )

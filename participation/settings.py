@@ -56,6 +56,8 @@ class Settings:
     oidc_levels: tuple[str, ...] = ()
     rate_limits: bool = True
     page_cache: bool = True
+    # Only for tests: every page in a language that has no catalogue, to see it from right to left.
+    test_locale: str = ""
     max_upload_bytes: int = 10 * 1024 * 1024
     max_request_bytes: int = 32 * 1024 * 1024
 

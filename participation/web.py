@@ -23,7 +23,7 @@ from participation import clock
 from participation.actions import Action
 from participation.db import Database
 from participation.errors import DomainError
-from participation.language import language_of
+from participation.language import direction, language_of, locale_of, wording_of
 from participation.permissions import ANONYMOUS, Actor, can as actor_can, require as actor_require
 from participation.tokens import new_token
 
@@ -184,9 +184,23 @@ def can(action: Action | str, target: object = None) -> bool:
     return actor_can(current_actor(), wanted, target, current_now())
 
 
+def reading() -> str:
+    """What the reader of this request chose: a language, or Leichte Sprache."""
+    return language_of(request.headers.get("Cookie", ""), request.headers.get("Accept-Language", ""))
+
+
 def language() -> str:
     """The language of this request."""
-    return language_of(request.headers.get("Cookie", ""), request.headers.get("Accept-Language", ""))
+    return current_settings().test_locale or locale_of(reading())
+
+
+def in_language(wording: str) -> str:
+    """A text of the municipality, marked where it is not in the language of the page (WCAG 2.2, 3.1.2)."""
+    own, around = wording_of(wording), str(get_locale())
+    if not wording or own == around:
+        return wording
+    turned = Markup(' dir="{}"').format(direction(own)) if direction(own) != direction(around) else ""
+    return Markup('<span lang="{}"{}>{}</span>').format(own, turned, wording)
 
 
 def translated(error: DomainError) -> str:

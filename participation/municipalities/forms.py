@@ -24,6 +24,10 @@ class MunicipalityForm(FlaskForm):
 
     name = StringField(_l("Name"), validators=[Needed()])
     intro = TextAreaField(_l("Begrüßung auf der Startseite"))
+    # In the order of language.VARIANTS.
+    intro_0 = TextAreaField(_l("Begrüßung in Leichter Sprache"))
+    intro_1 = TextAreaField(_l("Begrüßung auf Englisch"))
+    intro_2 = TextAreaField(_l("Begrüßung auf Niederländisch"))
     email = EmailField(_l("E-Mail-Adresse für Anliegen"), validators=[Needed()])
     address = TextAreaField(_l("Anschrift"), validators=[Needed()])
     website = URLField(_l("Internetseite"))

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from participation.db import Base, Created, Key, Line, enum_type
 from participation.i18n import N_
+from participation.language import DEFAULT, translated
 from participation.permissions import Scope
 
 
@@ -75,6 +76,8 @@ class Municipality(Base):
     address: Mapped[str] = mapped_column(Text, default="")
     website: Mapped[Line] = mapped_column(default="")
     intro: Mapped[str] = mapped_column(Text, default="")
+    # The same in other readings, by their code (language.VARIANTS).
+    intro_variants: Mapped[dict[str, str]] = mapped_column(JSON, default=dict, server_default="{}")
     accent_color: Mapped[str] = mapped_column(String(7), default="#00529b")
     # Plain id: uploads belong to a municipality, a real key in both directions could never be inserted.
     logo_upload_id: Mapped[int | None]
@@ -97,6 +100,11 @@ class Municipality(Base):
     def scope(self) -> Scope:
         """Roles of the Kreis above hold here too."""
         return Scope(frozenset({self.id, *([self.parent_id] if self.parent_id else [])}))
+
+    def intro_for(self, reading: str) -> str:
+        """The welcome in the reader's language; German where there is none."""
+        own = self.intro_variants.get(reading)
+        return translated(own, reading) if own else self.intro
 
     @property
     def has_logo(self) -> bool:
@@ -126,13 +134,15 @@ class District(Base):
 
 
 class MunicipalityPage(Base):
-    """A municipality's own wording of a page it owes; without a row the draft in pages.toml is shown."""
+    """A municipality's own wording of a page it owes, in one reading; without a row the draft in pages.toml is shown."""
 
     __tablename__ = "municipality_page"
-    __table_args__ = (UniqueConstraint("municipality_id", "kind"),)
+    __table_args__ = (UniqueConstraint("municipality_id", "kind", "language"),)
 
     id: Mapped[Key]
     municipality_id: Mapped[int] = mapped_column(ForeignKey("municipality.id", ondelete="CASCADE"))
     kind: Mapped[PageKind] = mapped_column(enum_type(PageKind))
+    # German, or a code of language.VARIANTS.
+    language: Mapped[str] = mapped_column(String(10), default=DEFAULT, server_default=DEFAULT)
     body: Mapped[str] = mapped_column(Text)
     updated_at: Mapped[datetime]

@@ -14,6 +14,7 @@ from participation import audit, outbox, text, tokens
 from participation.actions import Action
 from participation.errors import InvalidInput
 from participation.i18n import N_
+from participation.language import DEFAULT, READINGS, VARIANTS
 from participation.municipalities.models import District, Municipality, MunicipalityKind, MunicipalityPage, PageKind
 from participation.municipalities.queries import own_pages
 from participation.permissions import SYSTEM, Actor, require
@@ -146,10 +147,14 @@ def edit_municipality(
     website: str,
     intro: str,
     accent_color: str,
+    intro_variants: dict[str, str] | None = None,
 ) -> None:
-    """Change what every page shows of a municipality. Raises InvalidInput for the first value that can't be taken."""
+    """Change what every page shows of a municipality; the welcome in other readings stays where none is given.
+
+    Raises InvalidInput for the first value that can't be taken.
+    """
     require(actor, Action.EDIT_MUNICIPALITY, municipality, now)
-    values = {
+    values: dict[str, object] = {
         "name": clean_name(name),
         "email": clean_email(email),
         "address": _clean_long(address, ADDRESS_MAX, "address"),
@@ -157,6 +162,10 @@ def edit_municipality(
         "intro": _clean_long(intro, INTRO_MAX, "intro"),
         "accent_color": clean_color(accent_color),
     }
+    if intro_variants is not None:
+        wordings = {code: _clean_long(intro_variants.get(code, ""), INTRO_MAX, f"intro_{number}")
+                    for number, code in enumerate(VARIANTS)}
+        values["intro_variants"] = {code: wording for code, wording in wordings.items() if wording}
     if not values["address"]:
         raise InvalidInput(
             N_("Bitte geben Sie die Anschrift an. Das Impressum muss sie nennen."), field="address"
@@ -185,34 +194,41 @@ def remove_logo(session: Session, actor: Actor, municipality: Municipality, now:
 
 
 def save_page(
-    session: Session, actor: Actor, municipality: Municipality, kind: PageKind, body: str, now: datetime
+    session: Session, actor: Actor, municipality: Municipality, kind: PageKind, body: str, now: datetime,
+    language: str = DEFAULT,
 ) -> None:
     """Keep a municipality's own wording of a page. Raises InvalidInput (field "body") when empty or too long."""
     require(actor, Action.EDIT_MUNICIPALITY, municipality, now)
+    if language not in READINGS:
+        raise InvalidInput(N_("Diese Sprache gibt es hier nicht."))
     wording = _clean_long(body, text.MAX_MARKDOWN_LENGTH, "body")
     if not wording:
         raise InvalidInput(
             N_("Diese Seite darf nicht leer sein. Mit „Entwurf wiederherstellen“ kommt der Mustertext zurück."),
             field="body",
         )
-    page = session.scalar(own_pages(municipality.id).where(MunicipalityPage.kind == kind))
+    page = session.scalar(
+        own_pages(municipality.id).where(MunicipalityPage.kind == kind, MunicipalityPage.language == language))
     if page is None:
-        page = MunicipalityPage(municipality_id=municipality.id, kind=kind)
+        page = MunicipalityPage(municipality_id=municipality.id, kind=kind, language=language)
         session.add(page)
     page.body = wording
     page.updated_at = now
-    _changed(session, actor, municipality, now, "page_saved", page=kind.value)
+    _changed(session, actor, municipality, now, "page_saved", page=kind.value, language=language)
 
 
-def reset_page(session: Session, actor: Actor, municipality: Municipality, kind: PageKind, now: datetime) -> None:
-    """Go back to the draft of pages.toml."""
+def reset_page(
+    session: Session, actor: Actor, municipality: Municipality, kind: PageKind, now: datetime, language: str = DEFAULT
+) -> None:
+    """Go back to the draft of that reading, or to the German wording where none holds."""
     require(actor, Action.EDIT_MUNICIPALITY, municipality, now)
     session.execute(
         delete(MunicipalityPage).where(
-            MunicipalityPage.municipality_id == municipality.id, MunicipalityPage.kind == kind
+            MunicipalityPage.municipality_id == municipality.id, MunicipalityPage.kind == kind,
+            MunicipalityPage.language == language,
         )
     )
-    _changed(session, actor, municipality, now, "page_reset", page=kind.value)
+    _changed(session, actor, municipality, now, "page_reset", page=kind.value, language=language)
 
 
 def create_municipality(

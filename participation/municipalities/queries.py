@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Select, bindparam, case, or_, select
 
+from participation.language import DEFAULT, EASY, VARIANTS, Translated, translated
 from participation.municipalities.models import Municipality, MunicipalityKind, MunicipalityPage, PageKind
 
 if TYPE_CHECKING:
@@ -22,11 +23,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PageText:
-    """The Markdown of an owed page, its places not yet filled."""
+    """The Markdown of an owed page, its places not yet filled; German unless it is `Translated`."""
 
     body: str
     updated_at: datetime
     is_own: bool
+    # The German wording has changed since this one was saved.
+    is_behind: bool = False
+    has_easy: bool = False
+
+    @property
+    def is_german(self) -> bool:
+        """Whether German stands in for the language that was asked for, or was itself asked for."""
+        return not isinstance(self.body, Translated)
 
 
 # Built once: it runs in nearly every request.
@@ -82,9 +91,29 @@ def draft_pages() -> dict[str, dict[str, str]]:
     return tomllib.loads((Path(__file__).parent / "pages.toml").read_text(encoding="utf-8"))
 
 
-def page_text(session: Session, municipality: Municipality, kind: PageKind) -> PageText:
-    """The municipality's own wording, or the draft that holds until there is one."""
-    own = session.scalar(own_pages(municipality.id).where(MunicipalityPage.kind == kind))
-    if own is not None:
-        return PageText(own.body, own.updated_at, is_own=True)
-    return PageText(draft_pages()[kind.value]["body"].strip(), municipality.created_at, is_own=False)
+@lru_cache(maxsize=1)
+def draft_variants() -> dict[str, dict[str, str]]:
+    """The same in other readings, by reading and address (page_variants.toml)."""
+    return tomllib.loads((Path(__file__).parent / "page_variants.toml").read_text(encoding="utf-8"))
+
+
+def page_text(session: Session, municipality: Municipality, kind: PageKind, reading: str = DEFAULT) -> PageText:
+    """A municipality's own wording, or the draft that holds until there is one; German where a reading has none.
+
+    A draft of ours in another language holds only as long as the German one does: a translation of what the
+    municipality no longer says would mislead.
+    """
+    rows = {row.language: row for row in session.scalars(
+        own_pages(municipality.id).where(MunicipalityPage.kind == kind))}
+    german = rows.get(DEFAULT)
+    has_easy = EASY in rows or (german is None and kind.value in draft_variants()[EASY])
+    if reading in rows and reading in VARIANTS:
+        own = rows[reading]
+        return PageText(translated(own.body, reading), own.updated_at, is_own=True,
+                        is_behind=german is not None and german.updated_at > own.updated_at, has_easy=has_easy)
+    if german is not None:
+        return PageText(german.body, german.updated_at, is_own=reading == DEFAULT, has_easy=has_easy)
+    draft = draft_variants().get(reading, {}).get(kind.value)
+    if draft:
+        return PageText(translated(draft.strip(), reading), municipality.created_at, is_own=False, has_easy=has_easy)
+    return PageText(draft_pages()[kind.value]["body"].strip(), municipality.created_at, is_own=False, has_easy=has_easy)

@@ -6,13 +6,24 @@ import io
 import re
 from typing import TYPE_CHECKING
 
+from babel import dates
 from flask import Blueprint, Response, flash, redirect, render_template, request, send_file, url_for
-from flask_babel import format_date, gettext as _
+from flask_babel import gettext as _
 
 from participation import clock, text, web
 from participation.actions import Action
 from participation.errors import InvalidInput, NotFound
-from participation.language import COOKIE, COOKIE_SECONDS
+from participation.language import (
+    COOKIE,
+    COOKIE_SECONDS,
+    DEFAULT,
+    EASY,
+    READINGS,
+    VARIANTS,
+    Translated,
+    translated,
+    wording_of,
+)
 from participation.municipalities import jobs  # noqa: F401 - registers the handlers
 from participation.municipalities.forms import BarrierForm, LogoForm, MunicipalityForm, PageForm
 from participation.municipalities.models import PAGE_TITLES, PageKind, text_color_on
@@ -53,30 +64,41 @@ ENDPOINTS = {
 
 def _filled(municipality: Municipality, body: str, changed: datetime) -> str:
     """A page's Markdown with the municipality's data in its places."""
-    return text.fill(body, {
+    filled = text.fill(body, {
         "municipality": municipality.name,
         "email": municipality.email,
         # A backslash at the end of a line is Markdown's line break; without it the address runs together.
         "address": municipality.address.strip().replace("\n", "\\\n"),
-        "date": format_date(clock.to_berlin(changed), "long"),
+        # In the language of the text, not of the page around it.
+        "date": dates.format_date(clock.to_berlin(changed), "long", locale=wording_of(body)),
     })
+    if isinstance(body, Translated):
+        found = Translated(filled)
+        found.language = body.language
+        return found
+    return filled
 
 
 def _page(kind: PageKind) -> ResponseReturnValue:
     """One of the owed pages: the municipality's own wording, or the draft filled with its data."""
     municipality = web.the_municipality()
-    page = page_text(web.current_session(), municipality, kind)
+    reading = web.reading()
+    page = page_text(web.current_session(), municipality, kind, reading)
     return render_template(
         "municipalities/page.html", title=_(PAGE_TITLES[kind]), kind=kind,
         body=_filled(municipality, page.body, page.updated_at), changed_at=page.updated_at,
         says_its_date="{date}" in page.body,
+        has_easy=page.has_easy,
+        is_missing=reading != DEFAULT and page.is_german and kind is not PageKind.EASY_LANGUAGE,
     )
 
 
-@blueprint.get("/sprache/<any(de,en,nl):code>")
+@blueprint.get("/sprache/<code>")
 @web.public
 def choose_language(code: str) -> ResponseReturnValue:
-    """Read on in another language. The choice is kept in the browser alone."""
+    """Read on in another language, or in Leichte Sprache. The choice is kept in the browser alone."""
+    if code not in READINGS:
+        raise NotFound
     response = redirect(web.safe_next(url_for("municipalities.home")), code=303)
     response.set_cookie(COOKIE, code, max_age=COOKIE_SECONDS, secure=web.current_settings().cookies_are_secure,
                         httponly=True, samesite="Lax")
@@ -189,7 +211,7 @@ def manage() -> ResponseReturnValue:
     """Name, addresses, colour; and the way to logo and pages."""
     municipality = web.the_municipality()
     web.require(Action.EDIT_MUNICIPALITY, municipality)
-    form = MunicipalityForm(obj=municipality)
+    form = _municipality_form(municipality)
     if request.method == "GET":
         return _manage_page(municipality, form, LogoForm(formdata=None))
     try:
@@ -197,6 +219,7 @@ def manage() -> ResponseReturnValue:
             web.current_session(), web.current_actor(), municipality, web.current_now(), name=form.name.data or "",
             email=form.email.data or "", address=form.address.data or "", website=form.website.data or "",
             intro=form.intro.data or "", accent_color=form.accent_color.data or "",
+            intro_variants={code: form[f"intro_{number}"].data or "" for number, code in enumerate(VARIANTS)},
         )
     except InvalidInput as error:
         web.attach(form, error)
@@ -221,7 +244,7 @@ def change_logo() -> ResponseReturnValue:
         )
     except InvalidInput as error:
         web.attach(form, error)
-        return _manage_page(municipality, MunicipalityForm(formdata=None, obj=municipality), form), 422
+        return _manage_page(municipality, _municipality_form(municipality, formdata=None), form), 422
     flash(_("Das Logo ist gespeichert."), "success")
     return web.go("municipalities.manage")
 
@@ -241,15 +264,16 @@ def edit_page(kind: str) -> ResponseReturnValue:
     """Word an owed page; the preview shows it as visitors will read it, without saving."""
     municipality = web.the_municipality()
     web.require(Action.EDIT_MUNICIPALITY, municipality)
-    page_kind = _page_kind(kind)
-    page = page_text(web.current_session(), municipality, page_kind)
-    form = PageForm(data={"body": page.body})
+    page_kind, code = _page_kind(kind), _code(kind)
+    page = page_text(web.current_session(), municipality, page_kind, code)
+    german = page_text(web.current_session(), municipality, page_kind).body if code != DEFAULT else ""
+    form = PageForm(data={"body": "" if german and page.is_german else page.body})
     status = 200
     if request.method == "POST" and "preview" not in request.form:
         try:
             save_page(
                 web.current_session(), web.current_actor(), municipality, page_kind, form.body.data or "",
-                web.current_now(),
+                web.current_now(), code,
             )
         except InvalidInput as error:
             web.attach(form, error)
@@ -259,10 +283,11 @@ def edit_page(kind: str) -> ResponseReturnValue:
             return web.go("municipalities.manage")
     preview = ""
     if "preview" in request.form:
-        preview = _filled(municipality, text.clean_text(form.body.data), web.current_now())
+        wording = text.clean_text(form.body.data)
+        preview = _filled(municipality, translated(wording, code) if code != DEFAULT else wording, web.current_now())
     return render_template(
         "municipalities/edit_page.html", form=form, title=_(PAGE_TITLES[page_kind]), kind=page_kind, page=page,
-        preview=preview, public_endpoint=ENDPOINTS[page_kind],
+        preview=preview, code=code, german=german, codes=_codes(page_kind),
     ), status
 
 
@@ -272,10 +297,26 @@ def restore_page(kind: str) -> ResponseReturnValue:
     """Go back to the draft."""
     page_kind = _page_kind(kind)
     reset_page(
-        web.current_session(), web.current_actor(), web.the_municipality(), page_kind, web.current_now()
+        web.current_session(), web.current_actor(), web.the_municipality(), page_kind, web.current_now(),
+        code := _code(kind),
     )
-    flash(_("Jetzt gilt wieder der Mustertext."), "success")
-    return web.go("municipalities.edit_page", kind=kind)
+    flash(_("Der eigene Text ist entfernt."), "success")
+    return web.go("municipalities.edit_page", kind=kind, sprache=None if code == DEFAULT else code)
+
+
+def _municipality_form(municipality: Municipality, **more: None) -> MunicipalityForm:
+    wordings = {f"intro_{number}": municipality.intro_variants.get(code, "") for number, code in enumerate(VARIANTS)}
+    return MunicipalityForm(**more, obj=municipality, data=wordings)
+
+
+def _codes(kind: PageKind) -> dict[str, str]:
+    """What a page can be written in; the one about Leichte Sprache is in it and nothing else."""
+    return {DEFAULT: READINGS[EASY]} if kind is PageKind.EASY_LANGUAGE else READINGS
+
+
+def _code(kind: str) -> str:
+    wanted = request.args.get("sprache", DEFAULT)
+    return wanted if wanted in _codes(_page_kind(kind)) else DEFAULT
 
 
 def _page_kind(value: str) -> PageKind:
@@ -286,8 +327,11 @@ def _page_kind(value: str) -> PageKind:
 
 
 def _manage_page(municipality: Municipality, form: MunicipalityForm, logo_form: LogoForm) -> str:
-    own = {page.kind: page.updated_at for page in web.current_session().scalars(own_pages(municipality.id))}
-    pages = [(kind, _(PAGE_TITLES[kind]), own.get(kind), ENDPOINTS[kind]) for kind in PageKind]
+    own = {(page.kind, page.language): page.updated_at
+           for page in web.current_session().scalars(own_pages(municipality.id))}
+    pages = [(kind, _(PAGE_TITLES[kind]), own.get((kind, DEFAULT)), ENDPOINTS[kind],
+              [(code, name, (kind, code) in own) for code, name in _codes(kind).items() if code != DEFAULT])
+             for kind in PageKind]
     return render_template(
         "municipalities/manage.html", form=form, logo_form=logo_form, pages=pages, address_max=ADDRESS_MAX,
         intro_max=INTRO_MAX,

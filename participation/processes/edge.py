@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flask import g, request
+from flask import g
 
 from participation import web
 from participation.actions import Action
 from participation.errors import NotAllowed, NotFound
-from participation.language import DEFAULT, EASY, VARIANTS
+from participation.language import EASY, VARIANTS, translated
 from participation.processes.models import Process
-from participation.processes.queries import process_by_slug, variants_of
+from participation.processes.queries import names_in, process_by_slug, variants_of
 
 if TYPE_CHECKING:
-    from participation.processes.models import Phase, Theme
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from participation.processes.models import Phase, ProcessNews, TextVariant, Theme
 
 
 def load_process(slug: str) -> Process:
@@ -38,19 +41,12 @@ def load_process(slug: str) -> Process:
     return process
 
 
-class Translated(str):
-    """A text that is in the reader's language; whatever else stands on a page of another language is German."""
-
-    __slots__ = ("language",)
-    language: str
-
-
 class Shown:
     """A row as a reader sees it: its texts in their language where there are such, everything else as it is."""
 
-    def __init__(self, row: Process | Phase | Theme, texts: dict[str, str], **more: Any) -> None:  # noqa: ANN401 - attributes
+    def __init__(self, row: Process | Phase | Theme | ProcessNews, texts: dict[str, str], **more: Any) -> None:  # noqa: ANN401 - attributes
         """`texts` by name of column."""
-        self._row = row
+        self._row: Any = row
         self.__dict__.update(texts | more)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any attribute of the row
@@ -58,23 +54,67 @@ class Shown:
         return getattr(self._row, name)
 
 
-def shown_process(process: Process) -> tuple[Any, bool, bool]:
-    """The process in the reader's language; whether that is Leichte Sprache, and whether there is such a version.
+Texts = dict[tuple[str, int], dict[str, str]]
 
-    ?sprache=de-x-ls asks for it. One query, whatever the process holds.
-    """
-    wanted = EASY if request.args.get("sprache") == EASY else web.language()
-    rows = web.current_session().scalars(variants_of(process.id, wanted)).all()
-    has_easy = any(row.language == EASY for row in rows)
-    texts: dict[tuple[str, int], dict[str, str]] = {}
+
+def _texts(rows: Iterable[TextVariant], reading: str) -> Texts:
+    texts: Texts = {}
     for row in rows:
-        if row.language == wanted:
-            found = Translated(row.text)
-            found.language = DEFAULT if wanted == EASY else wanted
-            texts.setdefault((row.entity, row.entity_id), {})[row.field] = found
-    if wanted not in VARIANTS or not texts:
-        return process, False, has_easy
-    phases = [Shown(one, texts.get(("phase", one.id), {})) for one in process.phases]
-    themes = [Shown(one, texts.get(("theme", one.id), {})) for one in process.themes]
-    shown = Shown(process, texts.get(("process", process.id), {}), phases=phases, themes=themes)
-    return shown, wanted == EASY, has_easy
+        if row.language == reading:
+            texts.setdefault((row.entity, row.entity_id), {})[row.field] = translated(row.text, reading)
+    return texts
+
+
+class ShownProcess(Shown):
+    """A process whose open phases are in the reader's language too."""
+
+    def open_phases(self, now: datetime) -> list[Any]:
+        """As Process.open_phases."""
+        open_ones = {phase.id for phase in self._row.open_phases(now)}
+        return [phase for phase in self.phases if phase.id in open_ones]
+
+
+def _shown(process: Process, texts: Texts) -> Any:  # noqa: ANN401 - a process as it is read
+    """Themes are loaded only where one of them has a text of its own."""
+    more: dict[str, Any] = {"phases": [Shown(one, texts.get(("phase", one.id), {})) for one in process.phases]}
+    if any(entity == "theme" for entity, _number in texts):
+        more["themes"] = [Shown(one, texts.get(("theme", one.id), {})) for one in process.themes]
+    return ShownProcess(process, texts.get(("process", process.id), {}), **more)
+
+
+def shown_process(process: Process) -> tuple[Any, bool]:
+    """The process as it is read, and whether there is a version in Leichte Sprache. One query, whatever it holds."""
+    reading = web.reading()
+    rows = web.current_session().scalars(variants_of(process.id, reading)).all()
+    has_easy = any(row.language == EASY for row in rows)
+    texts = _texts(rows, reading)
+    return (_shown(process, texts) if texts else process), has_easy
+
+
+def shown_names(processes: Sequence[Process]) -> list[Any]:
+    """Processes as lists show them: the short texts as they are read. One query, none for who reads German."""
+    reading = web.reading()
+    if reading not in VARIANTS or not processes:
+        return list(processes)
+    wanted = names_in([process.id for process in processes], reading)
+    texts: dict[int, list[TextVariant]] = {}
+    for row in web.current_session().scalars(wanted):
+        texts.setdefault(row.process_id, []).append(row)
+    return [_shown(one, _texts(texts[one.id], reading)) if one.id in texts else one for one in processes]
+
+
+def shown_name(process: Process) -> Any:  # noqa: ANN401 - a process as it is read
+    """The same for one process, on pages about a part of it; asked once per request."""
+    kept: dict[int, Any] = g.setdefault("shown_names", {})
+    if process.id not in kept:
+        kept[process.id] = shown_names([process])[0]
+    return kept[process.id]
+
+
+def shown_news(process_id: int, rows: Sequence[ProcessNews]) -> list[Any]:
+    """News as they are read."""
+    reading = web.reading()
+    if reading not in VARIANTS or not rows:
+        return list(rows)
+    texts = _texts(web.current_session().scalars(variants_of(process_id, reading)), reading)
+    return [Shown(row, texts[("news", row.id)]) if ("news", row.id) in texts else row for row in rows]

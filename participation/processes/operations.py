@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from sqlalchemy import delete, exists, func, select, update
+from sqlalchemy import exists, func, select, update
 
 from participation import audit, clock, text
 from participation.accounts.models import Participant, ParticipantKind
@@ -31,7 +31,7 @@ from participation.processes.models import (
     Theme,
 )
 from participation.processes.plausibility import publish_problems
-from participation.processes.queries import is_referred_to, last_position, slug_is_taken
+from participation.processes.queries import is_referred_to, last_position, news_of, slug_is_taken
 from participation.tokens import hash_token, new_token
 from participation.uploads import store_document, store_picture
 
@@ -171,14 +171,18 @@ VARIANT_FIELDS: dict[str, tuple[tuple[str, int], ...]] = {
                 ("contact", CONTACT_MAX), ("theme_label", LABEL_MAX)),
     "phase": (("title", TITLE_MAX), ("body", BODY_MAX)),
     "theme": (("name", TITLE_MAX), ("description", SUMMARY_MAX)),
+    "news": (("title", TITLE_MAX), ("body", BODY_MAX)),
 }
+# Older news are read by few; their translations stay, but are no longer offered for editing.
+TRANSLATED_NEWS = 10
 VariantKey = tuple[str, int, str]
 
 
-def variant_keys(process: Process) -> dict[VariantKey, tuple[str, int]]:
+def variant_keys(session: Session, process: Process) -> dict[VariantKey, tuple[str, int]]:
     """Every text of a process that can have a variant: the German one, and how long it may be."""
-    rows: list[tuple[str, Process | Phase | Theme]] = [("process", process)]
+    rows: list[tuple[str, Process | Phase | Theme | ProcessNews]] = [("process", process)]
     rows += [("phase", phase) for phase in process.phases] + [("theme", theme) for theme in process.themes]
+    rows += [("news", news) for news in session.scalars(news_of(process.id).limit(TRANSLATED_NEWS))]
     return {
         (entity, row.id, name): (getattr(row, name), limit)
         for entity, row in rows for name, limit in VARIANT_FIELDS[entity] if getattr(row, name)
@@ -192,7 +196,7 @@ def save_variants(
     begin_change(session, actor, process, now)
     if language not in VARIANTS:
         raise InvalidInput(N_("Diese Sprache gibt es hier nicht."))
-    known = variant_keys(process)
+    known = variant_keys(session, process)
     kept = []
     for key, raw in texts.items():
         if key not in known:
@@ -201,7 +205,11 @@ def save_variants(
         if wording:
             kept.append(TextVariant(process_id=process.id, entity=key[0], entity_id=key[1], field=key[2],
                                     language=language, text=wording))
-    session.execute(delete(TextVariant).where(TextVariant.process_id == process.id, TextVariant.language == language))
+    for row in session.scalars(
+        select(TextVariant).where(TextVariant.process_id == process.id, TextVariant.language == language)):
+        if (row.entity, row.entity_id, row.field) in known:
+            session.delete(row)
+    session.flush()
     session.add_all(kept)
     changed(session, actor, process, now, "process_translated", language=language)
 
@@ -229,6 +237,7 @@ def save_news(
 def delete_news(session: Session, actor: Actor, process: Process, news: ProcessNews, now: datetime) -> None:
     """Take it down."""
     begin_change(session, actor, process, now)
+    forget_variants(session, process, "news", news.id)
     session.delete(news)
     changed(session, actor, process, now, "process_news_deleted")
 

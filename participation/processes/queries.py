@@ -120,6 +120,13 @@ def variants_of(process_id: int, language: str) -> Select[TextVariant]:
             and_(TextVariant.language == EASY, TextVariant.entity == "process", TextVariant.field == "title")))
 
 
+def names_in(process_ids: Sequence[int], language: str) -> Select[TextVariant]:
+    """The short texts of many processes in a language; what lists show."""
+    return select(TextVariant).where(
+        TextVariant.process_id.in_(process_ids), TextVariant.language == language,
+        TextVariant.field.in_(("title", "summary", "name", "theme_label")), TextVariant.entity != "news")
+
+
 def news_of(process_id: int, before_id: int | None = None) -> Select[ProcessNews]:
     """The news of a process, the newest first."""
     statement = select(ProcessNews).where(ProcessNews.process_id == process_id)

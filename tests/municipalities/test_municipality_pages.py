@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+    from app import Beteiligung
     from tests.browser_client import Browser
 
 # The first form of a page for somebody signed in is the one that signs out.
@@ -180,3 +181,84 @@ def test_empty_barrier_report_is_explained(town: Municipality, browser: Browser)
     assert response.status_code == 422
     assert "beschreiben Sie kurz" in response.get_data(as_text=True)
     assert 'value="Karte"' in response.get_data(as_text=True)
+
+
+@pytest.mark.parametrize(("code", "words"), [
+    ("en", {"hilfe": "Taking part in six steps", "barrierefreiheit": "Ombuds procedure", "datenschutz": "GDPR",
+            "impressum": "Who runs this platform", "netiquette": "Neighbours"}),
+    ("nl", {"hilfe": "Meedoen in zes stappen", "barrierefreiheit": "Ombudsprocedure", "datenschutz": "AVG",
+            "impressum": "Wie dit platform beheert", "netiquette": "buren"}),
+    ("de-x-ls", {"hilfe": "So machen Sie mit", "barrierefreiheit": "Die Hilfe kostet nichts.",
+                 "datenschutz": "Wir passen auf Ihre Daten auf.", "impressum": "Wer macht diese Internet-Seite?",
+                 "netiquette": "Seien Sie freundlich."}),
+])
+def test_owed_pages_come_in_the_reading_that_was_chosen(
+    town: Municipality, browser: Browser, code: str, words: dict[str, str]
+) -> None:
+    browser.get(f"/sprache/{code}")
+    for path, word in words.items():
+        page = browser.open(f"/{path}")
+        assert page.get("lang") == code[:2]
+        assert word in page.text_content()
+        assert "nur auf Deutsch" not in page.text_content()
+        assert not page.xpath("//div[contains(@class, 'bp-prose')]/@lang")
+        assert not any(place in page.text_content() for place in ("{municipality}", "{email}", "{address}", "{date}"))
+
+
+def test_an_own_german_text_replaces_every_draft_until_it_is_translated(
+    session: Session, town: Municipality, admin: Browser, new_browser: Callable[[], Browser]
+) -> None:
+    admin.submit("/verwaltung/kommune/seiten/hilfe", {"body": "Unsere eigene Hilfe."}, form=MAIN)
+    english = new_browser()
+    english.get("/sprache/en")
+    page = english.open("/hilfe")
+    assert "Unsere eigene Hilfe." in page.text_content()
+    assert page.xpath("//div[contains(@class, 'bp-prose')]/@lang") == ["de"]
+    assert "only in German" in page.text_content() or "nur auf Deutsch" in page.text_content()
+    before = _version(session, town)
+    own = {"body": "Our own help. {date}"}
+    assert "Unsere eigene Hilfe." in admin.text("/verwaltung/kommune/seiten/hilfe?sprache=en")
+    assert admin.submit("/verwaltung/kommune/seiten/hilfe?sprache=en", own, form=MAIN).status_code == 200
+    assert _version(session, town) == before + 1
+    page = english.open("/hilfe")
+    assert "Our own help." in page.text_content()
+    assert not page.xpath("//div[contains(@class, 'bp-prose')]/@lang")
+    assert "Unsere eigene Hilfe." in new_browser().text("/hilfe")
+    admin.submit("/verwaltung/kommune/seiten/hilfe", {"body": "Unsere neue Hilfe."}, form=MAIN)
+    assert "Der deutsche Text ist neuer" in admin.text("/verwaltung/kommune/seiten/hilfe?sprache=en")
+    assert admin.get("/verwaltung/kommune/seiten/hilfe?sprache=xx").status_code == 200
+
+
+def test_the_welcome_has_variants_and_says_where_it_is_german(
+    town: Municipality, admin: Browser, new_browser: Callable[[], Browser]
+) -> None:
+    admin.submit("/verwaltung/kommune", {"intro": "Reden Sie mit.", "intro_0": "Sie können mit-reden.",
+                                         "intro_1": "Have your say."}, form=MAIN)
+    for code, words in (("en", "Have your say."), ("de-x-ls", "Sie können mit-reden."), ("de", "Reden Sie mit.")):
+        reader = new_browser()
+        reader.get(f"/sprache/{code}")
+        lead = reader.open("/").xpath("//p[@class='bp-lead']")[0]
+        assert lead.text_content() == words
+        assert not lead.xpath(".//@lang")
+    dutch = new_browser()
+    dutch.get("/sprache/nl")
+    assert dutch.open("/").xpath("//p[@class='bp-lead']/span/@lang") == ["de"]
+
+
+def test_the_start_page_explains_itself_in_leichte_sprache(town: Municipality, browser: Browser) -> None:
+    way = browser.open("/").xpath("//main//a[contains(., 'In Leichter Sprache lesen')]/@href")[0]
+    easy = browser.open(way)
+    assert easy.get("lang") == "de"
+    hrefs = easy.xpath("//main//a/@href")
+    assert {"/leichte-sprache", "/hilfe", "/barrierefreiheit"} <= set(hrefs)
+    back = easy.xpath("//main//a[contains(., 'In Alltagssprache lesen')]/@href")[0]
+    assert "/leichte-sprache" not in browser.open(back).xpath("//main//a/@href")
+
+
+@pytest.mark.parametrize("cookie", ["de-x-ls; x=1", "de-x-lsx", "en\u00e9", "'\"><script>", "x" * 4000])
+def test_junk_in_cookie_and_header_is_read_as_german(town: Municipality, app: Beteiligung, cookie: str) -> None:
+    answer = app.test_client(use_cookies=False).get("/hilfe", headers={
+        "Cookie": f"language={cookie}", "Accept-Language": "\x7f;q=9,*;q=,de;q=0.1" * 500})
+    assert answer.status_code == 200
+    assert '<html lang="de">' in answer.text
+    assert ("So machen Sie mit" in answer.text) == (cookie == "de-x-ls; x=1")

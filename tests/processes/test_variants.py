@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import func, select
@@ -11,7 +11,7 @@ from participation import clock
 from participation.errors import InvalidInput, NotAllowed
 from participation.permissions import Role
 from participation.processes import operations
-from participation.processes.models import Process, TextVariant
+from participation.processes.models import Process, ProcessNews, TextVariant, Theme
 from tests import factories
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def test_a_reader_gets_the_own_language_and_german_where_it_is_missing(
     english.client.environ_base["HTTP_ACCEPT_LANGUAGE"] = "en"
     tree = english.open(f"/verfahren/{process.slug}")
     assert tree.xpath("//h1")[0].text_content() == "A square for all"
-    assert tree.xpath("//h1/@lang") == []
+    assert tree.xpath("//h1//@lang") == []
     assert "Your ideas" in tree.text_content()
     assert "Everybody." in tree.text_content()
     german = tree.xpath("//div[contains(@class, 'bp-prose')][.//strong]")[0]
@@ -61,7 +61,7 @@ def test_a_reader_gets_the_own_language_and_german_where_it_is_missing(
     dutch = new_browser()
     dutch.client.environ_base["HTTP_ACCEPT_LANGUAGE"] = "nl"
     tree = dutch.open(f"/verfahren/{process.slug}")
-    assert tree.xpath("//h1/@lang") == ["de"]
+    assert tree.xpath("//h1//@lang") == ["de"]
 
 
 def test_leichte_sprache_is_one_link_away_once_its_title_is_there(
@@ -78,7 +78,9 @@ def test_leichte_sprache_is_one_link_away_once_its_title_is_there(
     assert easy.get("lang") == "de"
     assert easy.xpath("//h1")[0].text_content() == "Ein Platz. Für alle."
     assert "Es geht um einen Platz." in easy.text_content()
-    assert easy.xpath("//a[contains(., 'In Alltagssprache lesen')]")
+    assert "Ein Platz. Für alle." in browser.text("/"), "kept while reading on"
+    assert "Ein Platz. Für alle." in browser.text("/verfahren")
+    browser.open(easy.xpath("//a[contains(., 'In Alltagssprache lesen')]/@href")[0])
     assert "Es geht um einen Platz." not in browser.text(address)
     editor.submit(page, {_key(process, "title"): "", _key(process, "body"): ""}, form=-1)
     assert session.scalar(select(func.count()).select_from(TextVariant)) == 0
@@ -99,3 +101,32 @@ def test_too_long_and_foreign_texts_are_refused_and_kept(session: Session, proce
         operations.save_variants(session, actor, process, "xx", {}, clock.now())
     with pytest.raises(NotAllowed):
         operations.save_variants(session, actor, other, "en", {}, clock.now())
+
+
+def test_lists_news_and_filters_speak_the_readers_language_too(
+    session: Session, process: Process, editor: Browser, new_browser: Callable[[], Browser], count_queries: Any,
+) -> None:
+    theme = Theme(process=process, slug="wege", name="Wege")
+    news = ProcessNews(process_id=process.id, title="Es geht los", body="Heute.", published_at=clock.now())
+    session.add_all([theme, news])
+    session.commit()
+    editor.submit(f"/verwaltung/verfahren/{process.id}/sprachen?sprache=en", {
+        _key(process, "title"): "A square for all", f"theme-{theme.id}-name": "Paths",
+        f"phase-{process.phases[0].id}-title": "Your ideas", f"news-{news.id}-title": "Off we go"}, form=-1)
+    english = new_browser()
+    english.client.environ_base["HTTP_ACCEPT_LANGUAGE"] = "en"
+    with count_queries() as statements:
+        home = english.open("/")
+    assert len([one for one in statements if "text_variant" in one]) == 1
+    assert "A square for all" in home.text_content()
+    assert "Your ideas" in home.text_content()
+    assert "Ein Platz für alle" not in home.text_content()
+    assert "A square for all" in english.text("/verfahren")
+    assert "Paths" in english.text(f"/verfahren/{process.slug}/vorschlaege")
+    told = english.open(f"/verfahren/{process.slug}/neuigkeiten")
+    assert "Off we go" in told.text_content()
+    assert told.xpath("//div[contains(@class, 'bp-prose')]/@lang") == ["de"], "its text is German and says so"
+    dutch = new_browser()
+    dutch.client.environ_base["HTTP_ACCEPT_LANGUAGE"] = "nl"
+    title = dutch.open("/verfahren").xpath("//span[@lang='de'][. = 'Ein Platz für alle']")
+    assert title, "German on a Dutch page is marked as German"

@@ -58,7 +58,7 @@ from participation.errors import InvalidInput, NotFound
 from participation.i18n import N_
 from participation.municipalities.models import Municipality
 from participation.page_cache import cached
-from participation.processes.edge import load_process
+from participation.processes.edge import load_process, shown_name
 from participation.processes.models import Process, Theme
 from participation.static_files import static_url
 from participation.uploads import SIZES, picture_path
@@ -166,9 +166,10 @@ def _theme_chips(asked: Asked, endpoint: str) -> list[tuple[str, str, bool, int 
     every = (_("Alle"), asked.address(endpoint, thema=None), asked.theme is None,
              None if asked.query or asked.answer else asked.process.proposal_count)
     return [every, *(
-        (theme.name, asked.address(endpoint, thema=theme.slug), theme is asked.theme,
+        (web.in_language(theme.name), asked.address(endpoint, thema=theme.slug),
+         asked.theme is not None and theme.id == asked.theme.id,
          None if asked.query or asked.answer else theme.proposal_count)
-        for theme in asked.process.themes
+        for theme in shown_name(asked.process).themes
     )]
 
 
@@ -203,10 +204,10 @@ def index(slug: str) -> ResponseReturnValue:
             page = list_page(web.current_session(), asked.listing())
     total, is_more = _total(asked, page)
     return render_template(
-        "contributions/proposals/index.html", process=asked.process, asked=asked, page=page, total=total,
+        "contributions/proposals/index.html", process=shown_name(asked.process), asked=asked, page=page, total=total,
         instead_of=instead_of, is_more=is_more, chips=_theme_chips(asked, "proposals.index"),
         sorts=[(sort.value, SORT_LABELS[sort], sort is asked.sort) for sort in Sort],
-        themes={theme.id: theme for theme in asked.process.themes}, answer_labels=ANSWER_LABELS,
+        themes={theme.id: theme for theme in shown_name(asked.process).themes}, answer_labels=ANSWER_LABELS,
         is_first_page=asked.listing().after is None,
         answer_filters=[(key, label, key == asked.answer) for key, label in ANSWER_FILTER_LABELS.items()],
         may_submit=asked.process.phase_opening(Action.SUBMIT_PROPOSAL, web.current_now()) is not None,

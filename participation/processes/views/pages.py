@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, make_response, render_template, request, send_file, url_for
 from flask_babel import format_date, format_decimal, get_locale, gettext as _, ngettext
+from markupsafe import Markup
 
 from participation import clock, web
 from participation.actions import Action
 from participation.errors import NotFound
 from participation.formats import CollectSettings
+from participation.language import Translated
 from participation.municipalities.models import Municipality, MunicipalityKind
 from participation.municipalities.queries import towns_of
 from participation.municipalities.views import blueprint as town_blueprint
 from participation.page_cache import cached
 from participation.permissions import NEEDED
-from participation.processes.edge import Translated, load_process, shown_process
+from participation.processes.edge import load_process, shown_name, shown_names, shown_news, shown_process
 from participation.processes.export import calendar
 from participation.processes.models import Phase, PhaseState, Process, ProcessDocument, ProcessState
 from participation.processes.queries import (
@@ -36,7 +38,7 @@ from participation.tokens import hash_token
 from participation.uploads import SIZES, Upload, document_path, picture_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from flask.typing import ResponseReturnValue
@@ -63,6 +65,8 @@ class Step:
     href: str
     icon: str
     until: str = ""
+    # The phase's own words, not ours: in the language that its editors wrote.
+    title_is_own: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,7 @@ def card(process: Process, now: datetime) -> Card:
         # Asked of the phases, not of the process: editors see their draft as it will look.
         phases = sorted((one for one in process.phases if one.is_open(now)), key=lambda one: _rank(one, now))
         until = phase_until(phases[0])
-        figures += [(phase.format.icon, f"{phase.title}, {phase_until(phase)}") for phase in phases[:CARD_PHASES]]
+        figures += [(phase.format.icon, Markup("{}, {}").format(web.in_language(phase.title), phase_until(phase))) for phase in phases[:CARD_PHASES]]
     elif status is PhaseState.UPCOMING:
         start = next_start(process, now)
         until = str(_("ab %(date)s", date=day(start))) if start else ""
@@ -159,7 +163,9 @@ def _step(process: Process, phase: Phase) -> Step:
         label, icon = _("Mehr dazu"), phase.format.icon
         href = url_for("processes.show", slug=slug, _anchor=f"phase-{phase.id}")
         title, hint = phase.title, _(phase.format.question)
-    return Step(process, phase, str(title), str(hint), str(label), href, icon, phase_until(phase))
+    is_own = title is phase.title
+    return Step(process, phase, title if is_own else str(title), str(hint), str(label), href, icon, phase_until(phase),
+                is_own)
 
 
 def open_steps(process: Process, now: datetime) -> list[Step]:
@@ -210,12 +216,17 @@ def _has_results(process: Process, now: datetime) -> bool:
 @web.public
 @cached
 def home() -> ResponseReturnValue:
-    """What is going on, where can I take part now, what became of it. Five queries (six for a Kreis), however much there is."""
+    """What is going on, where can I take part now, what became of it.
+
+    Five queries (six for a Kreis), however much there is; one more for who reads something else than German.
+    """
     municipality = web.the_municipality()
     now = web.current_now()
     session = web.current_session()
     published = published_processes(session, municipality.id)
     archived = archived_processes(session, municipality.id, None, HOME_RESULTS)[:HOME_RESULTS]
+    everything = shown_names([*published, *archived])
+    published, archived = everything[: len(published)], everything[len(published) :]
     cards = [card(process, now) for process in published]
     running = [one for one in cards if one.status is PhaseState.OPEN]
     steps = [
@@ -223,13 +234,13 @@ def home() -> ResponseReturnValue:
         if step.phase is not None and _takes_part(step.phase)
     ]
     steps.sort(key=lambda step: _rank(step.phase, now) if step.phase else (9, now))
-    everything: Iterable[Process] = [*published, *archived]
     results = [card(process, now) for process in everything if _has_results(process, now)]
     towns: Sequence[Municipality] = ()
     if municipality.kind is MunicipalityKind.KREIS:
         towns = session.scalars(towns_of(municipality.id)).all()
     return render_template(
         "processes/home.html",
+        intro=municipality.intro_for(web.reading()),
         towns=[(town.name, f"{request.scheme}://{town.host}/") for town in towns],
         running=running[:HOME_CARDS],
         running_count=len(running),
@@ -257,12 +268,12 @@ def index() -> ResponseReturnValue:
     session = web.current_session()
     before = _number(request.args.get("archiv", ""))
     archived = archived_processes(session, municipality.id, before, ARCHIVE_PAGE)
-    cards = [] if before else [card(process, now) for process in published_processes(session, municipality.id)]
+    cards = [] if before else [card(process, now) for process in shown_names(published_processes(session, municipality.id))]
     groups = [
         (_("Läuft gerade"), [one for one in cards if one.status is PhaseState.OPEN]),
         (_("Beginnt bald"), [one for one in cards if one.status is PhaseState.UPCOMING]),
         (_("Wird ausgewertet"), [one for one in cards if one.status is PhaseState.CLOSED]),
-        (_("Abgeschlossen"), [card(process, now) for process in archived[:ARCHIVE_PAGE]]),
+        (_("Abgeschlossen"), [card(process, now) for process in shown_names(archived[:ARCHIVE_PAGE])]),
     ]
     older = archived[ARCHIVE_PAGE - 1].id if len(archived) > ARCHIVE_PAGE else None
     return render_template(
@@ -303,7 +314,7 @@ def all_news(slug: str) -> ResponseReturnValue:
     rows = list(web.current_session().scalars(news_of(process.id, before).limit(NEWS_PAGE + 1)))
     shown = rows[:NEWS_PAGE]
     return render_template(
-        "processes/news.html", process=process, rows=shown,
+        "processes/news.html", process=shown_name(process), rows=shown_news(process.id, shown),
         next_url=url_for("processes.all_news", slug=slug, vor=shown[-1].id) if len(rows) > NEWS_PAGE else None,
     )
 
@@ -315,7 +326,7 @@ def news_feed(slug: str) -> ResponseReturnValue:
     """The same as an Atom feed (RFC 4287)."""
     process = load_process(slug)
     rows = list(web.current_session().scalars(news_of(process.id).limit(NEWS_PAGE)))
-    body = render_template("processes/news.xml", process=process, rows=rows, get_locale=get_locale,
+    body = render_template("processes/news.xml", process=shown_name(process), rows=shown_news(process.id, rows), get_locale=get_locale,
                            updated=rows[0].published_at if rows else process.published_at or process.created_at)
     return make_response(body, 200, {"Content-Type": "application/atom+xml; charset=utf-8"})
 
@@ -333,19 +344,20 @@ def _page(process: Process, *, is_preview: bool = False) -> str:
     slug, now = process.slug, web.current_now()
     documents = web.current_session().scalars(documents_of(process.id)).all()
     start = next_start(process, now) if process.state is ProcessState.PUBLISHED else None
-    reads, is_easy, has_easy = shown_process(process)
+    reads, has_easy = shown_process(process)
     return render_template(
         "processes/show.html", process=reads, status=status_of(process, now), documents=documents,
-        is_easy=is_easy, has_easy=has_easy,
-        step=main_step(process, now) if process.is_visible else None, card=card(process, now), is_preview=is_preview,
-        questions=[(question, _as(reads.faq, answer)) for question, answer in questions(reads.faq)],
-        news=web.current_session().scalars(news_of(process.id).limit(NEWS_SHOWN + 1)).all(), news_shown=NEWS_SHOWN,
+        has_easy=has_easy,
+        step=main_step(reads, now) if process.is_visible else None, card=card(reads, now), is_preview=is_preview,
+        questions=[(_as(reads.faq, question), _as(reads.faq, answer)) for question, answer in questions(reads.faq)],
+        news=shown_news(process.id, web.current_session().scalars(news_of(process.id).limit(NEWS_SHOWN + 1)).all()),
+        news_shown=NEWS_SHOWN,
         next_start=day(start) if start else "",
         shown=_shown({
             "proposals": process.proposal_count, "comments": process.comment_count, "supports": process.support_count,
             "participants": process.participant_count,
         }),
-        other_steps=[step for step in open_steps(process, now)[1:] if step.phase and _takes_part(step.phase)],
+        other_steps=[step for step in open_steps(reads, now)[1:] if step.phase and _takes_part(step.phase)],
         files=[(row.title, url_for("processes.document", slug=slug, document_id=row.id), _file_note(row))
                for row in documents],
     )
@@ -403,7 +415,10 @@ def _file_note(row: ProcessDocument) -> str:
     kind = row.upload.shown_name.rpartition(".")[2].upper()
     size = row.upload.byte_size
     megabyte = 1_000_000
-    shown = f"{size / megabyte:.1f} MB".replace(".", ",") if size >= megabyte else f"{max(1, round(size / 1000))} kB"
+    shown = (
+        f"{format_decimal(size / megabyte, '#,##0.0')} MB" if size >= megabyte
+        else f"{format_decimal(max(1, round(size / 1000)))} kB"
+    )
     return f"{kind}, {shown}"
 
 

@@ -340,7 +340,7 @@ def variants(process_id: int) -> ResponseReturnValue:
     process = load_for_editing(process_id)
     code = request.args.get("sprache", EASY)
     code = code if code in VARIANTS else EASY
-    keys = operations.variant_keys(process)
+    keys = operations.variant_keys(web.current_session(), process)
     problems: dict[str, str] = {}
     rows = web.current_session().scalars(variants_of(process.id, code))
     stored = {(row.entity, row.entity_id, row.field): row.text for row in rows if row.language == code}
