@@ -5,6 +5,7 @@ Written for somebody who does this for the first time: one sentence, no word of 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 SOON = timedelta(days=7)
 FAR = timedelta(days=548)
 GAP = timedelta(days=1)
+# As templates.toml leaves them for the editor to fill.
+_PLACEHOLDER = re.compile(r"<[A-ZÄÖÜ][^<>\n]{3,300}>")
 TAKING_PART = (Action.SUBMIT_PROPOSAL, Action.COMMENT, Action.SUPPORT, Action.CAST_BALLOT)
 
 
@@ -86,6 +89,9 @@ def _text_hints(session: Session, process: Process) -> list[Hint]:
     if process.picture_id is not None and not process.picture_alt:
         hints.append(Hint(N_("Das Bild hat keine Beschreibung. Wer es nicht sehen kann, erfährt nichts davon."),
                           "processes.edit", anchor="picture_alt"))
+    if any(_PLACEHOLDER.search(text) for text in (process.summary, process.body, process.faq, process.contact)):
+        hints.append(Hint(N_("Im Text steht noch ein Platzhalter der Vorlage in spitzen Klammern. Alle würden ihn lesen."),
+                          "processes.edit", anchor="body"))
     twin = select(Process.id).where(
         Process.municipality_id == process.municipality_id, Process.id != process.id, Process.title == process.title,
         Process.state != ProcessState.ARCHIVED)
@@ -111,6 +117,8 @@ def _phase_hints(process: Process, phase: Phase, now: datetime) -> list[tuple[st
         found.append((N_("Die Phase „%(title)s“ hat kein Ende."), "ends_at"))
     if not phase.body:
         found.append((N_("Die Phase „%(title)s“ hat keinen Text. Was können die Leute dort tun?"), "body"))
+    if _PLACEHOLDER.search(phase.body):
+        found.append((N_("In „%(title)s“ steht noch ein Platzhalter der Vorlage in spitzen Klammern."), "body"))
     if phase.vague_dates and phase.starts_at is None and takes_part:
         found.append((N_("Die Phase „%(title)s“ beginnt erst, wenn Sie ein Datum eintragen."), "starts_at"))
     if phase.starts_at is not None and phase.starts_at > now + FAR:

@@ -165,6 +165,16 @@ def test_what_a_beginner_overlooks_is_pointed_out_and_gone_when_mended(
     assert _hints(session, sound) == []
 
 
+def test_a_placeholder_of_the_template_is_pointed_out(session: Session, town: Municipality, editor: Browser) -> None:
+    editor.submit(NEW, {"title": "Neu", "source": "entwurf"}, form=-1)
+    process = _newest(session)
+    assert "<" in process.body
+    wanted = "Im Text steht noch ein Platzhalter der Vorlage in spitzen Klammern. Alle würden ihn lesen."
+    assert wanted in _hints(session, process)
+    process.body = "Der Plan liegt vor, 3 < 5 & <b>fett</b>."
+    assert wanted not in _hints(session, process)
+
+
 def test_every_hint_leads_to_a_page_where_it_is_mended(session: Session, town: Municipality, editor: Browser) -> None:
     process = factories.process(session, town, state=ProcessState.DRAFT, published_at=None, phases=[
         factories.phase("budget", opens=1, closes=3), factories.phase("workshop", opens=90, closes=91),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from datetime import timedelta
+from dataclasses import fields
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from flask import flash, redirect, render_template, request, url_for
@@ -13,7 +14,7 @@ from flask_babel import gettext as _
 from participation import clock, text, web
 from participation.actions import Action
 from participation.errors import Conflict, DomainError, InvalidInput, NotFound
-from participation.formats import FORMATS
+from participation.formats import CHOICE_LABELS, FORMATS, read_settings
 from participation.i18n import N_
 from participation.language import EASY, VARIANTS
 from participation.permissions import Role
@@ -292,9 +293,19 @@ def _differences(before: ProcessVersion | None, after: ProcessVersion) -> list[t
             old, new = {"": old}, {"": new}
         for key in sorted({*old, *new}):
             one, other = old.get(key, {}), new.get(key, {})
-            found += [(_owner_of(group, key, other or one), _(label), text.difference(_plain(one.get(name)), _plain(other.get(name))))
+            owner = _owner_of(group, key, other or one)
+            if group in history.GROUPS and not (one and other):
+                # What came or went as a whole is one line, with what it said.
+                label = _("hinzugefügt") if other else _("gelöscht")
+                found.append((owner, label, text.difference(_whole(one), _whole(other))))
+                continue
+            found += [(owner, _(label), text.difference(_plain(name, one), _plain(name, other)))
                       for name, label in NAMES.items() if one.get(name) != other.get(name)]
     return found
+
+
+def _whole(values: dict[str, Any]) -> str:
+    return "\n".join(str(values[name]) for name in ("title", "name", "body", "description") if values.get(name))
 
 
 def _owner_of(group: str, key: str, values: dict[str, Any]) -> str:
@@ -306,10 +317,32 @@ def _owner_of(group: str, key: str, values: dict[str, Any]) -> str:
     return ""
 
 
-def _plain(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name}: {entry}" for name, entry in sorted(value.items()))
-    return "" if value is None else str(value)
+def _plain(name: str, values: dict[str, Any]) -> str:
+    """A value as editors know it from the form."""
+    value = values.get(name)
+    if value is None:
+        return ""
+    if name == "stored_settings":
+        return "\n".join(_shown_settings(values["format_key"], value))
+    if name == "format_key":
+        return _(FORMATS[value].label) if value in FORMATS else str(value)
+    if name in {"starts_at", "ends_at"}:
+        shown = operations.shown_end if name == "ends_at" else operations.shown_start
+        wall = shown(datetime.fromisoformat(value))
+        return f"{wall:%d.%m.%Y, %H:%M}" if wall else ""
+    return str(value)
+
+
+def _shown_settings(format_key: str, stored: dict[str, Any]) -> list[str]:
+    settings = read_settings(format_key, stored)
+    shown = []
+    for entry in fields(settings):
+        value = getattr(settings, entry.name)
+        word = _(CHOICE_LABELS[value]) if value in CHOICE_LABELS else value
+        if isinstance(value, bool):
+            word = _("ja") if value else _("nein")
+        shown.append(f"{_(entry.metadata['label'])}: {word}")
+    return shown
 
 
 @blueprint.post("/verwaltung/verfahren/<int:process_id>/verlauf/<int:version_id>/wiederherstellen")
