@@ -212,11 +212,13 @@ class VoteSettings(PhaseSettings):
     points_max: int = _setting(
         3, N_("Höchstens so viele Punkte für einen Vorschlag"), N_("Gilt nur beim Verteilen von Punkten."), low=1,
         high=1000)
+    votes_per_person: int = _setting(
+        0, N_("Unterstützungen je Person"), N_("Gilt nur beim Unterstützen. 0 heißt: so viele, wie man möchte."),
+        high=1000)
     results: Results = _setting(Results.DURING, RESULTS_LABEL)
     comments_open: bool = _setting(False, N_("Kommentare sind möglich"))  # noqa: FBT003
     moderation: Moderation = _setting(Moderation.BEFORE, N_("Prüfung der Kommentare"))
     verification: Verification = _setting(Verification.NONE, VERIFICATION_LABEL)
-
 
     @property
     def supports_open(self) -> bool:
@@ -230,9 +232,6 @@ class VoteSettings(PhaseSettings):
 
     def contradiction(self) -> tuple[str, str] | None:
         """Nobody can give more points than they have."""
-        if self.ballot is BallotRule.SUPPORT and self.results is Results.AFTER:
-            return "results", N_("Unterstützungen sind immer zu sehen. Wählen Sie eine andere Art abzustimmen, wenn das "
-                                 "Ergebnis bis zum Ende geheim bleiben soll.")
         if self.ballot is BallotRule.POINTS and self.points_max > self.points:
             return "points_max", N_("Das ist mehr, als eine Person an Punkten hat.")
         return None

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from docx.document import Document as Doc
     from docx.table import _Cell
+    from xlsxwriter.format import Format
+    from xlsxwriter.worksheet import Worksheet
 
     from participation.contributions.proposals.models import Proposal
     from participation.processes.models import Process
@@ -48,6 +50,12 @@ class Catalogue:
     def day(self) -> str:
         """The day of the export, as it is read in Germany."""
         return clock.to_berlin(self.made_at).strftime("%d.%m.%Y")
+
+    def supports(self, proposals: Sequence[Proposal]) -> int | None:
+        """How often these were supported; None while that is secret."""
+        if self.process.hides_supports(self.made_at):
+            return None
+        return sum(one.support_count for one in proposals)
 
 
 def _columns(measure: Measure) -> list[tuple[str, str]]:
@@ -117,7 +125,7 @@ def as_xlsx(catalogue: Catalogue) -> bytes:
         for column, value in enumerate(values):
             sheet.write_string(row, column, _ILLEGAL.sub("", value), grey if measure.is_greyed else wrap)
         sheet.write_number(row, len(values), len(sources), wrap)
-        sheet.write_number(row, len(values) + 1, sum(one.support_count for one in sources), wrap)
+        _write_known(sheet, row, len(values) + 1, catalogue.supports(sources), wrap)
     origin = book.add_worksheet(_("Herkunft"))
     for column, name in enumerate((_("Maßnahme"), _("Nr."), _("Vorschlag"), _("Unterstützungen"), _("Adresse"))):
         origin.write_string(0, column, name, head)
@@ -130,12 +138,20 @@ def as_xlsx(catalogue: Catalogue) -> bytes:
             origin.write_string(line, 0, measure.code, wrap)
             origin.write_number(line, 1, proposal.id, wrap)
             origin.write_string(line, 2, _ILLEGAL.sub("", proposal.title), wrap)
-            origin.write_number(line, 3, proposal.support_count, wrap)
+            _write_known(origin, line, 3, catalogue.supports([proposal]), wrap)
             address = f"{catalogue.base_url}/verfahren/{catalogue.process.slug}/vorschlaege/{proposal.id}"
             origin.write_string(line, 4, address, wrap)
             line += 1
     book.close()
     return buffer.getvalue()
+
+
+def _write_known(sheet: Worksheet, row: int, column: int, number: int | None, style: Format) -> None:
+    """A number, or a dash where it is not told yet."""
+    if number is None:
+        sheet.write_string(row, column, "–", style)
+    else:
+        sheet.write_number(row, column, number, style)
 
 
 def as_docx(catalogue: Catalogue) -> bytes:
@@ -185,7 +201,8 @@ def _sheet(document: Doc, catalogue: Catalogue, measure: Measure) -> None:
     sources = catalogue.sources.get(measure.id, [])
     if sources:
         rows.append((_("Daraus entstanden"), "\n".join(
-            f"- {one.title} ({_('%(number)s Unterstützungen', number=one.support_count)})" for one in sources)))
+            f"- {one.title}" if catalogue.supports([one]) is None
+            else f"- {one.title} ({_('%(number)s Unterstützungen', number=one.support_count)})" for one in sources)))
     table = document.add_table(rows=0, cols=2, style="Table Grid")
     for name, value in rows:
         if value:

@@ -60,7 +60,7 @@ def measure_by_id(session: Session, measure_id: int) -> Measure | None:
 
 
 def sources_of(
-    session: Session, measure_ids: Sequence[int], limit: int | None = LISTED * 4
+    session: Session, measure_ids: Sequence[int], limit: int | None = LISTED * 4, *, by_supports: bool = True
 ) -> Sequence[Row[int, Proposal]]:
     """(measure id, proposal) of what was taken up and is published, most supported first.
 
@@ -71,7 +71,7 @@ def sources_of(
         .join(Proposal, Proposal.id == MeasureSource.proposal_id)
         .where(MeasureSource.measure_id.in_(measure_ids), Contribution.state == ContributionState.PUBLISHED)
         .options(joinedload(Proposal.participant))
-        .order_by(Contribution.support_count.desc(), Contribution.id)
+        .order_by(*((Contribution.support_count.desc(),) if by_supports else ()), Contribution.id)
         .limit(limit)
     ).all()
 
@@ -84,8 +84,14 @@ def measures_of_proposal(session: Session, proposal_id: int) -> Sequence[Measure
     ).all()
 
 
-def open_proposals(session: Session, process_id: int, query: str, after: tuple[int, int] | None) -> Select[Proposal]:
-    """Published proposals that no measure took up, most supported first, by keyset (supports, id)."""
+def open_proposals(
+    session: Session, process_id: int, query: str, after: tuple[int, int] | None, *, by_supports: bool = True
+) -> Select[Proposal]:
+    """Published proposals that no measure took up, most supported first, by keyset (supports, id).
+
+    The newest first where numbers of supports are secret.
+    """
+    rank = Contribution.support_count if by_supports else Contribution.id
     statement = (
         select(Proposal).where(
             Contribution.process_id == process_id, Contribution.kind == "proposal",
@@ -93,7 +99,7 @@ def open_proposals(session: Session, process_id: int, query: str, after: tuple[i
             ~exists().where(MeasureSource.proposal_id == Proposal.id),
         )
         .options(joinedload(Proposal.participant).load_only(Participant.pseudonym))
-        .order_by(Contribution.support_count.desc(), Contribution.id.desc())
+        .order_by(rank.desc(), Contribution.id.desc())
         .limit(PAGE + 1)
     )
     if query:
@@ -101,7 +107,6 @@ def open_proposals(session: Session, process_id: int, query: str, after: tuple[i
     if after is not None:
         supports, key = after
         statement = statement.where(
-            (Contribution.support_count < supports)
-            | ((Contribution.support_count == supports) & (Contribution.id < key))
+            (rank < supports) | ((rank == supports) & (Contribution.id < key))
         )
     return statement

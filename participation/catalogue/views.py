@@ -106,8 +106,10 @@ def show(slug: str, code: str) -> ResponseReturnValue:
     measure = measure_by_code(web.current_session(), process.id, code[:20])
     if measure is None:
         raise NotFound
-    sources = [proposal for _id, proposal in sources_of(web.current_session(), [measure.id])]
+    is_secret = process.hides_supports(web.current_now())
+    sources = [proposal for _id, proposal in sources_of(web.current_session(), [measure.id], by_supports=not is_secret)]
     return render_template("catalogue/show.html", process=process, measure=measure, sources=sources,
+                           hides_supports=is_secret,
                            state_labels=MEASURE_STATE_LABELS, priority_labels=PRIORITY_LABELS)
 
 
@@ -123,7 +125,8 @@ def export(slug: str, kind: str) -> ResponseReturnValue:
     session = web.current_session()
     measures = measures_of(session, process.id)
     sources: dict[int, list[Proposal]] = defaultdict(list)
-    for measure_id, proposal in sources_of(session, [measure.id for measure in measures], limit=None):
+    for measure_id, proposal in sources_of(session, [measure.id for measure in measures], limit=None,
+                                           by_supports=not process.hides_supports(web.current_now())):
         sources[measure_id].append(proposal)
     catalogue = Catalogue(process, process.municipality.name, measures, sources, web.current_now(),
                           web.current_settings().base_url)
@@ -179,12 +182,14 @@ def workbench(process_id: int) -> ResponseReturnValue:
     process = _planned(process_id)
     session = web.current_session()
     query = request.args.get("q", "")[:100].replace("\x00", "")
-    proposals = session.scalars(open_proposals(session, process.id, query, _after())).all()
+    is_secret = process.hides_supports(web.current_now())
+    proposals = session.scalars(
+        open_proposals(session, process.id, query, _after(), by_supports=not is_secret)).all()
     last = proposals[PAGE - 1] if len(proposals) > PAGE else None
     return render_template(
         "catalogue/workbench.html", process=process, measures=measures_of(session, process.id),
         counts=source_counts(session, process.id), proposals=proposals[:PAGE], query=query,
-        more=f"{last.support_count}-{last.id}" if last else None, state_labels=MEASURE_STATE_LABELS,
+        more=f"{last.id if is_secret else last.support_count}-{last.id}" if last else None, hides_supports=is_secret, state_labels=MEASURE_STATE_LABELS,
         priority_labels=PRIORITY_LABELS,
     )
 
@@ -243,7 +248,8 @@ def _edit(process: Process, measure: Measure | None, form: MeasureForm, proposal
             return web.go("catalogue.workbench", process_id=process.id)
     if form.is_submitted() and status == 200:  # noqa: PLR2004 - not a conflict
         status = 422
-    sources = [one for _id, one in sources_of(web.current_session(), [measure.id])] if measure else []
+    by_supports = not process.hides_supports(web.current_now())
+    sources = [one for _id, one in sources_of(web.current_session(), [measure.id], by_supports=by_supports)] if measure else []
     return render_template("catalogue/edit.html", process=process, measure=measure, form=form, proposal=proposal,
                            sources=sources), status
 

@@ -103,6 +103,11 @@ class Process(Base):
             return []
         return [phase for phase in self.phases if phase.is_open(now)]
 
+    def hides_supports(self, now: datetime) -> bool:
+        """Whether numbers of supports are secret until an open phase ends; asked by all that shows or orders by them."""
+        return any(phase.ballot is BallotRule.SUPPORT and phase.results is Results.AFTER
+                   for phase in self.open_phases(now))
+
     def phase_opening(self, action: Action, now: datetime) -> Phase | None:
         """The first open phase that opens an action."""
         return next((phase for phase in self.open_phases(now) if phase.opens(action)), None)
@@ -173,12 +178,20 @@ class Phase(Base):
         """How people vote in it, if they do."""
         return getattr(self.settings, "ballot", None)
 
+    @property
+    def results(self) -> Results:
+        """When the numbers of its vote are public."""
+        return getattr(self.settings, "results", Results.DURING)
+
     def shows_results(self, now: datetime) -> bool:
         """Whether the numbers of its vote are public; the same for everybody."""
         if self.ballot is None or self.state(now) is PhaseState.UPCOMING:
             return False
+        if self.ballot is BallotRule.SUPPORT and self.process.hides_supports(now):
+            # Supports belong to the process: an earlier phase must not tell what a later one keeps secret.
+            return False
         is_over = self.state(now) is PhaseState.CLOSED or self.process.state is ProcessState.ARCHIVED
-        return is_over or getattr(self.settings, "results", Results.DURING) is Results.DURING
+        return is_over or self.results is Results.DURING
 
 
 class Theme(Base):

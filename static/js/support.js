@@ -11,13 +11,18 @@ for (const box of document.querySelectorAll("[data-support]")) {
   let sending = false;
 
   const show = ({ supported, count, message }) => {
-    box.querySelector("[data-support-count]").textContent = count.toLocaleString(document.documentElement.lang);
-    box.querySelector("[data-support-unit]").textContent = count === 1 ? box.dataset.one : box.dataset.many;
+    // No count: it is secret until the phase is over.
+    const unit = count === 1 ? box.dataset.one : box.dataset.many;
+    const number = count === null ? "" : count.toLocaleString(document.documentElement.lang);
+    if (count !== null) {
+      box.querySelector("[data-support-count]").textContent = number;
+      box.querySelector("[data-support-unit]").textContent = unit;
+    }
     form.action = supported ? form.dataset.withdrawUrl : form.dataset.supportUrl;
     label.textContent = supported ? form.dataset.withdrawLabel : form.dataset.supportLabel;
     button.classList.toggle("kern-btn--primary", !supported);
     button.classList.toggle("kern-btn--secondary", supported);
-    status.textContent = `${message} ${count.toLocaleString(document.documentElement.lang)} ${count === 1 ? box.dataset.one : box.dataset.many}.`;
+    status.textContent = count === null ? message : `${message} ${number} ${unit}.`;
   };
 
   form.addEventListener("submit", async (event) => {

@@ -11,8 +11,10 @@ from sqlalchemy import func, select
 
 from app import Beteiligung, create_app
 from participation import clock
+from participation.audit import AuditEntry
 from participation.contributions.abuse import operations
 from participation.contributions.abuse.models import Annulment, VoteFlag
+from participation.contributions.abuse.queries import Suspect
 from participation.contributions.ballots import operations as ballots
 from participation.contributions.ballots.models import BallotTally
 from participation.contributions.models import Contribution
@@ -70,6 +72,10 @@ def flood(session: Session, keyring: Keyring, proposal: Proposal) -> VoteFlag:
     return session.scalars(select(VoteFlag)).one()
 
 
+def _of(found: VoteFlag) -> Suspect:
+    return Suspect(source_hash=found.source_hash)
+
+
 def _numbers(session: Session, proposal: Proposal) -> tuple[int, int, int]:
     session.expire_all()
     points = session.scalar(select(BallotTally.total).where(BallotTally.contribution_id == proposal.id)) or 0
@@ -89,12 +95,12 @@ def test_annulled_votes_count_nowhere_and_come_back(
     before = _numbers(session, proposal)
     assert before == (BOTS + 1, BOTS + 1, 2 * (BOTS + 1))
     process = session.get_one(Process, proposal.process_id)
-    annulment = operations.annul(session, planner, process, flood, "Alle aus einem Programm.", clock.now())
+    annulment = operations.annul(session, planner, process, _of(flood), "Alle aus einem Programm.", clock.now())
     assert (annulment.votes, annulment.ballots) == (BOTS, BOTS)
     assert _numbers(session, proposal) == (1, 1, 2)
     assert _is_recounted(session), "counters as their rows say"
     with pytest.raises(Conflict):
-        operations.annul(session, planner, process, session.scalars(select(VoteFlag)).one(), "Noch einmal.", clock.now())
+        operations.annul(session, planner, process, _of(session.scalars(select(VoteFlag)).one()), "Noch einmal.", clock.now())
     annulment = session.scalars(select(Annulment).order_by(Annulment.id)).first()
     assert annulment is not None
     operations.undo(session, planner, process, annulment, "Es war die Grundschule.", clock.now())
@@ -112,7 +118,7 @@ def test_an_annulled_voter_can_neither_take_back_nor_vote_anew(
     ballots.cast(session, keyring, bot, proposal.process.phases[1], {proposal.id: 1}, clock.now(),
                  source=flood.source_hash)
     process = session.get_one(Process, proposal.process_id)
-    operations.annul(session, planner, process, flood, "Programm.", clock.now())
+    operations.annul(session, planner, process, _of(flood), "Programm.", clock.now())
     session.refresh(proposal)
     assert votes.withdraw_support(session, keyring, bot, proposal, clock.now()) is False
     assert votes.support(session, keyring, bot, proposal, clock.now()) is False
@@ -152,7 +158,7 @@ def test_a_reason_is_needed_and_bounded(
     session: Session, proposal: Proposal, planner: Actor, flood: VoteFlag, reason: str,
 ) -> None:
     with pytest.raises(InvalidInput):
-        operations.annul(session, planner, proposal.process, flood, reason, clock.now())
+        operations.annul(session, planner, proposal.process, _of(flood), reason, clock.now())
 
 
 def test_after_two_weeks_nobody_knows_what_came_from_one_place(session: Session, flood: VoteFlag) -> None:
@@ -162,6 +168,65 @@ def test_after_two_weeks_nobody_knows_what_came_from_one_place(session: Session,
     assert not session.scalar(select(func.count()).select_from(Vote).where(Vote.source_hash.is_not(None)))
     assert not session.scalar(select(func.count()).select_from(VoteFlag))
     assert flood is not None
+
+
+def _window(since: str, until: str, address: str = "") -> str:
+    return f"zeitraum?von={since}&bis={until}&adresse={address}"
+
+
+def test_votes_of_a_time_are_shown_as_numbers_first_then_annulled_and_given_back(
+    session: Session, keyring: Keyring, proposal: Proposal, flood: VoteFlag, new_browser: Callable[[], Browser],
+) -> None:
+    process, phase = proposal.process, proposal.process.phases[1]
+    recount(session)
+    # Earlier, and from the same address: outside of the window.
+    early = factories.actor(factories.account(session))
+    votes.support(session, keyring, early, proposal, clock.now() - timedelta(hours=3), flood.source_hash)
+    office = new_browser().sign_in(factories.account(session, Role.PLANNER, on=process))
+    session.commit()
+    before = _numbers(session, proposal)
+    base = f"/verwaltung/verfahren/{process.id}/stimmen"
+    wall = [clock.to_berlin(clock.now() + timedelta(hours=step)).strftime("%Y-%m-%dT%H:%M") for step in (-1, 1)]
+    everything = office.text(f"{base}/{_window(*wall)}")
+    assert f"{BOTS + 1} Unterstützungen zählen nicht mehr" in everything
+    address = f"{base}/{_window(*wall, str(flood.id))}"
+    shown = office.text(address)
+    assert f"{BOTS} Unterstützungen zählen nicht mehr, von {BOTS} Personen. Danach zählen 2 statt 8." in shown
+    assert f"{BOTS} Stimmzettel zählen nicht mehr. Danach zählen 1 statt 7." in shown
+    assert proposal.title not in shown, "nothing by proposal"
+    assert _numbers(session, proposal) == before, "looking changes nothing"
+    assert office.submit(address, {"reason": ""}, form=-1).status_code == 422
+    stale = office.post(address, {"reason": "Programm.", "anzahl": "3"}, follow_redirects=True)
+    assert "andere Stimmen als eben angezeigt" in stale.get_data(as_text=True)
+    assert _numbers(session, proposal) == before
+    office.submit(address, {"reason": "Alle in einer Minute, aus einem Programm."}, form=-1)
+    assert _numbers(session, proposal) == (2, 2, 2)
+    assert _is_recounted(session)
+    entry = session.scalars(select(AuditEntry).where(AuditEntry.action == "annul_votes")).one()
+    assert entry.details["of"] == "one address"
+    assert flood.source_hash not in str(entry.details)
+    text = new_browser().text(f"/verfahren/{process.slug}/abstimmung/{phase.id}/ergebnis")
+    assert "Alle in einer Minute, aus einem Programm." in text
+    annulment = session.scalars(select(Annulment)).one()
+    office.submit(f"{base}/zuruecknehmen/{annulment.id}", {"reason": "Es war die Grundschule."}, form=-1)
+    assert _numbers(session, proposal) == before
+    assert _is_recounted(session)
+
+
+@pytest.mark.parametrize(("since", "until", "message"), [
+    ("", "", "verstehen wir nicht"), ("gestern", "2026-11-20T10:00", "verstehen wir nicht"),
+    ("2026-11-20T10:00", "2026-11-20T10:00", "vor dem Beginn"), ("0001-01-01T00:00", "2026-11-20T10:00", "prüfen Sie das Jahr"),
+    ("2026-03-29T02:30", "2026-11-20T10:00", ""), ("2026-11-20T10:00", "9999-12-31T23:59", "prüfen Sie das Jahr"),
+])
+def test_a_window_that_is_none_says_so_beside_the_field(
+    session: Session, proposal: Proposal, new_browser: Callable[[], Browser], since: str, until: str, message: str,
+) -> None:
+    office = new_browser().sign_in(factories.account(session, Role.PLANNER, on=proposal.process))
+    session.commit()
+    answer = office.get(f"/verwaltung/verfahren/{proposal.process_id}/stimmen/{_window(since, until)}")
+    assert answer.status_code == 422
+    assert message in answer.get_data(as_text=True)
+    assert "Das würde sich ändern" not in answer.get_data(as_text=True)
 
 
 @pytest.fixture

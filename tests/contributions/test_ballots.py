@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,10 +19,11 @@ from participation.contributions.ballots import operations
 from participation.contributions.ballots.models import Ballot, BallotMark, BallotOption, BallotTally, BallotTurnout
 from participation.contributions.models import AnswerStatus
 from participation.contributions.personal.operations import attach_to_account
-from participation.errors import Conflict, InvalidInput
-from participation.formats import BallotRule, BudgetSettings, Results, VoteSettings
+from participation.contributions.votes import operations as votes
+from participation.errors import Conflict, InvalidInput, VerificationNeeded
+from participation.formats import BallotRule, BudgetSettings, Results, Verification, VoteSettings
 from participation.permissions import Role
-from participation.processes.models import Process
+from participation.processes.models import Phase, Process
 from participation.processes.operations import delete_phase, save_phase
 from tests import factories
 
@@ -31,7 +34,6 @@ if TYPE_CHECKING:
 
     from app import Beteiligung
     from participation.contributions.proposals.models import Proposal
-    from participation.processes.models import Phase
     from participation.tokens import Keyring
     from tests.browser_client import Browser
 
@@ -363,11 +365,190 @@ def test_a_stranger_reads_the_paper_and_is_led_to_the_sign_in(session: Session, 
     assert session.scalar(select(func.count()).select_from(Ballot)) == 0
 
 
-def test_supports_can_not_be_kept_secret_and_points_need_an_end(session: Session) -> None:
+def test_what_is_secret_until_the_end_needs_an_end(session: Session) -> None:
     process = factories.process(session)
     editor = factories.actor(factories.account(session, Role.EDITOR, on=process))
     values = {"title": "Neu", "body": "", "starts_at": None, "ends_at": None, "format_key": "vote"}
+    # Without an end, what is secret until the end would never be told.
     for settings in (VoteSettings(results=Results.AFTER), VoteSettings(ballot=BallotRule.POINTS, results=Results.AFTER),
                      VoteSettings(ballot=BallotRule.POINTS, points=2, points_max=3)):
         with pytest.raises(InvalidInput):
             save_phase(session, editor, process, None, clock.now(), settings=settings, **values)
+
+
+# ----------------------------------------------------------------------------- rules that change while somebody votes
+
+
+def _alongside(committing: Beteiligung, first: Callable[[Session], object], second: Callable[[Session], object]) -> object:
+    """`second` begins when `first` has done everything but commit; returns what `second` came to."""
+    database, outcome = committing.extensions["platform"].database, []
+    ready, go_on = Event(), Event()
+
+    def run_first() -> None:
+        with database.unit_of_work() as session:
+            first(session)
+            ready.set()
+            go_on.wait(1)
+
+    def run_second() -> None:
+        ready.wait(10)
+        try:
+            with database.unit_of_work() as session:
+                outcome.append(second(session))
+        except Exception as error:  # noqa: BLE001 - told to the test
+            outcome.append(error)
+
+    with ThreadPoolExecutor(2) as pool:
+        running = [pool.submit(run_first), pool.submit(run_second)]
+        for one in running:
+            one.result(30)
+    return outcome[0]
+
+
+@pytest.fixture
+def basket(committing: Beteiligung, keyring: Keyring) -> tuple[int, int, Any, Any]:
+    """(phase, proposal, a voter, an editor) of a budget of 1,000 euros, with a proposal for 900."""
+    with committing.extensions["platform"].database.unit_of_work() as session:
+        phase, (bench,) = _budget(session, [900])
+        phase.process.phases.append(factories.phase("inform"))
+        session.flush()
+        voter = factories.actor(factories.account(session))
+        editor = factories.actor(factories.account(session, Role.EDITOR, on=phase.process))
+        return phase.id, bench.id, voter, editor
+
+
+@pytest.fixture
+def vote_of_points(committing: Beteiligung) -> tuple[int, int, Any, Any]:
+    """The same for points: nothing stands under such a phase until somebody votes."""
+    with committing.extensions["platform"].database.unit_of_work() as session:
+        phase, (first,) = _vote(session, POINTS, 1)
+        phase.process.phases.append(factories.phase("inform"))
+        session.flush()
+        voter = factories.actor(factories.account(session))
+        editor = factories.actor(factories.account(session, Role.EDITOR, on=phase.process))
+        return phase.id, first.id, voter, editor
+
+
+def test_a_price_does_not_change_under_a_basket_that_is_being_stored(
+    committing: Beteiligung, keyring: Keyring, basket: tuple[int, int, Any, Any],
+) -> None:
+    phase_id, bench, voter, editor = basket
+
+    def vote(session: Session) -> object:
+        phase = session.get_one(Phase, phase_id)
+        return operations.cast(session, keyring, voter, phase, {bench: 1}, clock.now(), replace=True)
+
+    def raise_price(session: Session) -> object:
+        return operations.set_option(session, editor, session.get_one(Phase, phase_id), bench, 5000, clock.now())
+
+    assert isinstance(_alongside(committing, vote, raise_price), Conflict)
+
+
+def test_a_basket_counts_by_the_price_that_is_being_stored(
+    committing: Beteiligung, keyring: Keyring, basket: tuple[int, int, Any, Any],
+) -> None:
+    phase_id, bench, voter, editor = basket
+
+    def vote(session: Session) -> object:
+        phase = session.get_one(Phase, phase_id)
+        return operations.cast(session, keyring, voter, phase, {bench: 1}, clock.now(), replace=True)
+
+    def raise_price(session: Session) -> object:
+        return operations.set_option(session, editor, session.get_one(Phase, phase_id), bench, 5000, clock.now())
+
+    assert isinstance(_alongside(committing, raise_price, vote), InvalidInput)
+    with committing.extensions["platform"].database.reading() as session:
+        assert session.scalar(select(func.count()).select_from(Ballot)) == 0
+
+
+def test_a_phase_does_not_take_a_ballot_along_that_is_being_stored(
+    committing: Beteiligung, keyring: Keyring, vote_of_points: tuple[int, int, Any, Any],
+) -> None:
+    phase_id, bench, voter, editor = vote_of_points
+
+    def vote(session: Session) -> object:
+        phase = session.get_one(Phase, phase_id)
+        return operations.cast(session, keyring, voter, phase, {bench: 1}, clock.now(), replace=True)
+
+    def remove(session: Session) -> object:
+        return delete_phase(session, editor, session.get_one(Phase, phase_id), clock.now())
+
+    assert isinstance(_alongside(committing, vote, remove), Conflict)
+    with committing.extensions["platform"].database.reading() as session:
+        assert session.scalar(select(func.count()).select_from(BallotMark)) == 1
+
+
+def test_a_ballot_for_a_phase_that_is_being_removed_or_ended_is_refused(
+    committing: Beteiligung, keyring: Keyring, vote_of_points: tuple[int, int, Any, Any],
+) -> None:
+    phase_id, bench, voter, editor = vote_of_points
+    end = clock.now() - timedelta(seconds=1)
+
+    def end_it(session: Session) -> object:
+        return session.execute(update(Phase).where(Phase.id == phase_id).values(ends_at=end))
+
+    def remove(session: Session) -> object:
+        return delete_phase(session, editor, session.get_one(Phase, phase_id), clock.now())
+
+    def vote(session: Session) -> object:
+        # What the request knew of the phase before it waited does not count.
+        return operations.cast(session, keyring, voter, Phase(id=phase_id), {bench: 1}, clock.now(), replace=True)
+
+    for change in (end_it, remove):
+        assert isinstance(_alongside(committing, change, vote), Conflict)
+
+
+def test_one_basket_of_many_at_once_is_never_over_the_limit(committing: Beteiligung, keyring: Keyring) -> None:
+    database = committing.extensions["platform"].database
+    with database.unit_of_work() as session:
+        phase, proposals = _budget(session, [600, 600, 600, 400])
+        phase_id, ids = phase.id, [one.id for one in proposals]
+        actor = factories.actor(factories.account(session))
+
+    def send(number: int) -> bool:
+        chosen = {ids[number % 4]: 1, ids[(number + 1) % 4]: 1}
+        try:
+            with database.unit_of_work() as session:
+                operations.cast(session, keyring, actor, session.get_one(Phase, phase_id), chosen, clock.now(), replace=True)
+        except InvalidInput:
+            return False
+        return True
+
+    with ThreadPoolExecutor(10) as pool:
+        assert any(pool.map(send, range(20)))
+    with database.unit_of_work() as session:
+        assert max(session.scalars(select(BallotMark.contribution_id))) == ids[3]
+        assert session.scalar(select(func.count()).select_from(BallotMark)) == 2
+        assert not any(operations.recount(session).values())
+
+
+def test_a_proof_that_was_withdrawn_leaves_the_ballot_and_lets_nobody_change_it(
+    session: Session, keyring: Keyring,
+) -> None:
+    settings = VoteSettings(ballot=BallotRule.POINTS, verification=Verification.RESIDENCE)
+    phase, (first, *_) = _vote(session, settings)
+    actor = factories.actor(factories.account(session))
+    proved = replace(actor, verifications=frozenset({(Verification.RESIDENCE, phase.process.municipality_id)}))
+    operations.cast(session, keyring, proved, phase, {first.id: 1}, clock.now())
+    with pytest.raises(VerificationNeeded):
+        operations.cast(session, keyring, actor, phase, {first.id: 2}, clock.now())
+    assert _tally(session, first) == (1, 0, 1)
+
+
+@pytest.mark.parametrize("number", ["NaN", "1e5", "٣", "\uff13", "+1", "0x1", "1,5", "1/2", "-0", "1000000000", "∞", "²"])
+def test_what_is_no_number_of_points_is_refused(session: Session, voter: Browser, number: str) -> None:
+    phase, (first, *_) = _vote(session, POINTS)
+    answer = voter.post(_page(phase), {"zeile": str(first.id), f"marke-{first.id}": number})
+    assert answer.status_code == 422
+    assert session.scalar(select(func.count()).select_from(BallotMark)) == 0
+
+
+def test_who_supported_in_secret_is_not_told_on_later(session: Session, keyring: Keyring) -> None:
+    """Results that were announced for the end do not come earlier by a change of the settings."""
+    phase, (first, *_) = _vote(session, VoteSettings(results=Results.AFTER))
+    editor = factories.actor(factories.account(session, Role.EDITOR, on=phase.process))
+    values = {"title": "Neu", "body": "", "starts_at": None, "ends_at": clock.to_berlin(phase.ends_at).replace(tzinfo=None),
+              "format_key": "vote"}
+    votes.support(session, keyring, factories.actor(factories.account(session)), first, clock.now())
+    with pytest.raises(Conflict):
+        save_phase(session, editor, phase.process, phase, clock.now(), settings=VoteSettings(), **values)

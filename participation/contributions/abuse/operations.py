@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from participation import audit, text
 from participation.actions import Action
 from participation.contributions.abuse.models import Annulment, VoteFlag
+from participation.contributions.abuse.queries import Suspect
 from participation.contributions.ballots.models import Ballot
 from participation.contributions.ballots.operations import count_ballot
 from participation.contributions.models import Contribution, ContributionState
@@ -49,8 +50,14 @@ def flag(session: Session, process_id: int, source_hash: str, now: datetime) -> 
     )
 
 
-def annul(session: Session, actor: Actor, process: Process, found: VoteFlag, reason: str, now: datetime) -> Annulment:
-    """Everything that came from a flagged address on its day counts no more. Raises InvalidInput, Conflict, NotAllowed."""
+def annul(
+    session: Session, actor: Actor, process: Process, suspect: Suspect, reason: str, now: datetime,
+    *, expected: int | None = None,
+) -> Annulment:
+    """What the suspect describes counts no more. `expected` is the number that was shown before.
+
+    Raises InvalidInput, NotAllowed, or Conflict when there is nothing, or not what was shown.
+    """
     require(actor, Action.ANNUL_VOTES, process, now)
     wording = _clean_reason(reason)
     annulment = Annulment(process_id=process.id, reason=wording, votes=0, ballots=0, created_at=now,
@@ -59,16 +66,14 @@ def annul(session: Session, actor: Actor, process: Process, found: VoteFlag, rea
     session.flush()
     here = select(Contribution.id).where(Contribution.process_id == process.id)
     taken = session.execute(
-        update(Vote).where(Vote.source_hash == found.source_hash, Vote.annulment_id.is_(None),
-                           Vote.contribution_id.in_(here))
+        update(Vote).where(*suspect.votes(), Vote.contribution_id.in_(here))
         .values(annulment_id=annulment.id).returning(Vote.contribution_id)
         .execution_options(synchronize_session=False)
     ).scalars().all()
     _count_supports(session, process, taken, -1)
     ballots = session.scalars(
         select(Ballot).join(Phase, Phase.id == Ballot.phase_id)
-        .where(Ballot.source_hash == found.source_hash, Ballot.annulment_id.is_(None), Phase.process_id == process.id)
-        .order_by(Ballot.id).with_for_update()
+        .where(*suspect.ballots(), Phase.process_id == process.id).order_by(Ballot.id).with_for_update(of=Ballot)
     ).all()
     for ballot in ballots:
         count_ballot(session, ballot, -1)
@@ -76,7 +81,9 @@ def annul(session: Session, actor: Actor, process: Process, found: VoteFlag, rea
     annulment.votes, annulment.ballots = len(taken), len(ballots)
     if not taken and not ballots:
         raise Conflict(N_("Von dort zählt keine Stimme mehr. Es gibt nichts zu annullieren."))
-    _done(session, actor, process, annulment, now, "annul_votes")
+    if expected is not None and expected != len(taken) + len(ballots):
+        raise Conflict(N_("Inzwischen sind es andere Stimmen als eben angezeigt. Bitte sehen Sie noch einmal hin."))
+    _done(session, actor, process, annulment, now, "annul_votes", **suspect.described())
     return annulment
 
 
@@ -131,11 +138,13 @@ def _clean_reason(reason: str) -> str:
     return wording
 
 
-def _done(session: Session, actor: Actor, process: Process, annulment: Annulment, now: datetime, action: str) -> None:
+def _done(
+    session: Session, actor: Actor, process: Process, annulment: Annulment, now: datetime, action: str, **details: str
+) -> None:
     session.flush()
     raise_content_version(session, process.municipality_id)
     audit.record(session, at=now, actor=actor.label, action=action, subject_type="annulment", subject_id=annulment.id,
-                 votes=annulment.votes, ballots=annulment.ballots)
+                 votes=annulment.votes, ballots=annulment.ballots, **details)
 
 
 def forget_sources(session: Session, now: datetime) -> None:

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, flash, render_template, request
-from flask_babel import gettext as _
+from flask import Blueprint, flash, redirect, render_template, request
+from flask_babel import format_datetime, gettext as _
 
-from participation import web
+from participation import clock, web
 from participation.actions import Action
 from participation.contributions.abuse import jobs, operations  # noqa: F401 - jobs register themselves
-from participation.contributions.abuse.forms import ReasonForm
+from participation.contributions.abuse.forms import ReasonForm, WindowForm
 from participation.contributions.abuse.models import Annulment, VoteFlag
-from participation.contributions.abuse.queries import annulments_of, flags_of
+from participation.contributions.abuse.queries import Suspect, annulments_of, effect_of, flags_of
 from participation.errors import Conflict, InvalidInput, NotFound
 from participation.i18n import N_
 from participation.processes.edge import load_process
+from participation.processes.operations import read_wall
 from participation.processes.queries import LARGEST_ID, process_for_editing
 from participation.processes.views.staff import add_tab, tabs_of
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from participation.processes.models import Process
 
 blueprint = Blueprint("abuse", __name__)
-add_tab(N_("Stimmen"), "abuse.report", ("abuse.report", "abuse.annul", "abuse.undo"))
+add_tab(N_("Stimmen"), "abuse.report", ("abuse.report", "abuse.annul", "abuse.window", "abuse.undo"))
 
 
 @web.for_staff
@@ -76,8 +77,8 @@ def annul(process_id: int, flag_id: int) -> ResponseReturnValue:
         raise NotFound
     if request.method == "POST":
         try:
-            annulment = operations.annul(web.current_session(), web.current_actor(), process, found,
-                                         form.reason.data or "", web.current_now())
+            annulment = operations.annul(web.current_session(), web.current_actor(), process,
+                                         Suspect(source_hash=found.source_hash), form.reason.data or "", web.current_now())
         except InvalidInput as error:
             web.attach(form, error)
         except Conflict as error:
@@ -89,6 +90,64 @@ def annul(process_id: int, flag_id: int) -> ResponseReturnValue:
                     number=annulment.votes + annulment.ballots), "success")
             return web.go("abuse.report", process_id=process_id)
     return _page(process, form=form, chosen=found), 422 if form.errors else 200
+
+
+def _suspect(form: WindowForm, flags: list[VoteFlag]) -> Suspect | None:
+    """What the form describes; None, with a message beside the field, when it describes nothing."""
+    if not form.validate():
+        return None
+    try:
+        since, until = read_wall(form.von.data, "von"), read_wall(form.bis.data, "bis")
+    except InvalidInput as error:
+        web.attach(form, error)
+        return None
+    for field, instant in ((form.von, since), (form.bis, until)):
+        if instant is None:
+            field.errors = [_("Bitte geben Sie Tag und Uhrzeit an.")]
+    if since is not None and until is not None and until <= since:
+        form.bis.errors = [_("Das Ende liegt vor dem Beginn. Bitte wählen Sie ein späteres Ende.")]
+    if form.errors or since is None or until is None:
+        return None
+    chosen = next((one for one in flags if str(one.id) == form.adresse.data), None)
+    return Suspect(chosen.source_hash if chosen else None, since, until)
+
+
+@blueprint.route("/verwaltung/verfahren/<int:process_id>/stimmen/zeitraum", methods=["GET", "POST"])
+@web.allows(Action.ANNUL_VOTES)
+def window(process_id: int) -> ResponseReturnValue:
+    """Votes within a time, perhaps of one flagged address: first what it would take away, then the reason."""
+    process = _process(process_id)
+    session, now = web.current_session(), web.current_now()
+    flags = [row[0] for row in session.execute(flags_of(process.id))]
+    form, reason = WindowForm(formdata=request.args), ReasonForm()
+    form.adresse.choices = [("", _("Alle Adressen")), *(
+        (str(one.id), _("Auffällige Adresse vom %(date)s", date=format_datetime(clock.to_berlin(one.first_at), "short")))
+        for one in flags)]
+    suspect = _suspect(form, flags) if request.args else None
+    status = 422 if form.errors else 200
+    if request.method == "POST" and suspect is not None:
+        seen = request.form.get("anzahl", "")
+        try:
+            annulment = operations.annul(
+                session, web.current_actor(), process, suspect, reason.reason.data or "", now,
+                expected=int(seen) if seen.isascii() and seen.isdecimal() and len(seen) < 10 else -1)  # noqa: PLR2004 - no more than there are rows
+        except InvalidInput as error:
+            web.attach(reason, error)
+            status = 422
+        except Conflict as error:
+            session.rollback()
+            flash(web.translated(error), "warning")
+            return redirect(request.full_path, code=303)
+        else:
+            flash(_("%(number)s Stimmen zählen nicht mehr. Die Zähler sind berichtigt.",
+                    number=annulment.votes + annulment.ballots), "success")
+            return web.go("abuse.report", process_id=process_id)
+    return render_template(
+        "contributions/abuse/window.html", process=process, form=form, reason=reason, limit=operations.REASON_MAX,
+        tabs=tabs_of(process) if web.can(Action.EDIT_PROCESS, process) else [],
+        effect=effect_of(session, process, suspect) if suspect is not None else None,
+        hides_supports=process.hides_supports(now), here=request.full_path,
+    ), status
 
 
 @blueprint.route("/verwaltung/verfahren/<int:process_id>/stimmen/zuruecknehmen/<int:annulment_id>",

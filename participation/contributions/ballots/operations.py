@@ -12,16 +12,17 @@ from participation.accounts.models import ParticipantKind
 from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.ballots.models import Ballot, BallotMark, BallotOption, BallotTally, BallotTurnout
-from participation.contributions.ballots.queries import costs_of, has_ballots
+from participation.contributions.ballots.queries import costs_of, has_ballots, has_supports
 from participation.contributions.models import AnswerStatus, Contribution, ContributionState
 from participation.contributions.proposals.models import Proposal
 from participation.db import is_sqlite
 from participation.errors import Conflict, InvalidInput
 from participation.events import Event, ParticipantsMerged, PhaseRulesChanging, listen
-from participation.formats import BallotRule, BudgetSettings, VoteSettings
+from participation.formats import BallotRule, BudgetSettings, PhaseSettings, Results, VoteSettings
 from participation.i18n import N_
 from participation.municipalities.operations import raise_content_version
 from participation.permissions import Actor, require
+from participation.processes.models import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from participation.accounts.models import Participant
-    from participation.processes.models import Phase
     from participation.tokens import Keyring
 
 OPTIONS_MAX = 200
@@ -51,6 +51,7 @@ def cast(
     are more points or euros than one has, Conflict when the phase is over or a proposal is not public any more,
     SignInNeeded, NotAllowed, VerificationNeeded.
     """
+    phase = hold_phase(session, phase.id, alone=False)
     require(actor, Action.CAST_BALLOT, phase, now)
     participant = contributions.ensure_participant(
         session, keyring, phase.process_id, actor.identity or "", kind=ParticipantKind.ACCOUNT,
@@ -75,6 +76,21 @@ def cast(
     _require_rules(session, phase, after, changes)
     _write(session, ballot, before, after, now)
     return after
+
+
+def hold_phase(session: Session, phase_id: int, *, alone: bool) -> Phase:
+    """The phase as it is now, held until the end of the transaction. Raises Conflict when it is gone.
+
+    Voters share it; whoever changes its rules or its paper has it alone, so that no ballot is counted by rules that
+    changed meanwhile, and none vanishes with a phase that was empty a moment ago.
+    """
+    phase = session.scalars(
+        select(Phase).where(Phase.id == phase_id).with_for_update(read=not alone, of=Phase)
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    if phase is None:
+        raise Conflict(N_("Diese Phase gibt es nicht mehr. Bitte laden Sie die Seite neu."))
+    return phase
 
 
 def _held_ballot(session: Session, phase: Phase, participant: Participant, now: datetime) -> Ballot:
@@ -249,6 +265,7 @@ def take_answered(session: Session, actor: Actor, phase: Phase, now: datetime) -
 
 
 def _require_unused(session: Session, phase: Phase) -> None:
+    hold_phase(session, phase.id, alone=True)
     if session.scalar(has_ballots(phase.id)):
         raise Conflict(N_("Es sind schon Stimmen abgegeben. Der Stimmzettel lässt sich nicht mehr ändern."))
 
@@ -265,12 +282,23 @@ def _changed(session: Session, actor: Actor, phase: Phase, now: datetime) -> Non
 
 def _rules_changing(session: Session, event: Event) -> None:
     """Nobody changes the rules, or removes the phase, after people have voted by them."""
-    if not isinstance(event, PhaseRulesChanging) or not session.scalar(has_ballots(event.phase_id)):
+    if not isinstance(event, PhaseRulesChanging):
+        return
+    # The row only: what the editor is about to change stands in the session's own phase.
+    process_id = session.scalar(select(Phase.process_id).where(Phase.id == event.phase_id).with_for_update())
+    voted = has_supports(process_id or 0) if _is_secret_support(event.before) else has_ballots(event.phase_id)
+    if not session.scalar(voted):
         return
     before, after = (
         {name: getattr(settings, name, None) for name in RULES} for settings in (event.before, event.after))
     if before != after:
         raise Conflict(N_("In dieser Phase sind schon Stimmen abgegeben. Die Regeln der Abstimmung bleiben, wie sie sind."))
+
+
+def _is_secret_support(settings: PhaseSettings) -> bool:
+    """Whether people supported because nobody sees the numbers until the end."""
+    return (isinstance(settings, VoteSettings) and settings.ballot is BallotRule.SUPPORT
+            and settings.results is Results.AFTER)
 
 
 def _merged(session: Session, event: Event) -> None:

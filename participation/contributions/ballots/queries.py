@@ -136,6 +136,12 @@ def has_ballots(phase_id: int) -> Select[*tuple[Any, ...]]:
     return select(exists().where(Ballot.phase_id == phase_id, Ballot.size > 0))
 
 
+def has_supports(process_id: int) -> Select[*tuple[Any, ...]]:
+    """Whether anybody supported a proposal of a process."""
+    return select(exists().where(Vote.contribution_id == Contribution.id, Contribution.process_id == process_id,
+                                 Contribution.kind == "proposal"))
+
+
 def turnout(session: Session, phase: Phase) -> dict[ParticipantKind, int]:
     """How many people took part in the vote, by the way they did, the most first."""
     statement: Select[*tuple[Any, ...]] = select(BallotTurnout.channel, BallotTurnout.people).where(

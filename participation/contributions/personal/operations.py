@@ -92,12 +92,13 @@ def _merge(session: Session, source: Participant, target: Participant, now: date
                     .values(participant_id=target.id).execution_options(synchronize_session=False))
     shown = 0
     for contribution_id in sorted(given - moved):
-        state = session.execute(
+        state, kind = session.execute(
             update(Contribution).where(Contribution.id == contribution_id)
-            .values(support_count=Contribution.support_count - 1).returning(Contribution.state)
+            .values(support_count=Contribution.support_count - 1).returning(Contribution.state, Contribution.kind)
             .execution_options(synchronize_session=False)
-        ).scalar_one()
-        shown += state is ContributionState.PUBLISHED
+        ).one()
+        # The process counts supports of proposals only.
+        shown += state is ContributionState.PUBLISHED and kind == "proposal"
     emit(session, ParticipantsMerged(source.id, target.id, now))
     session.execute(
         update(Process).where(Process.id == source.process_id)

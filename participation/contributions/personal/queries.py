@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select, func, select
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import joinedload, selectinload
 
 from participation.accounts.models import Participant
 from participation.contributions.comments.models import Comment
@@ -82,5 +82,6 @@ def own_votes(participant_ids: Sequence[int]) -> Select[Any]:
 
 
 def processes_of(process_ids: Sequence[int]) -> Select[Process]:
-    """Processes with their municipality."""
-    return select(Process).where(Process.id.in_(process_ids)).options(joinedload(Process.municipality))
+    """Processes with their municipality and phases."""
+    return select(Process).where(Process.id.in_(process_ids)).options(
+        joinedload(Process.municipality), selectinload(Process.phases))

@@ -66,6 +66,7 @@ def contributions() -> ResponseReturnValue:
         processes_of(list({row.process_id for row in [*shown, *along]})))}
     return render_template(
         "contributions/personal/contributions.html", rows=shown, along=along, processes=processes,
+        secret={one.id for one in processes.values() if one.hides_supports(web.current_now())},
         published=ContributionState.PUBLISHED, is_first=before is None,
         drafts=rows_of() if before is None else [], kept_days=KEPT_DAYS,
         next_url=url_for("personal.contributions", vor=shown[-1].id) if len(rows) > PER_PAGE else None,

@@ -83,19 +83,22 @@ def _weight(document: Document) -> int:
     return len(document.body) + len(document.compressed)
 
 
-def points_document(session: Session, process: Process, theme_ids: Sequence[int]) -> bytes:
+def points_document(
+    session: Session, process: Process, theme_ids: Sequence[int], *, hides_supports: bool
+) -> bytes:
     """Every public proposal with a place, as a FeatureCollection."""
     keys = _theme_keys(process)
     rows = session.execute(queries.described_points(process.id, theme_ids))
     return b"".join(point_collection(
-        MapPoint(row.id, row.lon, row.lat, row.title, keys.get(row.theme_id), row.support_count, row.comment_count)
+        MapPoint(row.id, row.lon, row.lat, row.title, keys.get(row.theme_id),
+                 None if hides_supports else row.support_count, row.comment_count)
         for row in rows
     ))
 
 
 def clusters_document(
     session: Session, process: Process, theme_ids: Sequence[int], zoom: int,
-    bbox: tuple[float, float, float, float] | None,
+    bbox: tuple[float, float, float, float] | None, *, hides_supports: bool,
 ) -> bytes:
     """Groups of the proposals within (west, south, east, north), EPSG:4326; those that stand alone with their title."""
     rows = session.execute(queries.points(process.id, theme_ids, bbox)).all()
@@ -108,7 +111,7 @@ def clusters_document(
         part = wanted[start:start + 500]
         for row in session.execute(queries.described_points(process.id, theme_ids, part)):
             described[row.id] = MapPoint(row.id, row.lon, row.lat, row.title, keys.get(row.theme_id),
-                                         row.support_count, row.comment_count)
+                                         None if hides_supports else row.support_count, row.comment_count)
     return b"".join(cluster_collection(
         [cluster for cluster in clusters if cluster.key is None or cluster.key in described], described
     ))

@@ -142,7 +142,7 @@ def _asked(process: Process) -> Asked:
     phase = process.phase_opening(Action.SUBMIT_PROPOSAL, web.current_now())
     is_fair = phase is not None and getattr(phase.settings, "fair_order", False)
     default = Sort.FAIR if is_fair else Sort.NEWEST
-    sort = next((one for one in Sort if one.value == request.args.get("sort")), default)
+    sort = next((one for one in sorts_of(process) if one.value == request.args.get("sort")), default)
     return Asked(
         process=process, theme=next((one for one in process.themes if one.slug == wanted), None),
         query=text.clean_line(request.args.get("q", "")[:1000])[:SEARCH_MAX].strip(), sort=sort,
@@ -150,6 +150,12 @@ def _asked(process: Process) -> Asked:
         default_sort=default, cursor=request.args.get("nach", ""),
         start=int(start) % SHUFFLE_RANGE if _ID.fullmatch(start) and start.isascii() else None,
     )
+
+
+def sorts_of(process: Process) -> list[Sort]:
+    """The orders on offer; none that would tell what is secret until a phase ends."""
+    is_secret = process.hides_supports(web.current_now())
+    return [sort for sort in Sort if not (is_secret and sort is Sort.SUPPORTED)]
 
 
 def _own_start(process: Process) -> int:
@@ -206,7 +212,8 @@ def index(slug: str) -> ResponseReturnValue:
     return render_template(
         "contributions/proposals/index.html", process=shown_name(asked.process), asked=asked, page=page, total=total,
         instead_of=instead_of, is_more=is_more, chips=_theme_chips(asked, "proposals.index"),
-        sorts=[(sort.value, SORT_LABELS[sort], sort is asked.sort) for sort in Sort],
+        sorts=[(sort.value, SORT_LABELS[sort], sort is asked.sort) for sort in sorts_of(asked.process)],
+        hides_supports=asked.process.hides_supports(web.current_now()),
         themes={theme.id: theme for theme in shown_name(asked.process).themes}, answer_labels=ANSWER_LABELS,
         is_first_page=asked.listing().after is None,
         answer_filters=[(key, label, key == asked.answer) for key, label in ANSWER_FILTER_LABELS.items()],
@@ -248,9 +255,11 @@ def show(slug: str, proposal_id: int) -> ResponseReturnValue:
         return _gone(proposal)
     session = web.current_session()
     after = request.args.get("kommentare_nach", "")[:30]
-    order = next((one for one in Order if one.value == request.args.get("kommentare")), Order.OLDEST)
-    threads = thread_page(session, proposal.id, after, order)
     process, now = proposal.process, web.current_now()
+    hides_supports = process.hides_supports(now)
+    orders = [one for one in Order if not (hides_supports and one is Order.SUPPORTED)]
+    order = next((one for one in orders if one.value == request.args.get("kommentare")), Order.OLDEST)
+    threads = thread_page(session, proposal.id, after, order)
     phase = process.phase_opening(Action.COMMENT, now)
     parts = _detail_map(proposal) if proposal.lon is not None else None
     measures = web.part("proposal_measures", proposal=proposal)
@@ -261,7 +270,7 @@ def show(slug: str, proposal_id: int) -> ResponseReturnValue:
         if proposal.co_author_count else [], threads=threads, after=after, map=parts,
         state_label=STATE_LABELS[proposal.state], answer_labels=ANSWER_LABELS, measures=measures,
         steps=_steps(proposal, bool(measures)),
-        orders=[(one, ORDER_LABELS[one], one is order) for one in Order], order=order,
+        orders=[(one, ORDER_LABELS[one], one is order) for one in orders], order=order, hides_supports=hides_supports,
         comments_open=phase is not None, supports_open=process.phase_opening(Action.SUPPORT, now) is not None,
         ballots_open=process.phase_opening(Action.CAST_BALLOT, now) is not None,
         stances=stance_counts(session, proposal.id) if asks_for_stance(phase) else {}, stance_labels=STANCE_LABELS,
@@ -324,7 +333,7 @@ def related(slug: str, proposal_id: int) -> ResponseReturnValue:
                           but=proposal.id)
     return render_template(
         "contributions/proposals/related.html", process=proposal.process, proposal=proposal,
-        cards=cards,
+        cards=cards, hides_supports=proposal.process.hides_supports(web.current_now()),
         themes={theme.id: theme for theme in proposal.process.themes}, answer_labels=ANSWER_LABELS,
     )
 
@@ -490,6 +499,7 @@ def map_page(slug: str) -> ResponseReturnValue:
     parts = _overview(asked)
     return render_template(
         "contributions/proposals/map.html", process=asked.process, asked=asked, page=page, map=parts,
+        hides_supports=asked.process.hides_supports(web.current_now()),
         map_script=asked.address("proposals.map_script", q=None, sort=None, antwort=None, v=_fingerprint(parts)),
         chips=_theme_chips(asked, "proposals.map_page"), themes={theme.id: theme for theme in asked.process.themes},
         may_submit=asked.process.phase_opening(Action.SUBMIT_PROPOSAL, web.current_now()) is not None,
@@ -542,16 +552,17 @@ def geojson(slug: str) -> ResponseReturnValue:
     if zoom is None and number > CLUSTER_FROM:
         # Nobody needs every point of a big town at once.
         zoom = FAR_AWAY
-    key: tuple[object, ...] = (process.id, web.the_municipality().content_version, theme_ids)
+    is_secret = process.hides_supports(web.current_now())
+    key: tuple[object, ...] = (process.id, web.the_municipality().content_version, theme_ids, is_secret)
     if zoom is None:
         document = _kept_documents().get(
-            (*key, "points"), lambda: export.points_document(session, process, theme_ids)
+            (*key, "points"), lambda: export.points_document(session, process, theme_ids, hides_supports=is_secret)
         )
     else:
         raw = _box(request.args.get("bbox", ""))
         box = export.grown_to_tiles(raw, min(zoom, 16)) if raw else None
         document = _kept_documents().get(
-            (*key, zoom, box), lambda: export.clusters_document(session, process, theme_ids, zoom, box)
+            (*key, zoom, box), lambda: export.clusters_document(session, process, theme_ids, zoom, box, hides_supports=is_secret)
         )
     return _document_response(document)
 

@@ -294,6 +294,7 @@ def similar(slug: str) -> ResponseReturnValue:
     body = clean_text(request.form.get("body", "")[:BODY_MAX])
     return _private(render_template(
         "contributions/submissions/_similar.html", process=process,
+        hides_supports=process.hides_supports(web.current_now()),
         cards=similar_cards(web.current_session(), process.id, title, body),
     ))
 
@@ -313,6 +314,7 @@ def _form_page(name: str, form: ProposalForm, process: Process, **values: object
         example=[format_decimal(number, format=EXAMPLE_FORMAT) for number in example],
         kept_src=_data_url(kept_preview(web.current_settings().upload_dir, kept)) if kept else "",
         megabytes=web.current_settings().max_upload_bytes // (1024 * 1024),
+        hides_supports=process.hides_supports(web.current_now()),
         picture_is_lost=kept is None and bool(form.picture.data or reference), **values,
     )
 

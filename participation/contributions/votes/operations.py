@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from sqlalchemy import Integer, bindparam, delete, update
+from sqlalchemy import Integer, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm.attributes import set_committed_value
 
-from participation.accounts.models import ParticipantKind
+from participation.accounts.models import Participant, ParticipantKind
 from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.models import Contribution, ContributionState
 from participation.contributions.queries import lock_contribution
 from participation.contributions.votes.models import Vote
+from participation.contributions.votes.queries import limit_of, votes_given
 from participation.db import is_sqlite
 from participation.errors import Conflict
 from participation.i18n import N_
 from participation.permissions import Actor, require
-from participation.processes.models import Process
+from participation.processes.models import Phase, Process
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -58,7 +59,7 @@ def support(
 ) -> bool:
     """Add the actor's support. Returns False when it was there already. `source` says where it came from, sealed.
 
-    Raises Conflict (phase over, or hidden this very moment), SignInNeeded or NotAllowed.
+    Raises Conflict (phase over, hidden this very moment, or no vote left), SignInNeeded or NotAllowed.
     """
     require(actor, Action.SUPPORT, contribution, now)
     participant = contributions.find_participant(session, keyring, contribution.process_id, actor.identity)
@@ -68,6 +69,9 @@ def support(
             session, keyring, contribution.process_id, actor.identity or "", kind=ParticipantKind.ACCOUNT,
             pseudonym=actor.display_name, now=now, contact=f"account:{actor.account_id}", is_staff=actor.is_staff,
         )
+    phase = contribution.process.phase_opening(Action.SUPPORT, now)
+    if contribution.kind == "proposal" and phase is not None and limit_of(phase):
+        _require_vote_left(session, participant, contribution, phase)
     added = session.execute(
         _ADD[is_sqlite(session)],
         {"contribution_id": contribution.id, "participant_id": participant.id, "created_at": now,
@@ -77,6 +81,27 @@ def support(
         return False
     _count(session, contribution, 1)
     return True
+
+
+def _require_vote_left(
+    session: Session, participant: Participant, contribution: Contribution, phase: Phase
+) -> None:
+    """Held until the end: of many votes of one person at once, each sees those before it.
+
+    What is not public any more gives its vote back, when it is needed.
+    """
+    session.execute(select(Participant.id).where(Participant.id == participant.id).with_for_update())
+    given = session.execute(votes_given(phase, participant.id)).all()
+    if len(given) < limit_of(phase) or any(row.contribution_id == contribution.id for row in given):
+        return
+    gone = next((row for row in given if row.state is not ContributionState.PUBLISHED and row.annulment_id is None), None)
+    if gone is None:
+        raise Conflict(N_("Sie haben schon alle %(number)s Stimmen vergeben. Nehmen Sie zuerst eine zurück."),
+                       number=limit_of(phase))
+    session.execute(delete(Vote).where(Vote.contribution_id == gone.contribution_id, Vote.participant_id == participant.id)
+                    .execution_options(synchronize_session=False))
+    session.execute(update(Contribution).where(Contribution.id == gone.contribution_id)
+                    .values(support_count=Contribution.support_count - 1).execution_options(synchronize_session=False))
 
 
 def withdraw_support(

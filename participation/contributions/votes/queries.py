@@ -5,17 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, or_, select
+from sqlalchemy import Select, bindparam, or_, select
 
 from participation.accounts.models import Participant
 from participation.contributions.comments.models import Comment
+from participation.contributions.models import Contribution, ContributionState
+from participation.contributions.proposals.models import Proposal
 from participation.contributions.votes.models import Vote
+from participation.formats import BallotRule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy.orm import Session
 
+    from participation.processes.models import Phase
+
+TITLES_SHOWN = 50
 _OF_COMMENTS = select(Comment.__table__.c.id).where(Comment.__table__.c.proposal_id == bindparam("proposal_id"))
 _OWN = (
     select(Participant.id, Vote.contribution_id)
@@ -41,3 +47,36 @@ def own_part(session: Session, proposal_id: int, process_id: int, person_hash: s
     values = {"proposal_id": proposal_id, "process_id": process_id, "person_hash": person_hash}
     rows: Sequence[Any] = session.execute(_OWN, values).all()
     return OwnPart(rows[0][0] if rows else None, frozenset(row[1] for row in rows if row[1] is not None))
+
+
+def limit_of(phase: Phase) -> int:
+    """How many proposals one person may support in a phase; 0 is any number."""
+    return int(getattr(phase.settings, "votes_per_person", 0)) if phase.ballot is BallotRule.SUPPORT else 0
+
+
+def votes_given(phase: Phase, participant_id: int) -> Select[*tuple[Any, ...]]:
+    """(contribution_id, state, annulment_id) of the proposals that somebody has supported since the phase began."""
+    statement = (
+        select(Vote.contribution_id, Contribution.state, Vote.annulment_id)
+        .join(Contribution, Contribution.id == Vote.contribution_id)
+        .where(Vote.participant_id == participant_id, Contribution.process_id == phase.process_id,
+               Contribution.kind == "proposal")
+        .order_by(Vote.created_at, Vote.contribution_id)
+    )
+    return statement if phase.starts_at is None else statement.where(Vote.created_at >= phase.starts_at)
+
+
+def votes_left(session: Session, phase: Phase, participant_id: int | None) -> int:
+    """How many more proposals somebody can support in a phase with a limit."""
+    rows = session.execute(votes_given(phase, participant_id)).all() if participant_id is not None else []
+    held = [row for row in rows if row.state is ContributionState.PUBLISHED or row.annulment_id is not None]
+    return max(0, limit_of(phase) - len(held))
+
+
+def titles_given(phase: Phase, participant_id: int) -> Select[*tuple[Any, ...]]:
+    """(id, title) of the public proposals among them, for the person concerned only."""
+    given = votes_given(phase, participant_id).subquery()
+    return (
+        select(Proposal.id, Proposal.title).join(given, given.c.contribution_id == Proposal.id)
+        .where(given.c.state == ContributionState.PUBLISHED, given.c.annulment_id.is_(None)).limit(TITLES_SHOWN)
+    )

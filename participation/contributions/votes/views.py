@@ -14,7 +14,7 @@ from participation.actions import Action
 from participation.contributions.abuse.edge import current_source, slow_down
 from participation.contributions.proposals.edge import load_standing
 from participation.contributions.votes import operations as votes
-from participation.contributions.votes.queries import OwnPart, own_part
+from participation.contributions.votes.queries import OwnPart, limit_of, own_part, titles_given, votes_left
 from participation.errors import DomainError, SignInNeeded
 from participation.permissions import proof_asked
 
@@ -40,17 +40,28 @@ def support_box(slug: str, proposal_id: int) -> str:
     if not contribution.is_published:
         return ""
     now, actor, process = web.current_now(), web.current_actor(), contribution.process
-    mode = "closed"
-    if process.phase_opening(Action.SUPPORT, now) is not None:
+    mode, left = "closed", None
+    given: tuple[tuple[int, str], ...] = ()
+    phase = process.phase_opening(Action.SUPPORT, now)
+    if phase is not None:
         if not actor.is_signed_in:
             mode = "sign_in"
         elif not web.can(Action.SUPPORT, contribution):
             mode = "unverified" if actor.email_is_confirmed else "unconfirmed"
         else:
-            mode = "withdraw" if contribution.id in own_part_here(slug, proposal_id).supported else "support"
+            own = own_part_here(slug, proposal_id)
+            mode = "withdraw" if contribution.id in own.supported else "support"
+            if limit_of(phase):
+                left = votes_left(web.current_session(), phase, own.participant_id)
+                mode = "spent" if mode == "support" and not left else mode
+                if mode == "spent" and own.participant_id is not None:
+                    given = tuple((row.id, row.title) for row in web.current_session().execute(
+                        titles_given(phase, own.participant_id)))
+    is_secret = process.hides_supports(now)
     return web.render_kept(
         "contributions/votes/_box.html", slug=slug, proposal_id=contribution.id, mode=mode,
-        needed=proof_asked(Action.SUPPORT, contribution, now) if mode in {"sign_in", "unverified"} else "", count=contribution.support_count, opens_at=_next_opening(process, now) if mode == "closed" else None,
+        needed=proof_asked(Action.SUPPORT, contribution, now) if mode in {"sign_in", "unverified"} else "", count=None if is_secret else contribution.support_count, left=left, given=given,
+        limit=limit_of(phase) if phase is not None else 0, opens_at=_next_opening(process, now) if mode == "closed" else None,
     )
 
 
@@ -114,15 +125,26 @@ def _change(slug: str, proposal_id: int, change: Change, supported: bool) -> Res
     except DomainError as error:
         address = url_for("accounts.sign_in", next=request.path) if isinstance(error, SignInNeeded) else None
         return make_response(jsonify(message=web.translated(error), sign_in=address), error.status)
-    answer = jsonify(supported=supported, count=count, changed=changed, message=_message(changed, supported))
+    message = " ".join(filter(None, (_message(changed, supported), _left_message(slug, proposal_id))))
+    answer = jsonify(supported=supported, count=count, changed=changed, message=message)
     return make_response(answer, 201 if changed and supported else 200)
 
 
-def _apply(slug: str, proposal_id: int, change: Change) -> tuple[bool, int]:
+def _left_message(slug: str, proposal_id: int) -> str:
+    """What the box says too, where votes are counted out."""
+    contribution = load_standing(slug, proposal_id)
+    phase = contribution.process.phase_opening(Action.SUPPORT, web.current_now())
+    if phase is None or not limit_of(phase):
+        return ""
+    left = votes_left(web.current_session(), phase, own_part_here(slug, proposal_id).participant_id)
+    return str(_("Sie haben noch %(left)s von %(number)s Stimmen.", left=left, number=limit_of(phase)))
+
+
+def _apply(slug: str, proposal_id: int, change: Change) -> tuple[bool, int | None]:
     contribution = load_standing(slug, proposal_id)
     changed = change(web.current_session(), web.current_keyring(), web.current_actor(), contribution,
                      web.current_now())
-    return changed, contribution.support_count
+    return changed, None if contribution.process.hides_supports(web.current_now()) else contribution.support_count
 
 
 def _message(changed: bool, supported: bool) -> str:  # noqa: FBT001

@@ -252,7 +252,7 @@ def home() -> ResponseReturnValue:
         figures=(figures := {
             "proposals": sum(process.proposal_count for process in everything),
             "comments": sum(process.comment_count for process in everything),
-            "supports": sum(process.support_count for process in everything),
+            "supports": sum(process.support_count for process in everything if not process.hides_supports(now)),
         }),
         shown=_shown(figures),
     )
@@ -353,6 +353,7 @@ def _page(process: Process, *, is_preview: bool = False) -> str:
         news=shown_news(process.id, web.current_session().scalars(news_of(process.id).limit(NEWS_SHOWN + 1)).all()),
         news_shown=NEWS_SHOWN,
         next_start=day(start) if start else "",
+        hides_supports=process.hides_supports(now),
         shown=_shown({
             "proposals": process.proposal_count, "comments": process.comment_count, "supports": process.support_count,
             "participants": process.participant_count,

@@ -1,0 +1,222 @@
+"""Supports that are counted out to each person, and supports that nobody sees counted until the phase is over."""
+
+from __future__ import annotations
+
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Barrier
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import func, select
+
+from participation import clock
+from participation.contributions import operations as contributions
+from participation.contributions.abuse.operations import source_of
+from participation.contributions.proposals.operations import recount
+from participation.contributions.votes import operations as votes
+from participation.contributions.votes.models import Vote
+from participation.errors import Conflict
+from participation.formats import BallotRule, Results, VoteSettings
+from participation.permissions import Role
+from participation.processes.models import Phase
+from tests import factories
+from tests.browser_client import Browser
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.orm import Session
+
+    from app import Beteiligung
+    from participation.contributions.proposals.models import Proposal
+    from participation.processes.models import Process
+    from participation.tokens import Keyring
+
+JSON = {"Accept": "application/json"}
+TWO = VoteSettings(votes_per_person=2)
+SECRET = VoteSettings(results=Results.AFTER, comments_open=True)
+# Appears nowhere by chance.
+NUMBER = 37
+
+
+def _process(session: Session, settings: VoteSettings, number: int = 4) -> tuple[Process, list[Proposal]]:
+    process = factories.process(session, phases=[factories.phase("vote", title="Abstimmung", settings=settings)])
+    proposals = [factories.proposal(session, process, title=f"Idee {name}", lon=7.3, lat=51.98)
+                 for name in "ABCDEFGH"[:number]]
+    session.commit()
+    return process, proposals
+
+
+def _page(proposal: Proposal) -> str:
+    return f"/verfahren/{proposal.process.slug}/vorschlaege/{proposal.id}"
+
+
+def test_the_page_says_how_many_are_left_and_where_the_others_went(session: Session, browser: Browser) -> None:
+    _, (first, second, third, _rest) = _process(session, TWO)
+    browser.sign_in(factories.account(session))
+    session.commit()
+    assert "noch 2 von 2 Stimmen" in browser.text(_page(first))
+    assert "noch 1 von 2 Stimmen" in browser.post(f"{_page(first)}/unterstuetzen", headers=JSON).json["message"]
+    assert "noch 0 von 2 Stimmen" in browser.submit(_page(second), form="unterstuetzen").get_data(as_text=True)
+    page = browser.open(_page(third))
+    box = page.xpath("//section[@id='unterstuetzen']")[0]
+    assert "schon alle 2 Stimmen vergeben" in box.text_content()
+    assert sorted(link.text_content() for link in box.xpath(".//li/a")) == ["Idee A", "Idee B"]
+    assert not box.xpath(".//button")
+    refused = browser.post(f"{_page(third)}/unterstuetzen", headers=JSON)
+    assert refused.status_code == 409
+    assert "schon alle 2 Stimmen" in refused.json["message"]
+    again = browser.post(f"{_page(first)}/unterstuetzen", headers=JSON)
+    assert (again.status_code, again.json["changed"]) == (200, False), "the same one again is no new one"
+    browser.submit(_page(first), form="zuruecknehmen")
+    assert browser.post(f"{_page(third)}/unterstuetzen", headers=JSON).status_code == 201
+
+
+def test_votes_at_once_never_give_more_than_there_are(committing: Beteiligung, keyring: Keyring) -> None:
+    database = committing.extensions["platform"].database
+    with database.unit_of_work() as session:
+        _, proposals = _process(session, TWO, 8)
+        paths = [f"{_page(one)}/unterstuetzen" for one in proposals]
+        account = factories.account(session)
+    browsers = [Browser(committing).sign_in(account) for _ in paths]
+    gate = Barrier(len(paths))
+
+    def vote(number: int) -> int:
+        gate.wait()
+        return browsers[number].post(paths[number], headers=JSON).status_code
+
+    with ThreadPoolExecutor(len(paths)) as pool:
+        answers = sorted(pool.map(vote, range(len(paths))))
+    assert answers == [201, 201, *[409] * 6]
+    with database.unit_of_work() as session:
+        assert session.scalar(select(func.count()).select_from(Vote)) == 2
+        assert recount(session)["contribution.support_count"] == 0
+
+
+def test_what_was_hidden_gives_its_vote_back(session: Session, keyring: Keyring) -> None:
+    _, (first, second, third, fourth) = _process(session, TWO)
+    actor, now = factories.actor(factories.account(session)), clock.now()
+    for one in (first, second):
+        votes.support(session, keyring, actor, one, now)
+    contributions.hide(session, first, "Grund", now)
+    assert votes.support(session, keyring, actor, third, now)
+    with pytest.raises(Conflict, match="alle 2 Stimmen"):
+        votes.support(session, keyring, actor, fourth, now)
+    contributions.publish(session, first, now)
+    session.refresh(first)
+    assert first.support_count == 0, "nobody has three"
+    assert recount(session)["contribution.support_count"] == 0
+
+
+def test_votes_of_an_earlier_phase_and_of_comments_are_not_counted_out(session: Session, keyring: Keyring) -> None:
+    process, (first, second, third, fourth) = _process(session, TWO)
+    process.phases.insert(0, factories.phase("collect", opens=-30, closes=-1))
+    session.flush()
+    actor, now = factories.actor(factories.account(session)), clock.now()
+    votes.support(session, keyring, actor, fourth, now - timedelta(days=5))
+    votes.support(session, keyring, actor, factories.comment(session, first), now)
+    for one in (first, second):
+        assert votes.support(session, keyring, actor, one, now)
+    with pytest.raises(Conflict):
+        votes.support(session, keyring, actor, third, now)
+
+
+# ------------------------------------------------------------------------------------------------ hidden until the end
+
+
+@pytest.fixture
+def secret(session: Session, keyring: Keyring) -> list[Proposal]:
+    """Two proposals in a vote whose numbers are secret; the older one has many supports, also on its comment."""
+    process, (first, second) = _process(session, SECRET, 2)
+    comment = factories.comment(session, first)
+    for number in range(NUMBER):
+        actor = factories.actor(factories.account(session))
+        votes.support(session, keyring, actor, first, clock.now(), source_of(keyring, "203.0.113.9", clock.now()))
+        if number % 2:
+            votes.support(session, keyring, actor, comment, clock.now())
+    second.title = "Andere Idee A"
+    process.catalogue_is_public = True
+    # How many take part is no secret; here it must not look like the number of supports.
+    process.participant_count += 500
+    session.commit()
+    return [first, second]
+
+
+def _addresses(proposal: Proposal) -> list[str]:
+    base, phase = f"/verfahren/{proposal.process.slug}", proposal.process.phases[0]
+    return [
+        "/", base, f"{base}/vorschlaege", f"{base}/vorschlaege?sort=unterstuetzt", f"{base}/vorschlaege?q=Idee",
+        f"{base}/vorschlaege.atom", f"{base}/karte", f"{base}/karte.geojson", _page(proposal),
+        f"{_page(proposal)}/aehnliche", f"{_page(proposal)}?kommentare=unterstuetzt", f"{base}/massnahmen",
+        f"{base}/abstimmung/{phase.id}", f"{base}/abstimmung/{phase.id}/ergebnis", f"{base}/abstimmung/{phase.id}/ergebnis.csv",
+        f"/verwaltung/verfahren/{proposal.process_id}/massnahmen",
+    ]
+
+
+def _tells(text: str) -> list[str]:
+    """Where the number stands so that a reader or a script would take it for one."""
+    return re.findall(rf".{{,60}}(?<![\w./#:-]){NUMBER}(?![\w./-]).{{,40}}", text)
+
+
+def test_until_the_end_nobody_sees_a_number_and_afterwards_everybody(
+    session: Session, secret: list[Proposal], new_browser: Callable[[], Browser],
+) -> None:
+    first, _ = secret
+    process = first.process
+    account = factories.account(session)
+    staff = factories.account(session, Role.ADMIN, town=process.municipality)
+    session.commit()
+    readers = [new_browser(), new_browser().sign_in(account), new_browser().sign_in(staff)]
+    for reader in readers:
+        for address in _addresses(first):
+            assert not _tells(reader.get(address).get_data(as_text=True)), address
+    answer = readers[1].post(f"{_page(first)}/unterstuetzen", headers=JSON)
+    assert answer.json["count"] is None
+    assert str(NUMBER + 1) not in answer.json["message"]
+    assert "Sie unterstützen diesen Vorschlag" in readers[1].text(_page(first)), "one's own stays visible"
+    readers[1].post(f"{_page(first)}/unterstuetzung-zuruecknehmen", headers=JSON)
+    process.phases[0].ends_at = clock.now() - timedelta(seconds=1)
+    process.municipality.content_version += 1
+    session.commit()
+    for address in ("/vorschlaege", f"/abstimmung/{process.phases[0].id}/ergebnis"):
+        assert _tells(readers[0].get(f"/verfahren/{process.slug}{address}").get_data(as_text=True)), address
+    assert _tells(readers[0].get(_page(first)).get_data(as_text=True))
+
+
+def test_the_order_tells_nothing_either(session: Session, secret: list[Proposal], browser: Browser) -> None:
+    first, second = secret
+    base = f"/verfahren/{first.process.slug}"
+    page = browser.open(f"{base}/vorschlaege?sort=unterstuetzt")
+    assert "unterstuetzt" not in page.xpath("//select[@name='sort']/option/@value")
+    titles = [one.text_content().strip() for one in page.xpath("//article//h3")]
+    newest = [one.text_content().strip() for one in browser.open(f"{base}/vorschlaege").xpath("//article//h3")]
+    assert titles == newest
+    assert second.title in titles[0]
+    assert "kommentare=unterstuetzt" not in browser.get(_page(first)).get_data(as_text=True)
+
+
+def test_an_earlier_vote_of_the_process_does_not_tell_what_a_later_one_keeps(
+    session: Session, secret: list[Proposal], browser: Browser,
+) -> None:
+    process = secret[0].process
+    process.phases.append(factories.phase("vote", opens=-20, closes=-10, settings=VoteSettings()))
+    session.commit()
+    assert browser.get(f"/verfahren/{process.slug}/abstimmung/{process.phases[1].id}/ergebnis").status_code == 404
+
+
+def test_points_of_the_map_carry_no_number(session: Session, secret: list[Proposal], browser: Browser) -> None:
+    answer = browser.get(f"/verfahren/{secret[0].process.slug}/karte.geojson")
+    features = json.loads(answer.get_data())["features"]
+    assert len(features) == 2
+    assert all("supports" not in one["properties"] for one in features)
+
+
+def test_secret_supports_are_a_setting_that_editors_can_save(session: Session) -> None:
+    assert VoteSettings(ballot=BallotRule.SUPPORT, results=Results.AFTER).contradiction() is None
+    phase = factories.phase("vote", settings=SECRET)
+    factories.process(session, phases=[phase])
+    assert session.get_one(Phase, phase.id).process.hides_supports(clock.now())
+    assert not phase.process.hides_supports(clock.now() + timedelta(days=31))
