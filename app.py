@@ -14,6 +14,7 @@ from flask_babel import Babel, format_date, format_datetime, format_decimal, get
 from flask_login import LoginManager
 from flask_wtf.csrf import CSRFProtect
 from jinja2 import StrictUndefined
+from markupsafe import Markup
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -225,6 +226,7 @@ def _prepare_templates(app: Flask) -> None:
         datetime=_date_and_time,
         number=format_decimal,
         in_language=web.in_language,
+        isolated=lambda name: Markup("<bdi>{}</bdi>").format(name),
     )
     app.jinja_env.globals.update(
         hole=hole,
