@@ -38,6 +38,7 @@ from participation.contributions.submissions import views as submissions_views
 from participation.contributions.votes import views as votes_views
 from participation.db import Database
 from participation.errors import NotFound
+from participation.evaluation import views as evaluation_views
 from participation.following import listening as following_listening, views as following_views
 from participation.language import DEFAULT, EASY, READINGS, direction, locale_of, wording_of
 from participation.municipalities import views as municipalities_views
@@ -72,6 +73,7 @@ VIEWS = (
     catalogue_views,
     following_views,
     administration_views,
+    evaluation_views,
     moderation_views,
 )
 

@@ -30,6 +30,7 @@ class Action(enum.Enum):
     SEND_NEWSLETTER = "Rundbriefe schreiben"
     MANAGE_BALLOTS = "Stimmzettel vorbereiten"
     ANNUL_VOTES = "Stimmen annullieren"
+    EXPORT_CONTRIBUTIONS = "Beiträge auswerten und mitnehmen"
     MANAGE_CATALOGUE = "Maßnahmenkatalog bearbeiten"
     VERIFY_RESIDENTS = "Nachweise ausstellen"
     GIVE_ROLES = "Rollen in einem Verfahren vergeben"

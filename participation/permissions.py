@@ -336,6 +336,7 @@ RULES: dict[Action, tuple[Rule, ...]] = {
     Action.SEND_NEWSLETTER: (staff(Role.EDITOR), system),
     Action.MANAGE_BALLOTS: (staff(Role.EDITOR, Role.PLANNER), system),
     Action.ANNUL_VOTES: (staff(Role.EDITOR, Role.PLANNER), system),
+    Action.EXPORT_CONTRIBUTIONS: (staff(Role.EDITOR, Role.PLANNER, Role.MODERATOR), system),
     Action.MANAGE_CATALOGUE: (staff(Role.PLANNER), system),
     Action.VERIFY_RESIDENTS: (staff(Role.EDITOR), system),
     Action.GIVE_ROLES: (all_of(staff(Role.EDITOR), has_the_role), system),
