@@ -37,7 +37,7 @@ TOLERANCE_METRES = 500.0
 """Boundaries are often generalised by some 200 m; a house beside the line must not be refused."""
 
 _EARTH_RADIUS_METRES = 6_371_008.8
-_METRES_PER_DEGREE = math.pi * _EARTH_RADIUS_METRES / 180
+METRES_PER_DEGREE = math.pi * _EARTH_RADIUS_METRES / 180
 _DIMENSIONS = 2
 _SMALLEST_RING = 4
 _LARGEST_NUMBER = 1e9
@@ -81,7 +81,7 @@ class BBox(NamedTuple):
 
     def grown(self, metres: float) -> BBox:
         """Return the box with a margin of so many metres on each side."""
-        d_lat = metres / _METRES_PER_DEGREE
+        d_lat = metres / METRES_PER_DEGREE
         widest = min(89.0, max(abs(self.south), abs(self.north)) + d_lat)
         d_lon = d_lat / math.cos(math.radians(widest))
         return BBox(self.west - d_lon, self.south - d_lat, self.east + d_lon, self.north + d_lat)
@@ -132,7 +132,7 @@ class Area:
                     t = 0.0 if length == 0 else max(0.0, min(1.0, -(ax * dx + ay * dy) / length))
                     px, py = ax + t * dx, ay + t * dy
                     nearest = min(nearest, px * px + py * py)
-        return math.sqrt(nearest) * _METRES_PER_DEGREE
+        return math.sqrt(nearest) * METRES_PER_DEGREE
 
 
 @dataclass(frozen=True, slots=True)

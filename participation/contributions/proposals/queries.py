@@ -9,20 +9,23 @@ from __future__ import annotations
 import base64
 import binascii
 import enum
+import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import ColumnElement, Select, exists, func, literal, select, tuple_
+from sqlalchemy import BigInteger, ColumnElement, Select, cast as cast_to, exists, func, literal, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
+from mapping.geometry import METRES_PER_DEGREE, BBox
 from participation import search
 from participation.accounts.models import Participant
 from participation.contributions.models import SHUFFLE_RANGE, AnswerStatus, Contribution, ContributionState
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.queries import first_pictures
+from participation.db import bounded_count
 from participation.i18n import N_
 
 if TYPE_CHECKING:
@@ -34,7 +37,9 @@ MATCHES_MAX = 1000
 EXCERPT_LENGTH = 400
 SEARCH_MAX = 100
 SIMILAR_MAX = 4
-_CURSOR = re.compile(r"([nudz])(\d{1,16})\.(\d{1,10})")
+# How far a list by distance looks around, in metres, until it has a page.
+RINGS = (250, 1000, 4000, 16_000)
+_CURSOR = re.compile(r"([nudze])(\d{1,16})\.(\d{1,10})")
 _LARGEST = 2**31 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -46,11 +51,16 @@ class Sort(enum.Enum):
     SUPPORTED = "unterstuetzt"
     DISCUSSED = "diskutiert"
     FAIR = "zufall"
+    NEAR = "entfernung"
 
     @property
     def column(self) -> InstrumentedAttribute[Any]:
-        """What it orders by, highest first (shuffled lists: from the reader's start on); each has an index."""
+        """What it orders by, highest first (shuffled lists: from the reader's start on); each has an index.
+
+        The distance is no column: see `_near_rows`.
+        """
         return {
+            Sort.NEAR: Contribution.id,
             Sort.NEWEST: Contribution.published_at,
             Sort.SUPPORTED: Contribution.support_count,
             Sort.DISCUSSED: Contribution.comment_count,
@@ -63,6 +73,7 @@ SORT_LABELS = {
     Sort.SUPPORTED: N_("Am meisten unterstützt"),
     Sort.DISCUSSED: N_("Am meisten kommentiert"),
     Sort.FAIR: N_("Zufällige Reihenfolge"),
+    Sort.NEAR: N_("In meiner Nähe"),
 }
 
 
@@ -71,7 +82,7 @@ class Cursor:
     """The last entry of a page: the next one begins after it, also when entries were added meanwhile."""
 
     value: int
-    """Microseconds since 1970 (UTC) for dates, else the count itself."""
+    """Microseconds since 1970 (UTC) for dates, square metres for distances, else the count itself."""
     id: int
 
 
@@ -86,6 +97,8 @@ class Listing:
     after: Cursor | None = None
     start: int = 0
     """Where a shuffled list begins, 0 to SHUFFLE_RANGE - 1; the same for one reader on one day."""
+    near: tuple[float, float] | None = None
+    """From where distances are measured, (lon, lat); needed for Sort.NEAR."""
     with_point: bool = False
     answers: tuple[AnswerStatus, ...] = ()
     """Only proposals whose official answer says one of these; empty shows all."""
@@ -107,6 +120,8 @@ class Card:
     answer_status: AnswerStatus | None
     picture_id: int | None
     picture_alt: str
+    distance: int | None = None
+    """Metres from where the reader is, in lists by distance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +151,7 @@ def read_cursor(sort: Sort, raw: str) -> Cursor | None:
     if match is None or match[1] != sort.value[0] or int(match[3]) > _LARGEST:
         return None
     value = int(match[2])
-    if sort is not Sort.NEWEST and value > _LARGEST:
+    if sort not in {Sort.NEWEST, Sort.NEAR} and value > _LARGEST:
         return None
     return Cursor(value, int(match[3]))
 
@@ -207,6 +222,68 @@ def _shuffled_rows(session: Session, listing: Listing, limit: int) -> list[Any]:
     return rows
 
 
+def _near_rows(session: Session, listing: Listing, limit: int) -> list[Any]:
+    """(id, squared distance) of one page of a list by distance, the nearest first. Only what has a point.
+
+    A few are sorted as they are. Of many, only those in a box around the reader are looked at, by the index of the
+    points; the box grows until it holds a page. So at most one query per ring, and in a town with many proposals one.
+    """
+    base, own = Contribution.__table__.c, Proposal.__table__.c
+    square = _square(listing)
+    after: list[ColumnElement[bool]] = []
+    if listing.after is not None:
+        last = tuple_(literal(listing.after.value, BigInteger), literal(listing.after.id))
+        after = [tuple_(square, base.id) > last]
+    if listing.query:
+        found = matching_ids(session, replace(listing, with_point=True)).cte("found")
+        statement = select(base.id, square).join(found, found.c.id == base.id)
+    else:
+        few = select(Contribution.id).where(*published(listing.process_id, listing.theme_id), *_answered(listing))
+        statement = select(base.id, square)
+        if bounded_count(session, few, MATCHES_MAX + 1) > MATCHES_MAX:
+            return _rows_in_rings(session, listing, square, after, limit)
+        statement = statement.where(*published(listing.process_id, listing.theme_id), *_answered(listing))
+    statement = (
+        statement.select_from(Contribution.__table__).join(Proposal.__table__, own.id == base.id)
+        .where(own.lon.is_not(None), *after).order_by(square, base.id).limit(limit)
+    )
+    return list(session.execute(statement).all())
+
+
+def _rows_in_rings(
+    session: Session, listing: Listing, square: ColumnElement[int], after: list[ColumnElement[bool]], limit: int
+) -> list[Any]:
+    base, own = Contribution.__table__.c, Proposal.__table__.c
+    # The sums keep the database from beginning with all proposals of the process instead of those nearby.
+    scope = base.process_id + 0 == listing.process_id if listing.theme_id is None else base.theme_id + 0 == listing.theme_id
+    passed = listing.after.value if listing.after else -1
+    rows: list[Any] = []
+    for radius in (*(metres for metres in RINGS if metres * metres > passed), None):
+        statement = (
+            select(base.id, square).select_from(Proposal.__table__).join(Contribution.__table__, own.id == base.id)
+            .where(scope, base.state == ContributionState.PUBLISHED, *_answered(listing), own.lon.is_not(None), *after)
+            .order_by(square, base.id).limit(limit)
+        )
+        if radius is not None:
+            lon, lat = listing.near or (0.0, 0.0)
+            box = BBox(lon, lat, lon, lat).grown(radius)
+            statement = statement.where(own.lon.between(box.west, box.east), own.lat.between(box.south, box.north),
+                                        square <= radius * radius)
+        rows = list(session.execute(statement).all())
+        if len(rows) >= limit:
+            break
+    return rows
+
+
+def _square(listing: Listing) -> ColumnElement[int]:
+    """The squared distance in whole square metres, on a plane: exact enough across a town, easy for both databases."""
+    lon, lat = listing.near or (0.0, 0.0)
+    own = Proposal.__table__.c
+    east = (own.lon - lon) * (METRES_PER_DEGREE * math.cos(math.radians(lat)))
+    north = (own.lat - lat) * METRES_PER_DEGREE
+    return cast_to(east * east + north * north, BigInteger)
+
+
 def _distance(place: ColumnElement[Any], start: int) -> ColumnElement[Any]:
     """How far behind the reader's start a place of the shuffled order lies."""
     return (place + (SHUFFLE_RANGE - start)) % SHUFFLE_RANGE
@@ -249,9 +326,11 @@ def matching_ids(session: Session, listing: Listing) -> Select[Any]:
 
 
 def list_page(session: Session, listing: Listing) -> Page:
-    """One page of a list in two queries (three with pictures), whatever its length."""
+    """One page of a list in two queries (three with pictures), whatever its length; by distance a few more."""
     matches: int | None = None
-    if listing.query:
+    if listing.sort is Sort.NEAR:
+        rows: Sequence[Any] = _near_rows(session, listing, PAGE_SIZE + 1)
+    elif listing.query:
         found = matching_ids(session, listing).cte("found")
         total = select(func.count()).select_from(found).scalar_subquery()
         statement = select(found.c.id, found.c.value, total)
@@ -269,7 +348,11 @@ def list_page(session: Session, listing: Listing) -> Page:
         rows = session.execute(list_ids(listing, PAGE_SIZE + 1)).all()
     shown = rows[:PAGE_SIZE]
     next_cursor = write_cursor(listing.sort, shown[-1][1], shown[-1][0]) if len(rows) > PAGE_SIZE else None
-    return Page(_cards(session, [row[0] for row in shown]), next_cursor, matches)
+    cards = _cards(session, [row[0] for row in shown])
+    if listing.sort is Sort.NEAR:
+        squares = dict(shown)
+        cards = [replace(card, distance=round(math.sqrt(squares[card.id]))) for card in cards]
+    return Page(cards, next_cursor, matches)
 
 
 def _cards(session: Session, ids: list[int]) -> list[Card]:

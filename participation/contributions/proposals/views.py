@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import math
 import re
 from dataclasses import dataclass, replace
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from flask import Blueprint, flash, make_response, redirect, render_template, request, send_file, url_for
-from flask_babel import get_locale, gettext as _
+from flask_babel import format_decimal, get_locale, gettext as _
+from sqlalchemy import select
+from sqlalchemy.orm import undefer
 
 from mapping.basemap import PMTILES_PATH, TILE_PATH, basemap_from_settings
 from mapping.clustering import CLUSTER_FROM
@@ -26,7 +29,7 @@ from mapping.folium_map import (
     render_detail_map,
     render_map,
 )
-from mapping.geometry import BBox
+from mapping.geometry import BBox, GeometryError, area_from_geojson, parse_point
 from mapping.tiles import NoTileError, TileStore, TileUnavailableError
 from participation import clock, search, text, web
 from participation.actions import Action
@@ -36,7 +39,7 @@ from participation.contributions.comments.queries import ORDER_LABELS, Order, st
 from participation.contributions.models import SHUFFLE_RANGE, STATE_LABELS, AnswerStatus, ContributionState, Revision
 from participation.contributions.operations import mark_own
 from participation.contributions.proposals import export, jobs  # noqa: F401 - jobs register themselves
-from participation.contributions.proposals.edge import load_proposal, load_standing, require_storable
+from participation.contributions.proposals.edge import LARGEST_ID, load_proposal, load_standing, require_storable
 from participation.contributions.proposals.forms import AnswerForm
 from participation.contributions.proposals.models import ANSWER_LABELS, WITHDRAWAL_REASONS
 from participation.contributions.proposals.operations import ANSWER_MAX, EDITABLE, answer_proposal
@@ -56,7 +59,7 @@ from participation.contributions.queries import co_authors_of, pictures_of, seen
 from participation.db import Database
 from participation.errors import InvalidInput, NotFound
 from participation.i18n import N_
-from participation.municipalities.models import Municipality
+from participation.municipalities.models import District, Municipality
 from participation.page_cache import cached
 from participation.processes.edge import load_process, shown_name
 from participation.processes.models import Process, Theme
@@ -81,6 +84,10 @@ EVERYWHERE = BBox(5.87, 47.27, 15.04, 55.06)
 TONES = 8
 FAR_AWAY = 11
 RELATED = 10
+# A thousandth of a degree is 110 m to the north and 70 m to the east.
+NEAR_DECIMALS = 3
+NEAR_LEAST = 50
+KILOMETRE = 1000
 # Of each database its own: ids say nothing about whose they are.
 _documents: WeakKeyDictionary[Database, export.Documents] = WeakKeyDictionary()
 # How the list is narrowed by official answers; the keys stand in the address.
@@ -100,6 +107,16 @@ _ID = re.compile(r"\d{1,10}")
 
 
 @dataclass(frozen=True, slots=True)
+class Near:
+    """From where distances are measured: a district, or a point that is as coarse as an address may be."""
+
+    values: dict[str, str]
+    point: tuple[float, float] | None = None
+    label: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """What the address of a list asks for, after everything that makes no sense has fallen back to its default."""
 
@@ -111,6 +128,7 @@ class Asked:
     cursor: str
     start: int | None
     answer: str = ""
+    near: Near | None = None
 
     @property
     def is_narrowed(self) -> bool:
@@ -122,7 +140,7 @@ class Asked:
         return Listing(
             process_id=self.process.id, theme_id=self.theme.id if self.theme else None, query=self.query,
             sort=self.sort, after=read_cursor(self.sort, self.cursor), start=self.start or 0, with_point=with_point,
-            answers=ANSWER_FILTERS.get(self.answer, ()),
+            answers=ANSWER_FILTERS.get(self.answer, ()), near=self.near.point if self.near else None,
         )
 
     def address(self, endpoint: str = "proposals.index", **changes: str | bool | None) -> str:
@@ -133,6 +151,8 @@ class Asked:
             "antwort": self.answer or None,
             "ab": self.start if self.sort is Sort.FAIR else None,
         }
+        if self.sort is Sort.NEAR and self.near and endpoint == "proposals.index":
+            values |= self.near.values
         return url_for(endpoint, slug=self.process.slug, **(values | changes))
 
 
@@ -156,6 +176,41 @@ def sorts_of(process: Process) -> list[Sort]:
     """The orders on offer; none that would tell what is secret until a phase ends."""
     is_secret = process.hides_supports(web.current_now())
     return [sort for sort in Sort if not (is_secret and sort is Sort.SUPPORTED)]
+
+
+def _near(municipality: Municipality) -> Near:
+    """Where the reader is, by what the address says: a district or coordinates, rounded to about 100 m."""
+    wanted, lon, lat = (text.clean_line(request.args.get(name, "")[:40]) for name in ("ortsteil", "lon", "lat"))
+    session = web.current_session()
+    if _ID.fullmatch(wanted) and wanted.isascii() and not (lon or lat):
+        district = session.scalar(
+            select(District).where(District.id == min(int(wanted), LARGEST_ID),
+                                   District.municipality_id == municipality.id).options(undefer(District.boundary)))
+        if district is not None:
+            return Near({"ortsteil": wanted}, area_from_geojson(json.dumps(district.boundary)).bbox.centre, district.name)
+    # Whoever reads this page again from a cache learns where somebody was.
+    web.do_not_cache()
+    boundary = session.scalar(select(Municipality.boundary).where(Municipality.id == municipality.id))
+    try:
+        point = parse_point(lon, lat, area_from_geojson(json.dumps(boundary)) if boundary else None,
+                            place=municipality.name)
+    except GeometryError as error:
+        return Near({"lat": lat, "lon": lon}, problem=_(error.message, **error.params))
+    if point is None:
+        return Near({})
+    coarse = round(point[0], NEAR_DECIMALS), round(point[1], NEAR_DECIMALS)
+    return Near({"lat": str(coarse[1]), "lon": str(coarse[0])}, coarse, _("Ihrem Standort"))
+
+
+def _distance_text(metres: int | None) -> str:
+    """A distance as people say it; finer than the place it is measured from it need not be."""
+    if metres is None:
+        return ""
+    if metres < NEAR_LEAST:
+        return str(_("unter %(number)s m", number=NEAR_LEAST))
+    if metres < KILOMETRE:
+        return f"{round(metres, -1)} m"
+    return f"{format_decimal(metres / KILOMETRE, format='0.0')} km"
 
 
 def _own_start(process: Process) -> int:
@@ -193,7 +248,7 @@ def _total(asked: Asked, page: Page) -> tuple[int, bool]:
 @web.public
 @cached
 def index(slug: str) -> ResponseReturnValue:
-    """The list: search, one theme, four orders, pages by cursor.
+    """The list: search, one theme, five orders, pages by cursor.
 
     A shuffled list begins elsewhere for every reader; where, is then part of its address, so that it can be kept.
     """
@@ -201,13 +256,22 @@ def index(slug: str) -> ResponseReturnValue:
     if asked.sort is Sort.FAIR and asked.start is None:
         web.do_not_cache()
         return redirect(asked.address(ab=str(_own_start(asked.process))))
-    page = list_page(web.current_session(), asked.listing())
+    is_near, status = asked.sort is Sort.NEAR, 200
+    if is_near:
+        near = _near(asked.process.municipality)
+        asked = replace(asked, near=near, cursor=asked.cursor if near.point else "")
+        if near.point and any(near.values[name] != request.args.get(name) for name in near.values):
+            # What is finer than need be does not stay in the address, nor in any link on the page.
+            return redirect(asked.address(nach=asked.cursor or None))
+        status = 400 if near.problem else 200
+    shown = asked if asked.near is None or asked.near.point else replace(asked, sort=Sort.NEWEST)
+    page = list_page(web.current_session(), shown.listing())
     instead_of = ""
     if asked.query and not page.cards and not asked.cursor:
         guess = search.spelt_right(web.current_session(), asked.process.id, asked.query)
         if guess:
             instead_of, asked = asked.query, replace(asked, query=guess)
-            page = list_page(web.current_session(), asked.listing())
+            page = list_page(web.current_session(), replace(shown, query=guess).listing())
     total, is_more = _total(asked, page)
     return render_template(
         "contributions/proposals/index.html", process=shown_name(asked.process), asked=asked, page=page, total=total,
@@ -218,7 +282,10 @@ def index(slug: str) -> ResponseReturnValue:
         is_first_page=asked.listing().after is None,
         answer_filters=[(key, label, key == asked.answer) for key, label in ANSWER_FILTER_LABELS.items()],
         may_submit=asked.process.phase_opening(Action.SUBMIT_PROPOSAL, web.current_now()) is not None,
-    )
+        is_near=is_near, districts=web.current_session().execute(
+            select(District.id, District.name).where(District.municipality_id == asked.process.municipality_id)
+            .order_by(District.name)).all() if is_near else [], distance_text=_distance_text,
+    ), status
 
 
 @blueprint.get("/verfahren/<slug>/vorschlaege.atom")
