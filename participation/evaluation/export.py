@@ -65,6 +65,10 @@ class Evaluation:
     made_at: datetime
     made_by: str
 
+    def supports(self, number: int) -> int | None:
+        """A number of supports; None while these are secret."""
+        return None if self.process.hides_supports(self.made_at) else number
+
     def address(self, proposal_id: int) -> str:
         """Where a proposal is read."""
         return f"{self.base_url}/verfahren/{self.process.slug}/vorschlaege/{proposal_id}"
@@ -95,7 +99,7 @@ def proposal_rows(evaluation: Evaluation) -> Iterator[list[Cell]]:
                 evaluation.districts.get(row.district_id, ""), row.lat, row.lon,
                 None if east is None else round(east, 2), None if north is None else round(north, 2),
                 row.pseudonym, _(CHANNELS[row.channel]), _(STATE_LABELS[row.state]), row.state_reason or "",
-                _moment(row.submitted_at), _moment(row.published_at), row.support_count, row.comment_count,
+                _moment(row.submitted_at), _moment(row.published_at), evaluation.supports(row.support_count), row.comment_count,
                 pictures.get(row.id, 0), _(ANSWER_LABELS[row.answer_status]) if row.answer_status else "",
                 row.answer_body, row.answer_cost, _moment(row.answered_at), ", ".join(codes.get(row.id, [])),
                 evaluation.address(row.id),
@@ -116,7 +120,7 @@ def comment_rows(evaluation: Evaluation) -> Iterator[list[Cell]]:
                 row.id, row.proposal_id, row.parent_id, row.body, row.quote,
                 _(STANCE_LABELS[row.stance]) if row.stance else "", row.pseudonym, _(CHANNELS[row.channel]),
                 _(STATE_LABELS[row.state]), row.state_reason or "", _moment(row.submitted_at),
-                _moment(row.published_at), row.support_count, evaluation.address(row.proposal_id),
+                _moment(row.published_at), evaluation.supports(row.support_count), evaluation.address(row.proposal_id),
             ]
 
 

@@ -52,7 +52,7 @@ def index(process_id: int) -> ResponseReturnValue:
     # Planners have this one page of a process; the others are the editors'.
     tabs = tabs_of(process) if web.can(Action.EDIT_PROCESS, process) else []
     return render_template("evaluation/index.html", process=process, tabs=tabs, files=FILES,
-                           may_plan=web.can(Action.MANAGE_CATALOGUE, process))
+                           hides_supports=process.hides_supports(web.current_now()), may_plan=web.can(Action.MANAGE_CATALOGUE, process))
 
 
 @blueprint.post("/verwaltung/verfahren/<int:process_id>/auswertung/<any(tabelle,vorschlaege,kommentare,karte):kind>")

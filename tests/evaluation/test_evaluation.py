@@ -14,6 +14,7 @@ from sqlalchemy import select
 from participation.audit import AuditEntry
 from participation.contributions.models import AnswerStatus, ContributionState
 from participation.evaluation import queries
+from participation.formats import BallotRule, Results, VoteSettings
 from participation.permissions import Role
 from tests import factories
 
@@ -154,3 +155,15 @@ def test_an_empty_process_gives_empty_tables(session: Session, new_browser: Call
     assert _table(_take(editor, process, "vorschlaege")) == []
     assert json.loads(_take(editor, process, "karte").get_data())["features"] == []
     assert load_workbook(io.BytesIO(_take(editor, process, "tabelle").get_data()))["Vorschläge"].max_row == 1
+
+
+def test_supports_that_are_secret_stay_so_for_staff(session: Session, new_browser: Callable[[], Browser]) -> None:
+    process = factories.process(session, phases=[
+        factories.phase("vote", settings=VoteSettings(ballot=BallotRule.SUPPORT, results=Results.AFTER))])
+    factories.proposal(session, process, title="Ein Brunnen", support_count=17)
+    process.support_count = 17
+    account = factories.account(session, Role.PLANNER, town=process.municipality)
+    session.commit()
+    planner = new_browser().sign_in(account)
+    assert _table(_take(planner, process, "vorschlaege"))[0]["Unterstützungen"] == ""
+    assert "17" not in planner.open(_page(process)).find_class("bp-staff-main")[0].text_content()
