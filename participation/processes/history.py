@@ -76,7 +76,7 @@ GROUPS: dict[str, Group] = {
                   lambda session, process: session.scalars(news_of(process.id)).all()),
 }
 # Texts in other languages belong to the process itself or to one of these.
-ENTITIES = {"phase": "phases", "theme": "themes"}
+ENTITIES = {"phase": "phases", "theme": "themes", "news": "news"}
 
 
 def content_of(session: Session, process: Process) -> Content:

@@ -131,7 +131,8 @@ def test_whatever_editors_can_change_comes_back_and_goes_again(
     first, second = (_pdf(session, actor, process, title, tmp_path) for title in ("Plan", "Bericht"))
     news = operations.save_news(session, actor, process, None, now, title="Es geht los", body="Kommen Sie.")
     extra = _phase(session, actor, process, "Zweite Phase")
-    texts = {("phase", extra.id, "title"): "Second phase", ("process", process.id, "title"): "The square"}
+    texts = {("phase", extra.id, "title"): "Second phase", ("process", process.id, "title"): "The square",
+             ("news", news.id, "title"): "Off we go"}
     operations.save_variants(session, actor, process, "en", texts, now)
     picture = io.BytesIO()
     Image.new("RGB", (60, 40)).save(picture, "PNG")
@@ -163,7 +164,7 @@ def test_whatever_editors_can_change_comes_back_and_goes_again(
         assert history.content_of(session, process) == changed
     history.restore_version(session, actor, process, wanted, now)
     assert (process.phases[-1].id, process.picture_id) == (numbers[0], numbers[3])
-    assert {row.text for row in session.scalars(select(TextVariant))} == {"Second phase", "The square"}
+    assert {row.text for row in session.scalars(select(TextVariant))} == {"Second phase", "The square", "Off we go"}
 
 
 def test_what_people_use_stays_and_the_page_says_so_before_and_after(
