@@ -8,7 +8,7 @@ from sqlalchemy import delete, select, update
 
 from moderation.checks import Found, check, similar
 from moderation.models import OUTCOME_LABELS, Case, CaseState, Decision, Finding, Outcome, Report, Severity
-from moderation.queries import text_of
+from moderation.queries import answers_of, text_of
 from moderation.reasons import REASONS, REPORT_REASONS
 from participation import audit, clock, outbox, search, text
 from participation.accounts.operations import NAME_MAX, clean_email
@@ -20,6 +20,7 @@ from participation.contributions.proposals.operations import apply_revision, ref
 from participation.contributions.queries import lock_contribution
 from participation.errors import Conflict, InvalidInput
 from participation.i18n import N_
+from participation.own_fields import as_text
 from participation.permissions import Actor, require
 from participation.tokens import new_receipt_number
 
@@ -133,6 +134,8 @@ def examine(session: Session, case: Case) -> list[tuple[str, Found]]:
     title, body = text_of(session, case)
     found: list[tuple[str, Found]] = [("title", one) for one in check(title) if one.key != "short"] if title else []
     found += [("body", one) for one in check(body)]
+    said = as_text(answers_of(session, case))
+    found += [("answers", one) for one in check(said) if one.key != "short"] if said else []
     if isinstance(contribution, Proposal):
         found += [("body", one) for one in similar(title, body, _candidates(session, contribution))]
     return found

@@ -12,6 +12,7 @@ from participation.contributions.comments.models import Comment
 from participation.contributions.models import Contribution
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.queries import revision_of
+from participation.own_fields import Answer, in_order, load_answers
 from participation.permissions import Actor, Role
 from participation.processes.models import Process
 
@@ -81,6 +82,18 @@ def text_of(session: Session, case: Case) -> tuple[str, str]:
         if revision is not None:
             return revision.title, revision.body
     return contribution.title if isinstance(contribution, Proposal) else "", contribution.body
+
+
+def answers_of(session: Session, case: Case) -> list[Answer]:
+    """What its author answered in the fields of the phase, of the same revision as `text_of`."""
+    contribution = case.contribution
+    if not isinstance(contribution, Proposal):
+        return []
+    if case.revision_number == contribution.pending_revision:
+        revision = revision_of(session, contribution.id, case.revision_number)
+        if revision is not None and revision.changes and "answers" in revision.changes:
+            return in_order(load_answers(revision.changes["answers"]), contribution.own_fields)
+    return contribution.answers
 
 
 def earlier_decisions(session: Session, participant_id: int) -> Sequence[Decision]:

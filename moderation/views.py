@@ -16,6 +16,7 @@ from moderation.models import OUTCOME_LABELS, Case, CaseState, Decision, Finding
 from moderation.operations import STATEMENT_MAX
 from moderation.queries import (
     PAGE,
+    answers_of,
     decisions,
     earlier_decisions,
     full_case,
@@ -33,6 +34,7 @@ from participation.contributions.proposals.models import Proposal
 from participation.contributions.queries import pictures_of
 from participation.db import bounded_count
 from participation.errors import InvalidInput, NotFound
+from participation.own_fields import Answer, as_text
 from participation.processes.models import Process
 from participation.text import difference
 from participation.tokens import new_token
@@ -142,6 +144,7 @@ def _desk(chosen: Case | None, form: DecisionForm) -> ResponseReturnValue:
     related: dict[int, Proposal] = {}
     target = earlier = None
     title = body = ""
+    answers: list[Answer] = []
     is_change = False
     pictures: Sequence[ContributionPicture] = ()
     reports: Sequence[Report] = ()
@@ -151,6 +154,7 @@ def _desk(chosen: Case | None, form: DecisionForm) -> ResponseReturnValue:
         contribution = chosen.contribution
         target = session.get(Proposal, contribution.proposal_id) if isinstance(contribution, Comment) else None
         title, body = text_of(session, chosen)
+        answers = answers_of(session, chosen)
         is_change = chosen.revision_number == contribution.pending_revision
         if target is None:
             pictures = session.scalars(pictures_of(
@@ -167,7 +171,8 @@ def _desk(chosen: Case | None, form: DecisionForm) -> ResponseReturnValue:
         chosen=chosen, form=form, filters=filters, related=related, target=target, is_chosen=is_chosen,
         choices=[(str(process.id), process.title) for process in processes], pictures=pictures,
         reports=reports, report_reasons=REPORT_REASONS, title=title, body=body, is_change=is_change,
-        differences=_differences(chosen.contribution, title, body) if chosen is not None and is_change else [],
+        differences=_differences(chosen.contribution, title, body, as_text(answers)) if chosen is not None and is_change else [],
+        answers_given=answers, answers_text=as_text(answers),
         earlier=earlier or [], marked=marked, is_open=chosen is not None and chosen.state is CaseState.OPEN,
         waiting=bounded_count(session, select(Case.id).where(Case.state == CaseState.OPEN, moderated_by(actor)), COUNTED),
         counted=COUNTED, outcome_labels=OUTCOME_LABELS,
@@ -198,10 +203,12 @@ def decide(case_id: int) -> ResponseReturnValue:
     return web.go("moderation.desk", **{name: value for name, value in request.args.items() if name != "nach"})
 
 
-def _differences(contribution: Contribution, title: str, body: str) -> list[list[tuple[str, str]]]:
+def _differences(contribution: Contribution, title: str, body: str, said: str) -> list[list[tuple[str, str]]]:
     """What a change does to title and body, word by word."""
     before = contribution.title if isinstance(contribution, Proposal) else ""
-    return [difference(before, title), difference(contribution.body, body)]
+    earlier = as_text(contribution.answers) if isinstance(contribution, Proposal) else ""
+    return [difference(before, title), difference(contribution.body, body),
+            *([difference(earlier, said)] if earlier or said else [])]
 
 
 def _title(contribution: Contribution) -> str:

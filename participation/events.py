@@ -99,9 +99,17 @@ class PhaseRulesChanging:
     after: PhaseSettings | None
 
 
+@dataclass(frozen=True, slots=True)
+class PublicFieldsChanged:
+    """Of the fields that editors added to the form of a phase, others are public now than before."""
+
+    phase_id: int
+    at: datetime
+
+
 Event = (
     ContributionSubmitted | ContributionPublished | ContributionWithdrawn | ProposalAnswered | ParticipantsMerged
-    | AccountDeleted | NewsPublished | ProposalsTakenUp | PhaseRulesChanging
+    | AccountDeleted | NewsPublished | ProposalsTakenUp | PhaseRulesChanging | PublicFieldsChanged
 )
 Listener = Callable[["Session", Event], None]
 _listeners: defaultdict[type, list[Listener]] = defaultdict(list)

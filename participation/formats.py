@@ -28,6 +28,14 @@ class PlaceRule(enum.Enum):
     REQUIRED = "required"
 
 
+class ThemeRule(enum.Enum):
+    """Whether a proposal stands under a theme."""
+
+    HIDDEN = "hidden"
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+
+
 class CommentStyle(enum.Enum):
     """Whether comments say where they stand."""
 
@@ -82,6 +90,9 @@ CHOICE_LABELS: dict[enum.Enum, str] = {
     PlaceRule.NONE: N_("Kein Ort"),
     PlaceRule.OPTIONAL: N_("Ort ist freiwillig"),
     PlaceRule.REQUIRED: N_("Ort ist Pflicht"),
+    ThemeRule.HIDDEN: N_("Nicht danach fragen"),
+    ThemeRule.OPTIONAL: N_("Thema ist freiwillig"),
+    ThemeRule.REQUIRED: N_("Thema ist Pflicht"),
     Verification.NONE: N_("Kein Nachweis"),
     Verification.EMAIL: N_("Konto mit bestätigter E-Mail-Adresse"),
     Verification.LETTER: N_("Code aus einem Brief der Kommune"),
@@ -151,6 +162,9 @@ class CollectSettings(PhaseSettings):
     pictures: PicturesFrom = _setting(
         PicturesFrom.EVERYBODY, N_("Wer darf Bilder anhängen?"), N_("Bis zu fünf Bilder für jeden Vorschlag."),
         group=SUBMITTING)
+    picture_required: bool = _setting(False, N_("Ein Bild ist Pflicht"), group=SUBMITTING)  # noqa: FBT003
+    theme: ThemeRule = _setting(
+        ThemeRule.REQUIRED, N_("Thema"), N_("Gilt nur, wenn das Verfahren Themen hat."), group=SUBMITTING)
     place: PlaceRule = _setting(PlaceRule.OPTIONAL, N_("Ort"), group=SUBMITTING)
     comments_open: bool = _setting(True, N_("Kommentare sind möglich"), group=COMMENTING)  # noqa: FBT003
     guest_comments: bool = _setting(
@@ -176,6 +190,12 @@ class CollectSettings(PhaseSettings):
     def admits_guests(self) -> bool:
         """Whether somebody without an account may hand in a proposal."""
         return self.guests_may_submit and self.verification is Verification.NONE
+
+    def contradiction(self) -> tuple[str, str] | None:
+        """What everybody must attach, everybody must be able to attach."""
+        if self.picture_required and self.pictures is not PicturesFrom.EVERYBODY:
+            return "picture_required", N_("Ein Bild kann nur Pflicht sein, wenn alle Bilder anhängen dürfen.")
+        return None
 
     def verification_for(self, action: Action) -> Verification:
         """Handing in, commenting and supporting may each ask for something else."""

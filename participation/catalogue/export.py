@@ -18,6 +18,7 @@ from flask_babel import gettext as _
 
 from participation import clock
 from participation.catalogue.models import MEASURE_STATE_LABELS, PRIORITY_LABELS, Measure
+from participation.own_fields import load_answers
 from participation.text import plain_from_markdown
 
 if TYPE_CHECKING:
@@ -77,6 +78,14 @@ def plain(markdown: str) -> str:
     return _ILLEGAL.sub("", joined)
 
 
+def _asked(catalogue: Catalogue) -> dict[str, str]:
+    """The columns of what people answered besides, by key; of fields that are gone since, in the words of then."""
+    now = {one.key: one.label for phase in catalogue.process.phases for one in phase.own_fields}
+    then = {one.key: one.label for sources in catalogue.sources.values() for proposal in sources
+            for one in load_answers(proposal.stored_answers)}
+    return now | {key: label for key, label in then.items() if key not in now}
+
+
 def _label(priority: object) -> str:
     return _(PRIORITY_LABELS[priority]) if priority in PRIORITY_LABELS else ""
 
@@ -127,8 +136,10 @@ def as_xlsx(catalogue: Catalogue) -> bytes:
         sheet.write_number(row, len(values), len(sources), wrap)
         _write_known(sheet, row, len(values) + 1, catalogue.supports(sources), wrap)
     origin = book.add_worksheet(_("Herkunft"))
-    for column, name in enumerate((_("Maßnahme"), _("Nr."), _("Vorschlag"), _("Unterstützungen"), _("Adresse"))):
-        origin.write_string(0, column, name, head)
+    asked = _asked(catalogue)
+    for column, name in enumerate((_("Maßnahme"), _("Nr."), _("Vorschlag"), _("Unterstützungen"), _("Adresse"),
+                                   *asked.values())):
+        origin.write_string(0, column, _ILLEGAL.sub("", name), head)
     origin.set_column(2, 2, 60)
     origin.set_column(4, 4, 70)
     origin.freeze_panes(1, 0)
@@ -141,6 +152,9 @@ def as_xlsx(catalogue: Catalogue) -> bytes:
             _write_known(origin, line, 3, catalogue.supports([proposal]), wrap)
             address = f"{catalogue.base_url}/verfahren/{catalogue.process.slug}/vorschlaege/{proposal.id}"
             origin.write_string(line, 4, address, wrap)
+            said = {one.key: one.shown for one in load_answers(proposal.stored_answers)}
+            for column, key in enumerate(asked, 5):
+                origin.write_string(line, column, _ILLEGAL.sub("", said.get(key, "")), wrap)
             line += 1
     book.close()
     return buffer.getvalue()

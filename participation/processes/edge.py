@@ -10,6 +10,7 @@ from participation import web
 from participation.actions import Action
 from participation.errors import NotAllowed, NotFound
 from participation.language import EASY, VARIANTS, translated
+from participation.own_fields import worded
 from participation.processes.models import Process
 from participation.processes.queries import names_in, process_by_slug, variants_of
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
+    from participation.own_fields import OwnField
     from participation.processes.models import Phase, ProcessNews, TextVariant, Theme
 
 
@@ -118,3 +120,15 @@ def shown_news(process_id: int, rows: Sequence[ProcessNews]) -> list[Any]:
         return list(rows)
     texts = _texts(web.current_session().scalars(variants_of(process_id, reading)), reading)
     return [Shown(row, texts[("news", row.id)]) if ("news", row.id) in texts else row for row in rows]
+
+
+def shown_fields(process: Process, phase: Phase) -> Sequence[OwnField]:
+    """The fields of a phase as they are read, German where a text is missing. One query, none for who reads German.
+
+    What is chosen is kept in German.
+    """
+    fields, reading = phase.own_fields, web.reading()
+    if not fields or reading not in VARIANTS:
+        return fields
+    texts = _texts(web.current_session().scalars(variants_of(process.id, reading)), reading)
+    return [worded(one, texts.get(("phase", phase.id), {})) for one in fields]

@@ -26,6 +26,7 @@ from wtforms.validators import Optional
 
 from participation.formats import CHOICE_LABELS, FORMATS, NOT_OFFERED, PhaseSettings
 from participation.municipalities.forms import Needed
+from participation.own_fields import OwnField, store_field
 from participation.processes.models import Theme
 
 if TYPE_CHECKING:
@@ -134,6 +135,26 @@ class PhaseForm(FlaskForm):
             data = self[SETTING + entry.name].data
             values[entry.name] = type(entry.default)(data) if isinstance(entry.default, enum.Enum) else data
         return kind(**values)
+
+
+class OwnFieldForm(FlaskForm):
+    """A field that editors add to the form of a phase; own_fields.checked_field judges it."""
+
+    label = StringField(_l("Frage"), validators=[Needed()])
+    hint = StringField(_l("Hinweis"))
+    options = TextAreaField(_l("Antworten zur Auswahl"))
+    longest = WholeNumberField(_l("Höchstens so viele Zeichen"), validators=[Optional()])
+    low = StringField(_l("Kleinste Zahl"))
+    high = StringField(_l("Größte Zahl"))
+    unit = StringField(_l("Einheit"))
+    has_decimals = BooleanField(_l("Auch Zahlen mit Komma"))
+    is_required = BooleanField(_l("Pflichtfeld"))
+    is_public = BooleanField(_l("Die Antwort ist öffentlich"))
+
+
+def own_field_data(one: OwnField) -> dict[str, Any]:
+    """A field as the data of its form."""
+    return store_field(one) | {"options": "\n".join(one.options)}
 
 
 class ThemeForm(FlaskForm):

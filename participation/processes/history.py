@@ -16,7 +16,7 @@ from sqlalchemy import delete, select
 from participation import audit, text
 from participation.actions import Action
 from participation.errors import Conflict
-from participation.events import PhaseRulesChanging, emit
+from participation.events import PhaseRulesChanging, PublicFieldsChanged, emit
 from participation.formats import read_settings
 from participation.i18n import N_
 from participation.municipalities.operations import raise_content_version
@@ -66,8 +66,8 @@ class Group:
 
 
 GROUPS: dict[str, Group] = {
-    "phases": Group(Phase, ("title", "body", "format_key", "stored_settings", "vague_dates", "starts_at", "ends_at",
-                            "position"), "title", lambda _session, process: process.phases, may_be_held=True),
+    "phases": Group(Phase, ("title", "body", "format_key", "stored_settings", "stored_fields", "vague_dates", "starts_at",
+                            "ends_at", "position"), "title", lambda _session, process: process.phases, may_be_held=True),
     "themes": Group(Theme, ("name", "description", "tone", "slug", "position"), "name",
                     lambda _session, process: process.themes, may_be_held=True),
     "documents": Group(ProcessDocument, ("title", "upload_id", "position"), "title",
@@ -205,7 +205,7 @@ def restore_version(
     numbers: dict[tuple[str, str], int] = {}
     for name, group in GROUPS.items():
         if name in version.content:
-            _restore_rows(session, process, group, version.content[name], {one for kind, one in held if kind == name})
+            _restore_rows(session, process, group, version.content[name], {one for kind, one in held if kind == name}, now)
         session.flush()
         session.expire(process, ["phases", "themes", "documents"])
         numbers |= {(name, row.lineage): row.id for row in group.rows(session, process)}
@@ -227,7 +227,9 @@ def _restore_texts(session: Session, process: Process, values: Content) -> None:
             setattr(process, name, value)
 
 
-def _restore_rows(session: Session, process: Process, group: Group, wanted: Content, held: set[str]) -> None:
+def _restore_rows(
+    session: Session, process: Process, group: Group, wanted: Content, held: set[str], now: datetime
+) -> None:
     there = {row.lineage: row for row in group.rows(session, process)}
     for lineage, row in there.items():
         if lineage not in wanted and lineage not in held:
@@ -244,6 +246,8 @@ def _restore_rows(session: Session, process: Process, group: Group, wanted: Cont
         if isinstance(known, Phase):
             emit(session, PhaseRulesChanging(known.id, known.settings,
                                              read_settings(values["format_key"], values["stored_settings"])))
+        if isinstance(known, Phase) and known.stored_fields != values.get("stored_fields", known.stored_fields):
+            emit(session, PublicFieldsChanged(known.id, now))
         for name in group.kept:
             if name in values and name != "slug":
                 setattr(back, name, _read(name, values[name]))

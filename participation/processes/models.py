@@ -13,6 +13,7 @@ from participation.actions import Action
 from participation.db import Base, Created, Key, Line, enum_type
 from participation.formats import FORMATS, BallotRule, Format, PhaseSettings, Results, read_settings
 from participation.municipalities.models import Municipality
+from participation.own_fields import OwnField, read_fields
 from participation.permissions import Scope
 from participation.tokens import new_token
 from participation.uploads import Upload
@@ -119,6 +120,7 @@ class Phase(Base):
     __tablename__ = "phase"
     __table_args__ = (
         CheckConstraint("starts_at IS NULL OR ends_at IS NULL OR starts_at < ends_at", name="starts_before_it_ends"),
+        CheckConstraint("json_array_length(stored_fields) <= 10", name="at_most_ten_fields"),
     )
 
     id: Mapped[Key]
@@ -134,6 +136,8 @@ class Phase(Base):
     # The first instant at which it is over: "until 30 June" is stored as 1 July, 00:00 in Berlin.
     ends_at: Mapped[datetime | None]
     stored_settings: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    # The fields that editors added to the form, in their order; see own_fields.
+    stored_fields: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list, server_default="[]")
 
     process: Mapped[Process] = relationship(back_populates="phases")
 
@@ -146,6 +150,11 @@ class Phase(Base):
     def settings(self) -> PhaseSettings:
         """Its typed settings."""
         return read_settings(self.format_key, self.stored_settings)
+
+    @property
+    def own_fields(self) -> tuple[OwnField, ...]:
+        """What its form asks besides; nothing where nobody hands anything in."""
+        return read_fields(self.stored_fields) if Action.SUBMIT_PROPOSAL in self.format.opens else ()
 
     @property
     def is_always_on(self) -> bool:

@@ -15,10 +15,19 @@ from participation import audit, clock, text
 from participation.accounts.models import Participant, ParticipantKind
 from participation.actions import Action
 from participation.errors import Conflict, InvalidInput
-from participation.events import NewsPublished, PhaseRulesChanging, emit
+from participation.events import NewsPublished, PhaseRulesChanging, PublicFieldsChanged, emit
 from participation.formats import FORMATS, PhaseSettings, Results, read_settings, store_settings
 from participation.i18n import N_
 from participation.language import VARIANTS
+from participation.own_fields import (
+    FIELDS_MAX,
+    OwnField,
+    checked_field,
+    new_key,
+    read_fields,
+    store_field,
+    variant_texts,
+)
 from participation.permissions import Actor, require
 from participation.processes.history import begin_change, changed, forget_variants, unused
 from participation.processes.models import (
@@ -89,7 +98,9 @@ def create_from_template(
             position=position, format_key=kind, title=phase["title"], body=phase.get("body", "").strip(),
             starts_at=_midnight(starts_on + timedelta(days=phase["first_day"])),
             ends_at=_midnight(starts_on + timedelta(days=phase["last_day"] + 1)),
-            stored_settings=store_settings(read_settings(kind, phase.get("settings", {})))))
+            stored_settings=store_settings(read_settings(kind, phase.get("settings", {}))),
+            stored_fields=[store_field(checked_field(one)) for one in read_fields(
+                [{"key": new_key(), **entry} for entry in phase.get("field", [])])]))
     changed(session, actor, process, now, "process_filled")
     return process
 
@@ -114,7 +125,7 @@ def copy_process(
     process.phases = [
         Phase(position=one.position, format_key=one.format_key, title=one.title, body=one.body,
               starts_at=_moved(one.starts_at, moved), ends_at=_moved(one.ends_at, moved),
-              stored_settings=dict(one.stored_settings))
+              stored_settings=dict(one.stored_settings), stored_fields=list(one.stored_fields))
         for one in source.phases
     ]
     changed(session, actor, process, now, "process_filled", source=source.id)
@@ -183,10 +194,13 @@ def variant_keys(session: Session, process: Process) -> dict[VariantKey, tuple[s
     rows: list[tuple[str, Process | Phase | Theme | ProcessNews]] = [("process", process)]
     rows += [("phase", phase) for phase in process.phases] + [("theme", theme) for theme in process.themes]
     rows += [("news", news) for news in session.scalars(news_of(process.id).limit(TRANSLATED_NEWS))]
-    return {
+    found = {
         (entity, row.id, name): (getattr(row, name), limit)
         for entity, row in rows for name, limit in VARIANT_FIELDS[entity] if getattr(row, name)
     }
+    for phase in process.phases:
+        found |= {("phase", phase.id, name): entry for name, entry in variant_texts(phase.own_fields).items()}
+    return found
 
 
 def save_variants(
@@ -202,6 +216,11 @@ def save_variants(
         if key not in known:
             continue
         wording = _text(raw, "-".join(map(str, key)), known[key][1])
+        if key[2].endswith("-options"):
+            wording = "\n".join(line for raw_line in wording.split("\n") if (line := text.clean_line(raw_line)))
+            if wording and wording.count("\n") != known[key][0].count("\n"):
+                raise InvalidInput(N_("Bitte schreiben Sie jede Antwort in eine eigene Zeile, so viele wie auf Deutsch."),
+                                   field="-".join(map(str, key)))
         if wording:
             kept.append(TextVariant(process_id=process.id, entity=key[0], entity_id=key[1], field=key[2],
                                     language=language, text=wording))
@@ -449,6 +468,49 @@ def save_phase(
     session.flush()
     changed(session, actor, process, now, "phase_added" if is_new else "phase_edited", phase=phase.id)
     return phase
+
+
+def save_own_field(
+    session: Session, actor: Actor, phase: Phase, one: OwnField, now: datetime, *, is_new: bool
+) -> None:
+    """Add a field to the form of a phase, or reword one; its key and its kind stay. Raises InvalidInput."""
+    begin_change(session, actor, phase.process, now)
+    if Action.SUBMIT_PROPOSAL not in phase.format.opens:
+        raise InvalidInput(N_("In dieser Phase reicht niemand etwas ein."))
+    rows = list(phase.own_fields)
+    if is_new and len(rows) >= FIELDS_MAX:
+        raise InvalidInput(N_("Mehr als %(limit)s eigene Felder sind nicht möglich."), limit=FIELDS_MAX)
+    kept = checked_field(one)
+    if any(other.label.casefold() == kept.label.casefold() and other.key != kept.key for other in rows):
+        raise InvalidInput(N_("Danach fragt schon ein anderes Feld."), field="label")
+    rows = [*rows, kept] if is_new else [kept if other.key == kept.key else other for other in rows]
+    _keep_fields(session, actor, phase, rows, now, "own_field_added" if is_new else "own_field_edited")
+
+
+def move_own_field(session: Session, actor: Actor, phase: Phase, key: str, step: int, now: datetime) -> None:
+    """Let it stand earlier (step -1) or later (+1) in the form."""
+    begin_change(session, actor, phase.process, now)
+    rows = list(phase.own_fields)
+    place = next(number for number, one in enumerate(rows) if one.key == key)
+    target = place + (1 if step > 0 else -1)
+    if 0 <= target < len(rows):
+        rows[place], rows[target] = rows[target], rows[place]
+    _keep_fields(session, actor, phase, rows, now, "own_field_moved")
+
+
+def delete_own_field(session: Session, actor: Actor, phase: Phase, key: str, now: datetime) -> None:
+    """Ask for it no more. What was answered stays with the administration, and comes back with the field."""
+    begin_change(session, actor, phase.process, now)
+    rows = [one for one in phase.own_fields if one.key != key]
+    _keep_fields(session, actor, phase, rows, now, "own_field_deleted")
+
+
+def _keep_fields(session: Session, actor: Actor, phase: Phase, rows: Sequence[OwnField], now: datetime, action: str) -> None:
+    shown = {one.key for one in phase.own_fields if one.is_public}
+    phase.stored_fields = [store_field(one) for one in rows]
+    if shown != {one.key for one in rows if one.is_public}:
+        emit(session, PublicFieldsChanged(phase.id, now))
+    changed(session, actor, phase.process, now, action, phase=phase.id)
 
 
 def move_phase(session: Session, actor: Actor, phase: Phase, step: int, now: datetime) -> None:

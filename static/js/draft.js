@@ -7,7 +7,7 @@
  * data-offline="…">
  */
 const KEPT_DAYS = 30;
-const FIELDS = "input[name=title], textarea[name=body], input[name=place], input[name=theme_id]";
+const FIELDS = "input[name=title], textarea[name=body], input[name=place], [name=theme_id], [name^=own-]";
 
 function storage() {
   try {
@@ -36,7 +36,8 @@ if (form && store) {
   const write = () => {
     const values = {};
     for (const field of fields()) {
-      if (field.type === "radio") { if (field.checked) values[field.name] = field.value; } else if (field.value.trim()) values[field.name] = field.value;
+      if (field.type === "checkbox") { if (field.checked) values[field.name] = [...(values[field.name] ?? []), field.value]; }
+      else if (field.type === "radio") { if (field.checked) values[field.name] = field.value; } else if (field.value.trim()) values[field.name] = field.value;
     }
     if (values.title || values.body) store.setItem(key, JSON.stringify({ at: Date.now(), values }));
     else store.removeItem(key);
@@ -70,14 +71,15 @@ if (form && store) {
   };
 
   const kept = read();
-  const isEmpty = fields().every((field) => field.type === "radio" || !field.value.trim());
+  const isEmpty = fields().every((field) => field.type === "radio" || field.type === "checkbox" || field.tagName === "SELECT" || !field.value.trim());
   if (kept && isEmpty) {
     const when = new Date(kept.at).toLocaleString(document.documentElement.lang, { dateStyle: "long", timeStyle: "short" });
     const box = note(
       config.offer.replace("{when}", when),
       button(config.take, "primary", () => {
         for (const field of fields()) {
-          if (field.type === "radio") field.checked = field.value === kept.values[field.name];
+          if (field.type === "checkbox") field.checked = (kept.values[field.name] ?? []).includes(field.value);
+          else if (field.type === "radio") field.checked = field.value === kept.values[field.name];
           else if (kept.values[field.name] !== undefined) {
             field.value = kept.values[field.name];
             field.dispatchEvent(new Event("input", { bubbles: true }));

@@ -26,6 +26,7 @@ from participation.contributions.personal.queries import (
 )
 from participation.contributions.proposals.models import Proposal
 from participation.formats import CHOICE_LABELS
+from participation.own_fields import Answer, load_answers
 from participation.permissions import ROLE_LABELS
 from participation.uploads import picture_path
 
@@ -150,6 +151,7 @@ def _contribution(one: Contribution) -> dict[str, Any]:
         "erstellt_am": one.created_at.isoformat(), "eingereicht_am": _at(one.submitted_at),
         "veroeffentlicht_am": _at(one.published_at), "entschieden_am": _at(one.decided_at),
         "fassungen": [{"fassung": each.number, "titel": each.title, "text": each.body,
+                       "weitere_angaben": [_answer(one) for one in load_answers((each.changes or {}).get("answers"))],
                        "am": each.created_at.isoformat()} for each in one.revisions],
     }
 
@@ -168,7 +170,12 @@ def _proposal(proposal: Proposal, processes: dict[int, Process], folder: Path) -
         "laenge": proposal.lon, "breite": proposal.lat, "vorgangsnummer": proposal.receipt_number,
         "adresse": f"/verfahren/{slug}/vorschlaege/{proposal.id}" if proposal.is_published else None,
         "bilder": [_picture(one, folder) for one in proposal.pictures],
+        "weitere_angaben": [_answer(one) for one in load_answers(proposal.stored_answers)],
     }
+
+
+def _answer(one: Answer) -> dict[str, Any]:
+    return {"frage": one.label, "antwort": one.shown, "oeffentlich": one.is_public}
 
 
 def _picture(picture: ContributionPicture, folder: Path) -> dict[str, Any]:

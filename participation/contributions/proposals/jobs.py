@@ -1,4 +1,4 @@
-"""The mail that brings an official answer."""
+"""The mail that brings an official answer, and searches that must know of other answers."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from flask import url_for
 from participation import outbox
 from participation.accounts.queries import recipient_of
 from participation.contributions.proposals.models import ANSWER_LABELS, Proposal
+from participation.contributions.proposals.operations import reindex
+from participation.contributions.proposals.queries import public_ids_of
 from participation.i18n import N_
 from participation.mail_templates import mail_context, render_mail, send
 from participation.text import plain_from_markdown
 from participation.web import current_keyring
+
+BATCH = 100
 
 
 @outbox.job("mail_answer", N_("E-Mail: Antwort auf einen Vorschlag"))
@@ -30,3 +34,16 @@ def mail_answer(context: outbox.JobContext) -> None:
         link = url_for("proposals.show", slug=slug, proposal_id=proposal_id, _anchor="antwort", _external=True)
         send(render_mail("answer", key=context.key, recipient=recipient, name=name, title=title, label=label,
                          answer=answer, link=link))
+
+
+@outbox.job("index_phase", N_("Suche: Vorschläge einer Phase neu aufnehmen"))
+def index_phase(context: outbox.JobContext) -> None:
+    """Other answers are public now; a hundred proposals at a time, so that nobody waits."""
+    phase_id, last = context.args["phase_id"], 0
+    while True:
+        with context.database.unit_of_work() as session:
+            ids = session.scalars(public_ids_of(phase_id, last, BATCH)).all()
+            reindex(session, ids)
+        if len(ids) < BATCH:
+            return
+        last = ids[-1]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from participation.contributions.models import AnswerStatus, Contribution
 from participation.db import Line
 from participation.i18n import N_
 from participation.municipalities.models import District
+from participation.own_fields import Answer, OwnField, in_order, load_answers, public_answers
 from participation.processes.models import Theme
 
 # Why an author took a proposal back, for all to read. Given words, since nobody checks them before they are public.
@@ -48,6 +50,8 @@ class Proposal(Contribution):
     lat: Mapped[float | None]
     place: Mapped[Line] = mapped_column(default="")
     district_id: Mapped[int | None] = mapped_column(ForeignKey("district.id", ondelete="SET NULL"), index=True)
+    # What was answered in fields that editors added; see own_fields.
+    stored_answers: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list, server_default="[]")
     # When a text was replaced that others had reacted to.
     edited_at: Mapped[datetime | None]
     # A key of WITHDRAWAL_REASONS, if the author named one.
@@ -65,3 +69,19 @@ class Proposal(Contribution):
         primaryjoin="Proposal.theme_id == Theme.id", foreign_keys="Proposal.theme_id", viewonly=True
     )
     district: Mapped[District | None] = relationship()
+
+    @property
+    def own_fields(self) -> tuple[OwnField, ...]:
+        """What the form of its phase asks besides. The phases come with the process."""
+        phase = next((one for one in self.process.phases if one.id == self.phase_id), None)
+        return phase.own_fields if phase else ()
+
+    @property
+    def answers(self) -> list[Answer]:
+        """All that its author answered there; for the author, moderators and exports of staff."""
+        return in_order(load_answers(self.stored_answers), self.own_fields) if self.stored_answers else []
+
+    @property
+    def public_answers(self) -> list[Answer]:
+        """What everybody may read of it."""
+        return public_answers(self.answers, self.own_fields) if self.stored_answers else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select, func, select, update
 from sqlalchemy.exc import IntegrityError
@@ -26,15 +26,17 @@ from participation.contributions.proposals.models import WITHDRAWAL_REASONS, Pro
 from participation.contributions.queries import lock_contribution, newest_revision, revision_of
 from participation.contributions.votes.models import Vote
 from participation.errors import Conflict, InvalidInput
-from participation.events import ContributionSubmitted, ProposalAnswered, emit
-from participation.formats import CollectSettings, Moderation, PicturesFrom, PlaceRule
+from participation.events import ContributionSubmitted, Event, ProposalAnswered, PublicFieldsChanged, emit, listen
+from participation.formats import CollectSettings, Moderation, PicturesFrom, PlaceRule, ThemeRule
 from participation.i18n import N_
 from participation.municipalities.models import District, Municipality
 from participation.municipalities.operations import raise_content_version
+from participation.own_fields import Answer, OwnField, load_answers, read_answers, store_answers
 from participation.permissions import Actor, can, require
 from participation.processes.models import Process, Theme
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -49,6 +51,7 @@ PSEUDONYM_MAX = 60
 ANSWER_MAX = 6000
 COST_MAX = 1_000_000_000
 ALT_MAX = 300
+PICTURE_MISSING = N_("Bitte wählen Sie ein Bild aus.")
 # In these states its author may change it.
 EDITABLE = frozenset({ContributionState.SUBMITTED, ContributionState.RETURNED, ContributionState.PUBLISHED})
 # What a revision changes besides title and text.
@@ -68,6 +71,8 @@ class ProposalDraft:
     district_id: int | None = None
     # All pictures in their order, each with its description; None means none, or "as they are" when revising.
     pictures: list[tuple[Upload, str]] | None = None
+    # What was answered in the fields of the phase; None as for pictures.
+    answers: list[Answer] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +109,11 @@ def submit_proposal(
     require(actor, Action.SUBMIT_PROPOSAL, process, now)
     phase = process.phase_opening(Action.SUBMIT_PROPOSAL, now)
     settings = phase.settings if phase and isinstance(phase.settings, CollectSettings) else CollectSettings()
+    draft.answers = draft.answers or []
+    _check_answers(draft.answers, phase.own_fields if phase else ())
     _check(draft, process, settings, may_attach=can(actor, Action.ATTACH_PICTURES, process, now))
+    if settings.picture_required and not draft.pictures:
+        raise InvalidInput(PICTURE_MISSING, field="picture")
     identity = actor.identity
     if identity is None:
         raise InvalidInput(N_("Ihr Browser hat keine Sitzung. Bitte laden Sie die Seite neu."))
@@ -124,12 +133,13 @@ def submit_proposal(
         participant_id=author.id, state=ContributionState.SUBMITTED, title=draft.title, body=draft.body,
         place=draft.place, lon=draft.lon, lat=draft.lat, district_id=draft.district_id, created_at=now,
         submitted_at=now, submission_key=key, receipt_number=tokens.new_receipt_number(),
-        claim_token_hash=tokens.hash_token(token),
+        claim_token_hash=tokens.hash_token(token), stored_answers=store_answers(draft.answers),
     )
     proposal.process = process
     proposal.pictures = _pictures(draft)
     contributions.add_revision(proposal, proposal.title, proposal.body, now)
-    proposal.revisions[-1].changes = {name: getattr(draft, name) for name in CHANGEABLE}
+    proposal.revisions[-1].changes = {name: getattr(draft, name) for name in CHANGEABLE} | {
+        "answers": proposal.stored_answers}
     try:
         with session.begin_nested():
             session.add(proposal)
@@ -208,14 +218,23 @@ def revise_proposal(
     require(actor, Action.EDIT_PROPOSAL, proposal, now)
     phase = proposal.process.phase_opening(Action.EDIT_PROPOSAL, now)
     settings = phase.settings if phase and isinstance(phase.settings, CollectSettings) else CollectSettings()
-    _check(draft, proposal.process, settings, may_attach=can(actor, Action.ATTACH_PICTURES, proposal.process, now))
+    known = newest_revision(session, proposal.id)
+    answered = [*proposal.answers, *load_answers((known.changes or {}).get("answers") if known else None)]
+    if draft.answers is not None:
+        _check_answers(draft.answers, proposal.own_fields, answered)
+    _check(draft, proposal.process, settings, proposal.theme_id,
+           may_attach=can(actor, Action.ATTACH_PICTURES, proposal.process, now))
+    if settings.picture_required and draft.pictures == []:
+        raise InvalidInput(PICTURE_MISSING, field="picture")
     # The other half of a double click, or a moderator, may have been faster.
     lock_contribution(session, proposal.id)
     session.refresh(proposal, ["state", "revision_number", "pending_revision"])
     if proposal.state not in EDITABLE:
         raise Conflict(N_("Das ist nicht mehr möglich: Der Beitrag hat inzwischen einen anderen Stand."))
     newest = newest_revision(session, proposal.id)
-    changes = {name: getattr(draft, name) for name in CHANGEABLE} | {"pictures": draft.pictures is not None}
+    answers = _latest_answers(proposal, newest) if draft.answers is None else store_answers(draft.answers)
+    changes = {name: getattr(draft, name) for name in CHANGEABLE} | {
+        "pictures": draft.pictures is not None, "answers": answers}
     if newest is not None and onto is not None and newest.number != onto:
         if (newest.title, newest.body, newest.changes) == (draft.title, draft.body, changes) and not draft.pictures:
             return newest.number == proposal.pending_revision
@@ -242,6 +261,14 @@ def revise_proposal(
     audit.record(session, at=now, actor=actor.label, action="revise_proposal", subject_type="proposal",
                  subject_id=proposal.id, revision=number)
     return waits
+
+
+def _latest_answers(proposal: Proposal, newest: Revision | None) -> list[dict[str, Any]]:
+    """What a revision goes on from that says nothing about answers: a change that awaits its decision, or what is there."""
+    waits = newest is not None and newest.number == proposal.pending_revision
+    found: list[dict[str, Any]] = (newest.changes or {}).get("answers", proposal.stored_answers) \
+        if newest is not None and waits else proposal.stored_answers
+    return found
 
 
 def apply_revision(session: Session, proposal: Proposal, now: datetime) -> None:
@@ -292,8 +319,9 @@ def _apply(session: Session, proposal: Proposal, revision: Revision, now: dateti
     revision.applied_at = now
     proposal.place, proposal.lon, proposal.lat = (changes.get(name, getattr(proposal, name)) for name in
                                                   ("place", "lon", "lat"))
+    proposal.stored_answers = changes.get("answers", proposal.stored_answers)
     # What was chosen then may be gone by now.
-    if changes.get("theme_id") in {theme.id for theme in proposal.process.themes}:
+    if "theme_id" in changes and changes["theme_id"] in {None, *(theme.id for theme in proposal.process.themes)}:
         proposal.theme_id = changes["theme_id"]
     district_id = changes.get("district_id")
     proposal.district_id = district_id if district_id and session.get(District, district_id) else None
@@ -347,7 +375,23 @@ def withdraw_proposal(session: Session, actor: Actor, proposal: Proposal, now: d
     proposal.withdrawal_reason = reason or None
 
 
-def _check(draft: ProposalDraft, process: Process, settings: CollectSettings, *, may_attach: bool) -> None:
+def _check_answers(answers: Sequence[Answer], asked: Sequence[OwnField], answered: Sequence[Answer] = ()) -> None:
+    """Refuse what the form would; an option that was reworded since may stay where it was `answered` before."""
+    wrong = read_answers(asked, {one.key: one.values for one in answers}, answered)[1]
+    if wrong:
+        raise wrong[0]
+
+
+def possible_themes(process: Process, settings: CollectSettings) -> set[int | None]:
+    """What a proposal may stand under; None is without a theme."""
+    themes: set[int | None] = {theme.id for theme in process.themes}
+    return themes | ({None} if settings.theme is ThemeRule.OPTIONAL else set())
+
+
+def _check(
+    draft: ProposalDraft, process: Process, settings: CollectSettings, theme_id: int | None = None, *,
+    may_attach: bool,
+) -> None:
     """Clean the draft in place and refuse what can't be stored."""
     draft.title = text.clean_line(draft.title)
     draft.body = text.clean_text(draft.body)
@@ -364,7 +408,9 @@ def _check(draft: ProposalDraft, process: Process, settings: CollectSettings, *,
                            number=BODY_MAX)
     if len(draft.place) > PLACE_MAX:
         raise InvalidInput(N_("Die Beschreibung des Ortes ist zu lang."), field="place")
-    if process.themes and draft.theme_id not in {theme.id for theme in process.themes}:
+    if settings.theme is ThemeRule.HIDDEN:
+        draft.theme_id = theme_id
+    elif process.themes and draft.theme_id not in possible_themes(process, settings):
         raise InvalidInput(N_("Bitte wählen Sie ein Thema aus."), field="theme_id")
     if settings.place is PlaceRule.REQUIRED and draft.lon is None and not draft.place:
         raise InvalidInput(N_("Bitte nennen Sie den Ort, um den es geht."), field="place")
@@ -373,6 +419,11 @@ def _check(draft: ProposalDraft, process: Process, settings: CollectSettings, *,
             N_("Bilder sind hier nur mit Konto möglich. Bitte melden Sie sich an.")
             if settings.pictures is PicturesFrom.ACCOUNT else N_("Bilder sind in dieser Phase nicht möglich."),
             field="picture")
+
+
+def searched_text(proposal: Proposal) -> str:
+    """What a search looks through besides the title: all that everybody may read."""
+    return " ".join([proposal.body, proposal.place, *(one.shown for one in proposal.public_answers)])
 
 
 @contributions.counts_as("proposal")
@@ -397,7 +448,7 @@ def _count_proposal(session: Session, contribution: Contribution, step: int) -> 
     proposal = session.get_one(Proposal, contribution.id)
     if step > 0:
         search.index_proposal(session, proposal.id, proposal.process_id, proposal.title,
-                              f"{proposal.body} {proposal.place}")
+                              searched_text(proposal))
     else:
         search.remove_proposal(session, proposal.id)
 
@@ -495,3 +546,23 @@ def _correct(session: Session, counter: InstrumentedAttribute[int], truth: Selec
         .execution_options(synchronize_session=False)
     )
     return int(changed.rowcount)  # type: ignore[attr-defined]
+
+
+def reindex(session: Session, proposal_ids: Sequence[int]) -> None:
+    """What everybody may read of these is different now, without a change of their own."""
+    for proposal in session.scalars(
+        select(Proposal).where(Proposal.id.in_(proposal_ids), Contribution.state == ContributionState.PUBLISHED)
+        .options(joinedload(Proposal.process).selectinload(Process.phases))
+    ):
+        search.index_proposal(session, proposal.id, proposal.process_id, proposal.title, searched_text(proposal))
+
+
+def _fields_changed(session: Session, event: Event) -> None:
+    if isinstance(event, PublicFieldsChanged):
+        outbox.enqueue(session, "index_phase", f"index-phase:{event.phase_id}:{event.at.isoformat()}",
+                       phase_id=event.phase_id)
+
+
+def connect() -> None:
+    """Listen; a second call changes nothing."""
+    listen(PublicFieldsChanged, _fields_changed)

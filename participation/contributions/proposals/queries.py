@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import BigInteger, ColumnElement, Select, cast as cast_to, exists, func, literal, select, tuple_
+from sqlalchemy import BigInteger, ColumnElement, Select, String, cast as cast_to, exists, func, literal, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from mapping.geometry import METRES_PER_DEGREE, BBox
@@ -424,3 +424,21 @@ def _with_points(
         west, south, east, north = bbox
         statement = statement.where(own.lon.between(west, east), own.lat.between(south, north))
     return statement
+
+
+def count_answers(session: Session, phase_id: int, key: str) -> int:
+    """How many proposals of a phase, in whatever state, answer a field that editors added. `key` is hexadecimal."""
+    return session.scalar(
+        select(func.count()).select_from(Proposal)
+        .where(Contribution.phase_id == phase_id, cast_to(Proposal.stored_answers, String).contains(f'"{key}"'))
+    ) or 0
+
+
+def public_ids_of(phase_id: int, after_id: int, limit: int) -> Select[int]:
+    """The next published proposals of a phase, by number."""
+    return (
+        select(Contribution.id)
+        .where(Contribution.phase_id == phase_id, Contribution.kind == "proposal", Contribution.id > after_id,
+               Contribution.state == ContributionState.PUBLISHED)
+        .order_by(Contribution.id).limit(limit)
+    )

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from flask import Blueprint, flash, make_response, redirect, render_template, request, send_file, url_for
-from flask_babel import format_decimal, get_locale, gettext as _
+from flask_babel import format_decimal, get_locale, gettext as _, ngettext
+from markupsafe import escape
 from sqlalchemy import select
 from sqlalchemy.orm import undefer
 
@@ -38,7 +39,7 @@ from participation.contributions.comments.operations import asks_for_stance
 from participation.contributions.comments.queries import ORDER_LABELS, Order, stance_counts, thread_page
 from participation.contributions.models import SHUFFLE_RANGE, STATE_LABELS, AnswerStatus, ContributionState, Revision
 from participation.contributions.operations import mark_own
-from participation.contributions.proposals import export, jobs  # noqa: F401 - jobs register themselves
+from participation.contributions.proposals import export, jobs, operations  # noqa: F401 - jobs register themselves
 from participation.contributions.proposals.edge import LARGEST_ID, load_proposal, load_standing, require_storable
 from participation.contributions.proposals.forms import AnswerForm
 from participation.contributions.proposals.models import ANSWER_LABELS, WITHDRAWAL_REASONS
@@ -51,6 +52,7 @@ from participation.contributions.proposals.queries import (
     Page,
     Sort,
     count_answered,
+    count_answers,
     list_page,
     read_cursor,
     similar_cards,
@@ -60,6 +62,7 @@ from participation.db import Database
 from participation.errors import InvalidInput, NotFound
 from participation.i18n import N_
 from participation.municipalities.models import District, Municipality
+from participation.own_fields import OwnField, as_text, load_answers, public_answers
 from participation.page_cache import cached
 from participation.processes.edge import load_process, shown_name
 from participation.processes.models import Process, Theme
@@ -76,6 +79,7 @@ if TYPE_CHECKING:
     from participation.contributions.proposals.models import Proposal
 
 blueprint = Blueprint("proposals", __name__)
+operations.connect()
 
 PICTURE_SECONDS = 7 * 24 * 3600
 GROUND_SECONDS = 3600.0
@@ -423,19 +427,23 @@ def history(slug: str, proposal_id: int) -> ResponseReturnValue:
         return redirect(url_for("proposals.show", slug=slug, proposal_id=proposal_id))
     texts = list(web.current_session().scalars(seen_revisions(proposal)))
     themes = {theme.id: theme.name for theme in proposal.process.themes}
-    changes = [_change(before, after, themes) for before, after in pairwise(texts)]
+    changes = [_change(before, after, themes, proposal.own_fields) for before, after in pairwise(texts)]
     return render_template(
         "contributions/proposals/history.html", process=proposal.process, proposal=proposal, first=texts[0],
         changes=list(reversed(changes)),
     )
 
 
-def _change(before: Revision, after: Revision, themes: dict[int, str]) -> dict[str, Any]:
+def _change(
+    before: Revision, after: Revision, themes: dict[int, str], asked: tuple[OwnField, ...]
+) -> dict[str, Any]:
     """One step of the history, ready to be shown."""
     old, new = before.changes or {}, after.changes or {}
     theme = themes.get(new.get("theme_id", 0)) if old and old.get("theme_id") != new.get("theme_id") else None
     place = new.get("place") if old and old.get("place") != new.get("place") else None
+    said = [as_text(public_answers(load_answers((one.changes or {}).get("answers")), asked)) for one in (before, after)]
     return {
+        "answers": text.difference(*said) if said[0] != said[1] else [],
         "at": after.applied_at or after.created_at, "number": after.number, "theme": theme, "place": place,
         "title": text.difference(before.title, after.title) if before.title != after.title else [],
         "body": text.difference(before.body, after.body) if before.body != after.body else [],
@@ -479,6 +487,14 @@ def answer_link(slug: str, proposal_id: int) -> str:
     return web.render_part("contributions/proposals/_answer_link.html", slug=slug, proposal_id=proposal_id)
 
 
+def field_answers(phase_id: int, key: str) -> str:
+    """For editors who are about to delete a field: how many answered it."""
+    number = count_answers(web.current_session(), phase_id, key)
+    said = ngettext("%(num)s Vorschlag enthält eine Antwort darauf.", "%(num)s Vorschläge enthalten eine Antwort darauf.", number)
+    return f"<p><strong>{escape(said)}</strong></p>" if number else ""
+
+
+PARTS: dict[str, Callable[..., str]] = {"field_answers": field_answers}
 HOLES: dict[str, Callable[..., str]] = {
     "answer_link": answer_link, "own_actions": own_actions, "hide_comment": hide_comment,
 }

@@ -7,16 +7,29 @@ from typing import TYPE_CHECKING, Any
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from flask_wtf.file import FileField
-from wtforms import BooleanField, EmailField, HiddenField, RadioField, StringField, TextAreaField
+from wtforms import (
+    BooleanField,
+    EmailField,
+    HiddenField,
+    RadioField,
+    SelectChoice,
+    SelectField,
+    SelectMultipleField,
+    StringField,
+    TextAreaField,
+)
 from wtforms.validators import StopValidation
-from wtforms.widgets import Select
+from wtforms.widgets import CheckboxInput, ListWidget, Select
 
 from participation.contributions.proposals.models import WITHDRAWAL_REASONS
 from participation.contributions.proposals.operations import ALT_MAX, BODY_MAX, PLACE_MAX, PSEUDONYM_MAX, TITLE_MAX
+from participation.own_fields import PREFIX, Answer, FieldKind, OwnField
 from participation.text import clean_line, clean_text
 from participation.tokens import new_token
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from participation.processes.models import Process
 
 EMAIL_MAX = 254
@@ -79,14 +92,60 @@ class ProposalForm(FlaskForm):
     pseudonym = StringField(_l("Ihr Name, den andere sehen"), [Text(PSEUDONYM_MAX)], filters=[clean_line])
     email = EmailField(_l("Ihre E-Mail-Adresse"), [Text(EMAIL_MAX)], filters=[clean_line])
 
-    def offer(self, process: Process) -> None:
+    def offer(self, process: Process, *, optional: bool = False) -> None:
         """Offer the themes of a process: as cards, or as a list to open when they are many."""
         self.theme_id.label.text = process.theme_label
         choices = [(theme.id, theme.name) for theme in process.themes]
         if len(choices) > THEMES_AS_CARDS:
             self.theme_id.widget = Select()
-            choices.insert(0, (0, str(_l("Bitte wählen"))))
+            choices.insert(0, (0, str(_l("Ohne Angabe") if optional else _l("Bitte wählen"))))
+        elif optional:
+            choices.append((0, str(_l("Ohne Angabe"))))
         self.theme_id.choices = choices
+
+
+class ChecksField(SelectMultipleField):
+    """Several of a list, as boxes to tick."""
+
+    widget = ListWidget(prefix_label=False)
+    option_widget = CheckboxInput()
+
+
+def proposal_form(asked: Sequence[OwnField], kept: Sequence[Answer] = ()) -> type[ProposalForm]:
+    """The form with the fields that editors added; `kept` is what the author answered before.
+
+    What is entered there is judged by own_fields.read_answers, so that a message says what that field expects.
+    """
+    before = {one.key: one for one in kept}
+    fields = {one.name: _own_field(one, before[one.key].values if one.key in before else ()) for one in asked}
+    return type("ProposalForm", (ProposalForm,), fields) if fields else ProposalForm
+
+
+def _own_field(one: OwnField, before: tuple[str, ...]) -> Any:  # noqa: ANN401 - a field that its form binds later
+    first = before[0] if before else ""
+    if one.kind is FieldKind.LINE or one.kind is FieldKind.NUMBER:
+        return StringField(one.label, default=first, filters=[clean_line])
+    if one.kind is FieldKind.TEXT:
+        return TextAreaField(one.label, default=first, filters=[clean_text])
+    # The German wording is what is sent and kept, whatever the reader's language.
+    choices = [SelectChoice(*choice) for choice in one.choices]
+    choices += [SelectChoice(value, value) for value in before if value not in one.options]
+    if one.kind is FieldKind.CHOICES:
+        return ChecksField(one.label, choices=choices, default=list(before), validate_choice=False)
+    nothing = SelectChoice("", _l("Bitte wählen") if one.is_required else _l("Ohne Angabe"))
+    if len(choices) > THEMES_AS_CARDS:
+        return SelectField(one.label, choices=[nothing, *choices], default=first, validate_choice=False)
+    return RadioField(one.label, choices=choices if one.is_required else [*choices, nothing], default=first,
+                      validate_choice=False)
+
+
+def entered_answers(form: FlaskForm) -> dict[str, list[str]]:
+    """What stands in the fields that editors added, by their keys."""
+    return {
+        field.name.removeprefix(PREFIX): [str(value) for value in field.data] if isinstance(field.data, list)
+        else [field.data or ""]
+        for field in form if field.name.startswith(PREFIX)
+    }
 
 
 class WithdrawForm(FlaskForm):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, flash, make_response, render_template, request, session as cookie, url_for
@@ -35,12 +35,14 @@ from participation.contributions.proposals.operations import (
     ALT_MAX,
     BODY_MAX,
     EDITABLE,
+    PICTURE_MISSING,
     PLACE_MAX,
     PSEUDONYM_MAX,
     TITLE_MAX,
     ProposalDraft,
     Receipt,
     find_submission,
+    possible_themes,
     receipt_token,
     revise_proposal,
     submit_proposal,
@@ -49,7 +51,14 @@ from participation.contributions.proposals.operations import (
 from participation.contributions.proposals.queries import similar_cards
 from participation.contributions.queries import newest_revision, pictures_of
 from participation.contributions.submissions import jobs  # noqa: F401 - registers itself
-from participation.contributions.submissions.forms import PictureForm, ProposalForm, ReceiptForm, WithdrawForm
+from participation.contributions.submissions.forms import (
+    PictureForm,
+    ProposalForm,
+    ReceiptForm,
+    WithdrawForm,
+    entered_answers,
+    proposal_form,
+)
 from participation.contributions.submissions.operations import (
     copy_picture,
     discard_files,
@@ -60,10 +69,11 @@ from participation.contributions.submissions.operations import (
     take_picture,
 )
 from participation.errors import Conflict, InvalidInput, NotFound, SignInNeeded
-from participation.formats import CollectSettings, PlaceRule
+from participation.formats import CollectSettings, PlaceRule, ThemeRule
 from participation.municipalities.models import District, Municipality
+from participation.own_fields import Answer, OwnField, in_order, load_answers, read_answers
 from participation.permissions import Actor, can as actor_can
-from participation.processes.edge import load_process
+from participation.processes.edge import load_process, shown_fields
 from participation.static_files import static_url
 from participation.text import clean_line, clean_text
 from participation.uploads import Upload, picture_path, store_picture
@@ -77,7 +87,7 @@ if TYPE_CHECKING:
 
     from participation.accounts.models import Participant
     from participation.contributions.proposals.queries import Card
-    from participation.processes.models import Process, Theme
+    from participation.processes.models import Phase, Process, Theme
 
 blueprint = Blueprint("submissions", __name__)
 
@@ -115,7 +125,8 @@ def _sender() -> str:
 def new(slug: str) -> ResponseReturnValue:
     """One page with everything; works without JavaScript."""
     process = load_process(slug)
-    form, wanted = ProposalForm(), request.args.get("entwurf", "")
+    shown = _shown_fields(process, process.phase_opening(Action.SUBMIT_PROPOSAL, web.current_now()))
+    form, wanted = proposal_form(shown)(), request.args.get("entwurf", "")
     repeated = _already_sent(form, process) if form.is_submitted() else None
     if repeated is not None:
         return _to_receipt(repeated)
@@ -131,8 +142,8 @@ def new(slug: str) -> ResponseReturnValue:
         web.current_session(), web.current_keyring(), process.id, actor.identity
     )
     if put_aside is not None:
-        form = _form_of_draft(put_aside)
-    form.offer(process)
+        form = _form_of_draft(put_aside, shown)
+    form.offer(process, optional=_settings(process).theme is ThemeRule.OPTIONAL)
     preview = None
     if form.is_submitted():
         done = _draft_or_proposal(form, process, author)
@@ -143,7 +154,8 @@ def new(slug: str) -> ResponseReturnValue:
         chosen = request.args.get("thema", "")
         form.theme_id.data = next((theme.id for theme in process.themes if theme.slug == chosen), 0)
     page = _form_page("new", form, process, author=author, is_guest=not actor.is_signed_in,
-                      actor_name=actor.display_name, preview=preview, **_about_drafts(form, process, put_aside))
+                      actor_name=actor.display_name, preview=preview, own_fields=shown,
+                      **_about_drafts(form, process, put_aside))
     response = make_response(page, 422 if form.is_submitted() and preview is None else 200)
     if actor.is_signed_in:
         response.headers["Cache-Control"] = "no-store"
@@ -213,14 +225,14 @@ def _draft_of(form: ProposalForm) -> Draft | None:
         draft_of_form(web.current_keyring(), account_id, form.submission_key.data))
 
 
-def _form_of_draft(draft: Draft) -> ProposalForm:
+def _form_of_draft(draft: Draft, shown: Sequence[OwnField]) -> ProposalForm:
     """The form as it was put aside. Raises NotFound when it can't be read any more."""
     content = read_draft(web.current_keyring(), draft)
     if content is None:
         raise NotFound
     values = MultiDict([(name, value) for name, some in content.values.items() for value in some])
     values["submission_key"], values["draft_version"] = content.submission_key, str(draft.version)
-    return ProposalForm(formdata=values)
+    return proposal_form(shown)(formdata=values)
 
 
 def _save_draft(form: ProposalForm, process: Process) -> Draft | None:
@@ -261,15 +273,17 @@ class Preview:
     draft: ProposalDraft
     theme: Theme | None
     picture_alt: str
+    answers: list[Answer]
     similar: list[Card]
 
 
 def _preview(form: ProposalForm, process: Process) -> Preview | None:
     """Show what was entered as others will see it, and store nothing. None when something is wrong with it."""
     settings = _settings(process)
-    draft, is_valid = _read_draft(form, process, settings)
+    draft, is_valid = _read_draft(form, process, settings, _asked(process))
     drops = bool(form.picture_drop.data) and not form.picture_kept.data
     is_valid = _read_picture(form, process, draft, is_valid=is_valid) and is_valid
+    is_valid = _has_picture(form, settings, draft) and is_valid
     session = web.current_session()
     # The picture is laid aside; its row must not stay.
     for upload, _alt in draft.pictures or []:
@@ -279,7 +293,7 @@ def _preview(form: ProposalForm, process: Process) -> Preview | None:
         return None
     return Preview(
         draft, next((one for one in process.themes if one.id == draft.theme_id), None), form.picture_alt.data or "",
-        similar_cards(session, process.id, draft.title, draft.body),
+        draft.answers or [], similar_cards(session, process.id, draft.title, draft.body),
     )
 
 
@@ -324,6 +338,16 @@ def _settings(process: Process) -> CollectSettings:
     return phase.settings if phase and isinstance(phase.settings, CollectSettings) else CollectSettings()
 
 
+def _asked(process: Process) -> Sequence[OwnField]:
+    """What the form asks besides, now."""
+    phase = process.phase_opening(Action.SUBMIT_PROPOSAL, web.current_now())
+    return phase.own_fields if phase else ()
+
+
+def _shown_fields(process: Process, phase: Phase | None) -> Sequence[OwnField]:
+    return shown_fields(process, phase) if phase else ()
+
+
 def _phase_dates(process: Process, now: datetime) -> list[str]:
     """When proposals were or will be possible: the next phase, else the last one."""
     phases = [phase for phase in process.phases if phase.opens(Action.SUBMIT_PROPOSAL)]
@@ -346,7 +370,7 @@ def _submit(form: ProposalForm, process: Process, author: Participant | None) ->
     """Store what the form says; None when something is wrong, with a message beside each field concerned."""
     actor = web.current_actor()
     settings = _settings(process)
-    draft, is_valid = _read_draft(form, process, settings)
+    draft, is_valid = _read_draft(form, process, settings, _asked(process))
     email = "" if actor.is_signed_in or (author is not None and author.contact_sealed) else form.email.data or ""
     try:
         email = clean_email(email) if email else ""
@@ -355,6 +379,7 @@ def _submit(form: ProposalForm, process: Process, author: Participant | None) ->
         is_valid = False
     drops = bool(form.picture_drop.data) and not form.picture_kept.data
     is_valid = _read_picture(form, process, draft, is_valid=is_valid) and is_valid
+    is_valid = _has_picture(form, settings, draft) and is_valid
     if not is_valid:
         _keep_pictures(form, draft, drops_shown=drops)
         return None
@@ -375,11 +400,19 @@ def _submit(form: ProposalForm, process: Process, author: Participant | None) ->
     return receipt
 
 
-def _read_draft(form: ProposalForm, process: Process, settings: CollectSettings) -> tuple[ProposalDraft, bool]:
+def _read_draft(
+    form: ProposalForm, process: Process, settings: CollectSettings, asked: Sequence[OwnField],
+    answered: Sequence[Answer] = (),
+) -> tuple[ProposalDraft, bool]:
     """The texts and the place as a draft, and whether all of it can be accepted; messages stand beside the fields."""
     is_valid = form.validate()
     draft = ProposalDraft(title=form.title.data or "", body=form.body.data or "", theme_id=form.theme_id.data or None)
-    if process.themes and draft.theme_id not in {theme.id for theme in process.themes}:
+    draft.answers, wrong = read_answers(asked, entered_answers(form), answered)
+    for error in wrong:
+        web.attach(form, error)
+    is_valid = is_valid and not wrong
+    if (process.themes and settings.theme is not ThemeRule.HIDDEN
+            and draft.theme_id not in possible_themes(process, settings)):
         web.attach(form, InvalidInput(_("Bitte wählen Sie aus, wozu Ihr Vorschlag gehört."), field="theme_id"))
         is_valid = False
     if settings.place is PlaceRule.NONE:
@@ -450,6 +483,16 @@ def _read_picture(
                 draft.pictures = [(copied, form.picture_alt.data or "")]
     except InvalidInput as error:
         web.attach(form, error)
+        return False
+    return True
+
+
+def _has_picture(form: ProposalForm, settings: CollectSettings, draft: ProposalDraft) -> bool:
+    """Whether there is a picture where one must be; a kept one is taken when all else is right."""
+    has_one = draft.pictures or (
+        not form.picture_drop.data and (form.picture_kept.data or shown_picture(_draft_of(form))))
+    if settings.picture_required and not has_one and not form.picture.errors:
+        web.attach(form, InvalidInput(PICTURE_MISSING, field="picture"))
         return False
     return True
 
@@ -714,8 +757,11 @@ def edit(slug: str, proposal_id: int) -> ResponseReturnValue:
     proposal, actor, token = _authored(slug, proposal_id)
     process, now = proposal.process, web.current_now()
     base = _base(proposal)
-    form = ProposalForm(data=_entered(base))
-    form.offer(process)
+    settings = _settings(process)
+    asking = next((one for one in process.phases if one.id == proposal.phase_id), None)
+    shown = _shown_fields(process, asking)
+    form = proposal_form(shown, base.answers)(data=_entered(base))
+    form.offer(process, optional=settings.theme is ThemeRule.OPTIONAL)
     if proposal.state not in EDITABLE:
         if form.is_submitted() and (form.title.data, form.body.data) != (proposal.title, proposal.body):
             raise Conflict(_("Ihr Vorschlag hat inzwischen einen anderen Stand. Ihr Text ist nicht gespeichert."))
@@ -732,7 +778,7 @@ def edit(slug: str, proposal_id: int) -> ResponseReturnValue:
     body = _form_page(
         "edit", form, process, proposal=proposal, token=token, pictures=_shown(base.pictures), base=base,
         decision=_hole("decision_of", contribution_id=proposal.id) if is_returned or base.was_refused else "",
-        own=_own_address(proposal, token),
+        own=_own_address(proposal, token), own_fields=shown,
     )
     return _private(body, 422 if form.is_submitted() else 200)
 
@@ -749,6 +795,7 @@ class Base:
     lat: float | None
     pictures: list[ContributionPicture]
     number: int
+    answers: list[Answer] = field(default_factory=list)
     has_own_pictures: bool = False
     waits: bool = False
     was_refused: bool = False
@@ -760,13 +807,14 @@ def _base(proposal: Proposal) -> Base:
     shown = list(session.scalars(pictures_of(proposal.id)))
     if newest is None or newest.number <= proposal.revision_number:
         return Base(proposal.title, proposal.body, proposal.theme_id, proposal.place, proposal.lon, proposal.lat, shown,
-                    proposal.revision_number)
+                    proposal.revision_number, proposal.answers)
     waits, changes = newest.number == proposal.pending_revision, newest.changes or {}
     has_own = waits and bool(changes.get("pictures"))
     return Base(
         newest.title, newest.body, changes.get("theme_id"), changes.get("place", ""), changes.get("lon"),
         changes.get("lat"), list(session.scalars(pictures_of(proposal.id, newest.number))) if has_own else shown,
-        newest.number, has_own_pictures=has_own, waits=waits, was_refused=not waits,
+        newest.number, in_order(load_answers(changes.get("answers", proposal.stored_answers)), proposal.own_fields),
+        has_own_pictures=has_own, waits=waits, was_refused=not waits,
     )
 
 
@@ -783,7 +831,8 @@ def _revise(form: ProposalForm, proposal: Proposal, base: Base, actor: Actor) ->
     """Store the revision; returns what to tell, or "" when something is wrong, with messages beside the fields."""
     process, session = proposal.process, web.current_session()
     settings = _settings(process)
-    draft, is_valid = _read_draft(form, process, settings)
+    draft, is_valid = _read_draft(form, process, settings, proposal.own_fields, base.answers)
+    draft.theme_id = base.theme_id if settings.theme is ThemeRule.HIDDEN else draft.theme_id
     drops = bool(form.picture_drop.data) and not form.picture_kept.data
     is_valid = _read_picture(form, process, draft, is_valid=is_valid, takes_draft=False) and is_valid
     if not is_valid:
@@ -794,8 +843,8 @@ def _revise(form: ProposalForm, proposal: Proposal, base: Base, actor: Actor) ->
         draft.pictures += [(picture.upload, picture.alt) for picture in base.pictures[1:]]
     elif draft.pictures is None:
         draft.pictures = _changed_pictures(base, form.picture_alt.data or "", drops=drops)
-    entered = (draft.title, draft.body, draft.theme_id, draft.place, draft.lon, draft.lat)
-    is_same = entered == (base.title, base.body, base.theme_id, base.place, base.lon, base.lat)
+    entered = (draft.title, draft.body, draft.theme_id, draft.place, draft.lon, draft.lat, _said(draft.answers or []))
+    is_same = entered == (base.title, base.body, base.theme_id, base.place, base.lon, base.lat, _said(base.answers))
     if is_same and draft.pictures is None and proposal.state is not ContributionState.RETURNED:
         return str(_("Sie haben nichts geändert."))
     if (form.revision_seen.data or str(base.number)) != str(base.number):
@@ -813,6 +862,10 @@ def _revise(form: ProposalForm, proposal: Proposal, base: Base, actor: Actor) ->
     if proposal.is_published:
         return str(_("Danke! Ihre Änderung ist veröffentlicht."))
     return str(_("Danke! Ihr überarbeiteter Vorschlag wird jetzt geprüft."))
+
+
+def _said(answers: list[Answer]) -> dict[str, tuple[str, ...]]:
+    return {one.key: one.values for one in answers}
 
 
 def _changed_pictures(base: Base, alt: str, *, drops: bool) -> list[tuple[Upload, str]] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from participation.processes import jobs  # noqa: F401 - registers itself
-from participation.processes.views import staff  # noqa: F401 - its routes join the blueprint
+from participation.processes.views import fields, staff  # noqa: F401 - their routes join the blueprint
 from participation.processes.views.pages import HOLES, blueprint
 
 __all__ = ["HOLES", "blueprint"]

@@ -17,6 +17,7 @@ from participation.errors import Conflict, DomainError, InvalidInput, NotFound
 from participation.formats import CHOICE_LABELS, FORMATS, read_settings
 from participation.i18n import N_
 from participation.language import EASY, VARIANTS
+from participation.own_fields import KIND_LABELS, OwnField, read_fields
 from participation.permissions import Role
 from participation.processes import history, operations, plausibility
 from participation.processes.forms import (
@@ -78,7 +79,8 @@ def tabs_of(process: Process) -> list[tuple[str, str, bool]]:
     """The parts of a process as tabs: (label, address, whether it is this page)."""
     parts = (
         (_("Angaben"), "processes.edit", ("processes.edit",)),
-        (_("Phasen"), "processes.phases", ("processes.phases", "processes.new_phase", "processes.edit_phase")),
+        (_("Phasen"), "processes.phases", ("processes.phases", "processes.new_phase", "processes.edit_phase",
+                                             "processes.own_fields", "processes.edit_own_field")),
         (_("Themen"), "processes.themes", ("processes.themes", "processes.edit_theme")),
         (_("Dokumente"), "processes.documents", ("processes.documents",)),
         (_("Sprachen"), "processes.variants", ("processes.variants",)),
@@ -237,6 +239,8 @@ ACTIONS = {
     "document_added": N_("Dokument hochgeladen"), "document_deleted": N_("Dokument gelöscht"),
     "document_moved": N_("Dokument verschoben"), "process_news_saved": N_("Neuigkeit geschrieben"),
     "process_news_deleted": N_("Neuigkeit gelöscht"), "process_translated": N_("Übersetzung geändert"),
+    "own_field_added": N_("Eigenes Feld hinzugefügt"), "own_field_edited": N_("Eigenes Feld geändert"),
+    "own_field_moved": N_("Eigenes Feld verschoben"), "own_field_deleted": N_("Eigenes Feld gelöscht"),
     "process_restored": N_("Früheren Stand wiederhergestellt"),
 }
 NAMES = {
@@ -246,8 +250,9 @@ NAMES = {
     "picture_alt": N_("Beschreibung des Bildes"), "starts_at": N_("Beginn"), "ends_at": N_("Ende"),
     "vague_dates": N_("Zeitraum in Worten"), "stored_settings": N_("Einstellungen"),
     "attribution": N_("Quelle der Beiträge"), "upload_id": N_("Datei"), "text": N_("Übersetzung"),
-    "format_key": N_("Format"), "tone": N_("Farbe"), "position": N_("Reihenfolge"),
+    "stored_fields": N_("Eigene Felder"), "format_key": N_("Format"), "tone": N_("Farbe"), "position": N_("Reihenfolge"),
 }
+OWN_FIELD = N_("Eigenes Feld")
 GROUP_NAMES = {"phases": N_("Phase „%(title)s“"), "themes": N_("Thema „%(title)s“"),
                "documents": N_("Dokument „%(title)s“"), "news": N_("Neuigkeit „%(title)s“")}
 
@@ -313,7 +318,7 @@ def _owner_of(group: str, key: str, values: dict[str, Any]) -> str:
         return str(_(GROUP_NAMES[group], title=values[history.GROUPS[group].name]))
     if group == "variants":
         language, _entity, _lineage, name = key.split("/", 3)
-        return f"{VARIANTS.get(language, language)}, {_(NAMES[name])}"
+        return f"{VARIANTS.get(language, language)}, {_(NAMES.get(name, OWN_FIELD))}"
     return ""
 
 
@@ -324,6 +329,8 @@ def _plain(name: str, values: dict[str, Any]) -> str:
         return ""
     if name == "stored_settings":
         return "\n".join(_shown_settings(values["format_key"], value))
+    if name == "stored_fields":
+        return "\n".join(_shown_field(one) for one in read_fields(value))
     if name == "format_key":
         return _(FORMATS[value].label) if value in FORMATS else str(value)
     if name in {"starts_at", "ends_at"}:
@@ -343,6 +350,12 @@ def _shown_settings(format_key: str, stored: dict[str, Any]) -> list[str]:
             word = _("ja") if value else _("nein")
         shown.append(f"{_(entry.metadata['label'])}: {word}")
     return shown
+
+
+def _shown_field(one: OwnField) -> str:
+    parts = [_(KIND_LABELS[one.kind]), one.hint, *one.options, _("Pflichtfeld") if one.is_required else "",
+             "" if one.is_public else _("nur für die Verwaltung")]
+    return f"{one.label}: {', '.join(part for part in parts if part)}"
 
 
 @blueprint.post("/verwaltung/verfahren/<int:process_id>/verlauf/<int:version_id>/wiederherstellen")
