@@ -260,7 +260,7 @@ def _prepare_templates(app: Flask) -> None:
 def _date_and_time(value: datetime, style: str = "short") -> str:
     """In Berlin, with the word that belongs to it in German."""
     if style == "short":
-        style = "d. MMMM y, HH:mm 'Uhr'" if str(get_locale()) == DEFAULT else "d MMMM y, HH:mm"
+        return web.date_and_time(value)
     return str(format_datetime(clock.to_berlin(value), style, rebase=False))
 
 

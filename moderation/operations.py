@@ -10,7 +10,7 @@ from moderation.checks import Found, check, similar
 from moderation.models import OUTCOME_LABELS, Case, CaseState, Decision, Finding, Outcome, Report, Severity
 from moderation.queries import answers_of, text_of
 from moderation.reasons import REASONS, REPORT_REASONS
-from participation import audit, clock, outbox, search, text
+from participation import audit, outbox, search, text
 from participation.accounts.operations import NAME_MAX, clean_email
 from participation.actions import Action
 from participation.contributions import operations as contributions
@@ -256,7 +256,7 @@ def _already_decided(session: Session, case: Case) -> Conflict:
     return Conflict(
         N_("Schon entschieden: %(who)s hat am %(when)s so entschieden: %(what)s."),
         who=decision.account.display_name if decision.account else N_("Jemand"),
-        when=clock.to_berlin(decision.decided_at).strftime("%d.%m.%Y um %H:%M Uhr"),
+        when=decision.decided_at,
         what=OUTCOME_LABELS[decision.outcome],
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 _LANGUAGE: Select[str] = (
     select(column("locale", String)).select_from(table("account")).where(column("email", String) == bindparam("email"))
 )
+
+
+LINE_LENGTH = 76
 
 
 @contextmanager
@@ -43,13 +48,27 @@ def render_mail(
     rows = current_database().glance(_LANGUAGE, {"email": recipient})
     with force_locale(rows[0][0]) if rows else nullcontext():
         plain = render_template(f"mail/{template}.txt", **context)
+        foot = render_template("mail/_foot.txt")
         html = render_template(f"mail/{template}.html", language=get_locale(), **context)
     subject, _, body = plain.partition("\n")
     municipality = current_municipality()
+    if municipality and all(name != "Reply-To" for name, _value in headers):
+        # The address that mails come from need not have a mailbox; who answers shall reach somebody.
+        headers = (*headers, ("Reply-To", municipality.email))
     return mail.Mail(
-        key=key, recipient=recipient, subject=subject.removeprefix("Betreff:").strip(), plain=body.strip() + "\n",
+        key=key, recipient=recipient, subject=subject.removeprefix("Betreff:").strip(), plain=wrapped(f"{body.strip()}\n{foot}"),
         html=html, sender_name=municipality.name if municipality else "", headers=headers,
     )
+
+
+def wrapped(plain: str) -> str:
+    """Lines of a length that every mail program shows; addresses stay whole. Not more than one empty line at a time."""
+    lines: list[str] = []
+    for line in plain.splitlines():
+        indent = "  " if line.startswith(("- ", "  ")) else ""
+        lines += textwrap.wrap(line, LINE_LENGTH, subsequent_indent=indent, break_long_words=False,
+                               break_on_hyphens=False) or [""]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip() + "\n"
 
 
 def send(message: mail.Mail) -> None:

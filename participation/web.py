@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from flask import current_app, g, redirect, request, session as cookie, url_for
-from flask_babel import get_locale, gettext
+from flask_babel import format_date, format_datetime, format_decimal, get_locale, gettext
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_wtf.csrf import generate_csrf
@@ -23,7 +23,7 @@ from participation import clock
 from participation.actions import Action
 from participation.db import Database
 from participation.errors import DomainError
-from participation.language import direction, language_of, locale_of, wording_of
+from participation.language import DEFAULT, direction, language_of, locale_of, wording_of
 from participation.permissions import ANONYMOUS, Actor, can as actor_can, require as actor_require
 from participation.tokens import new_token
 
@@ -204,8 +204,23 @@ def in_language(wording: str) -> str:
 
 
 def translated(error: DomainError) -> str:
-    """A domain error's message in the reader's language."""
-    return str(gettext(error.message, **error.params)) if error.params else str(gettext(error.message))
+    """A domain error's message in the reader's language; its numbers and instants as they are written there."""
+    params = {name: _as_written(value) for name, value in error.params.items()}
+    return str(gettext(error.message, **params)) if params else str(gettext(error.message))
+
+
+def date_and_time(instant: datetime) -> str:
+    """In Berlin, with the word that belongs to it in German."""
+    style = "d. MMMM y, HH:mm 'Uhr'" if str(get_locale()) == DEFAULT else "d MMMM y, HH:mm"
+    return str(format_datetime(clock.to_berlin(instant), style, rebase=False))
+
+
+def _as_written(value: object) -> object:
+    if isinstance(value, datetime):
+        return date_and_time(value)
+    if isinstance(value, date):
+        return format_date(value, "long", rebase=False)
+    return format_decimal(value) if isinstance(value, int) else value
 
 
 def attach(form: Form, error: DomainError) -> None:

@@ -25,4 +25,5 @@ def mail_barrier(context: outbox.JobContext) -> None:
         send(render_mail(
             "barrier", key=context.key, recipient=recipient, message=content["message"], page=content["page"],
             reply_to=content["reply_to"],
+            headers=(("Reply-To", content["reply_to"]),) if content["reply_to"] else (),
         ))

@@ -384,7 +384,7 @@ def read_wall(wall: datetime | None, field: str) -> datetime | None:
     if not FIRST_YEAR <= wall.year <= LAST_YEAR:
         raise InvalidInput(
             N_("Bitte prüfen Sie das Jahr: %(year)s liegt nicht zwischen %(first)s und %(last)s."),
-            field=field, year=wall.year, first=FIRST_YEAR, last=LAST_YEAR,
+            field=field, year=str(wall.year), first=str(FIRST_YEAR), last=str(LAST_YEAR),
         )
     try:
         return clock.from_berlin(wall)
@@ -393,7 +393,7 @@ def read_wall(wall: datetime | None, field: str) -> datetime | None:
             N_(
                 "Diese Uhrzeit gibt es nicht: Am %(day)s werden die Uhren von 2 auf 3 Uhr vorgestellt. Bitte wählen Sie 3:00 Uhr oder später."
             ),
-            field=field, day=wall.strftime("%d.%m.%Y"),
+            field=field, day=wall.date(),
         ) from error
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import email
 import io
+from email import policy
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +18,7 @@ from tests import factories
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from sqlalchemy.orm import Session
 
@@ -262,3 +265,26 @@ def test_junk_in_cookie_and_header_is_read_as_german(town: Municipality, app: Be
     assert answer.status_code == 200
     assert '<html lang="de">' in answer.text
     assert ("So machen Sie mit" in answer.text) == (cookie == "de-x-ls; x=1")
+
+
+def test_a_reported_barrier_adds_no_header_and_is_answered_to_its_writer(
+    town: Municipality, browser: Browser, run_jobs: Callable[[], int], data_dir: Path
+) -> None:
+    hostile = "<script>alert(1)</script>\r\nBcc: all@example.org\r\n\r\n${7*7} שלום"
+    page = "/barrierefreiheit/melden"
+    refused = browser.submit(page, {"message": hostile, "email": "a@b.example, all@example.org"}, form=-1)
+    assert refused.status_code == 422
+    assert "alert(1)" in refused.text
+    assert "<script>alert" not in refused.text
+    before = set((data_dir / "mails").glob("*.eml"))
+    browser.submit(page, {"message": hostile, "page": "Karte\r\nBcc: all@example.org", "email": "wer@b.example"}, form=-1)
+    run_jobs()
+    (path,) = set((data_dir / "mails").glob("*.eml")) - before
+    message = email.message_from_bytes(path.read_bytes(), policy=policy.default)
+    path.unlink()
+    assert message["Bcc"] is None
+    assert message["To"] == town.email
+    assert message["Reply-To"] == "wer@b.example"
+    body = message.get_body(("html",))
+    assert body is not None
+    assert "<script>" not in body.get_content()

@@ -140,7 +140,7 @@ def _require_budget(session: Session, phase: Phase, settings: BudgetSettings, ma
     if spent > settings.total:
         raise InvalidInput(
             N_("Das sind %(spent)s Euro, und es gibt nur %(total)s Euro. Bitte nehmen Sie etwas heraus."),
-            field="marks", spent=f"{spent:,}".replace(",", "."), total=f"{settings.total:,}".replace(",", "."))
+            field="marks", spent=spent, total=settings.total)
     if settings.max_number and len(marks) > settings.max_number:
         raise InvalidInput(N_("Sie können höchstens %(number)s Vorschläge auswählen. Bitte nehmen Sie etwas heraus."),
                            field="marks", number=settings.max_number)
