@@ -23,6 +23,7 @@ from participation.accounts.models import (
     SignInSession,
     TokenPurpose,
 )
+from participation.accounts.names import require_no_office
 from participation.accounts.passwords import check_password, hash_password, needs_rehash, password_matches
 from participation.accounts.queries import account_by_email
 from participation.errors import Conflict, Gone, InvalidInput
@@ -91,6 +92,7 @@ def register(
     `target` is the path to go on to after the confirmation. It may be a receipt's secret address, so it is sealed.
     """
     email, display_name = clean_email(email), clean_name(display_name)
+    require_no_office(display_name, "display_name")
     check_password(password, email.partition("@")[0], display_name, town)
     # Hashed for a known address too: the time must not tell.
     password_hash = hash_password(password)

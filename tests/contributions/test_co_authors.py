@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from participation import clock
+from participation.contributions import operations as contributions
 from participation.contributions.coauthors import operations
 from participation.contributions.coauthors.models import Invitation
 from participation.contributions.models import CoAuthor
@@ -163,11 +164,70 @@ def test_a_reader_of_a_shared_text_costs_one_question_more_and_of_another_none(
     reader = new_browser().sign_in(factories.account(session))
     session.commit()
     counts = []
-    for _number in range(2):
+    for number in range(2):
         reader.open(_page(proposal))
         with count_queries() as statements:  # type: ignore[attr-defined]
             reader.open(_page(proposal))
         counts.append(len([one for one in statements if "co_author " in one]))
-        _join(session, keyring, proposal, author, friend)
+        if number == 0:
+            _join(session, keyring, proposal, author, friend)
     assert counts[0] == 0
     assert counts[1] <= 2
+
+
+def test_a_link_opens_nothing_once_it_was_used_revoked_or_the_text_is_gone(
+    session: Session, keyring: Keyring, proposal: Proposal, author: Account, friend: Account,
+    new_browser: Callable[[], Browser],
+) -> None:
+    actor, now = factories.actor(author), clock.now()
+    proposal.is_own = True
+    first, second = (operations.invite(session, keyring, actor, proposal, now) for _ in range(2))
+    session.commit()
+    bert, other = new_browser().sign_in(friend), new_browser().sign_in(factories.account(session))
+    session.commit()
+    bert.submit(f"/mitschreiben/{first}", form=-1)
+    assert other.get(f"/mitschreiben/{first}").status_code == 404
+    again = bert.post(f"/mitschreiben/{second}", follow_redirects=True)
+    assert "schreiben hier schon mit" in again.get_data(as_text=True)
+    assert session.scalar(select(func.count()).select_from(Invitation)) == 1, "who is in leaves it to somebody else"
+    page = f"{_page(proposal)}/mitschreibende"
+    assert bert.post(f"{page}/einladungen-widerrufen").status_code == 403
+    new_browser().sign_in(author).submit(page, form="/einladungen-widerrufen")
+    assert other.get(f"/mitschreiben/{second}").status_code == 404
+    session.expire_all()
+    proposal.is_own = True
+    third = operations.invite(session, keyring, actor, proposal, now)
+    contributions.withdraw(session, actor, proposal, now)
+    session.commit()
+    assert other.get(f"/mitschreiben/{third}").status_code == 404, "a withdrawn text is shown to nobody"
+    assert other.post(f"/mitschreiben/{third}").status_code == 404
+    with pytest.raises(Conflict):
+        operations.invite(session, keyring, actor, proposal, now)
+
+
+def test_the_invitations_of_somebody_who_left_for_good_are_void(
+    session: Session, keyring: Keyring, proposal: Proposal, author: Account, friend: Account,
+) -> None:
+    _join(session, keyring, proposal, author, friend)
+    proposal.is_own = True
+    operations.invite(session, keyring, factories.actor(author), proposal, clock.now())
+    operations.pass_on(session, [proposal.participant_id])
+    assert session.scalar(select(func.count()).select_from(Invitation)) == 0
+
+
+def test_the_open_form_of_somebody_who_writes_along_no_more_changes_nothing(
+    session: Session, keyring: Keyring, proposal: Proposal, author: Account, friend: Account,
+    new_browser: Callable[[], Browser],
+) -> None:
+    _join(session, keyring, proposal, author, friend)
+    bert = new_browser().sign_in(friend)
+    assert bert.get(f"{_page(proposal)}/bearbeiten").status_code == 200
+    operations.remove(session, factories.actor(author), proposal, session.scalars(select(CoAuthor)).one().participant_id,
+                      clock.now())
+    session.commit()
+    before = proposal.body
+    answer = bert.post(f"{_page(proposal)}/bearbeiten", {"title": proposal.title, "body": "Mein langer neuer Text."})
+    assert answer.status_code == 404
+    assert "Mein langer neuer Text." in answer.get_data(as_text=True), "what was written is not lost"
+    session.expire_all()
+    assert session.get_one(Proposal, proposal.id).body == before

@@ -106,3 +106,15 @@ def test_the_decision_reaches_a_guest_who_left_an_address(
     (text,) = mails()
     assert "To: gast@beispiel.example" in text
     assert _page(proposal) in text
+
+
+@pytest.mark.parametrize("name", ["Moderation", "Stadtverw\u0430ltung"])
+def test_a_guest_is_not_taken_for_the_town_hall(session: Session, browser: Browser, name: str) -> None:
+    process = factories.process(session, phases=[factories.phase("collect", settings=CollectSettings(guest_comments=True))])
+    proposal = factories.proposal(session, process)
+    session.commit()
+    answer = browser.post(f"/verfahren/{process.slug}/vorschlaege/{proposal.id}/kommentare",
+                          {"body": "Der Vorschlag ist erledigt.", "pseudonym": name})
+    assert answer.status_code == 422
+    assert "klingt nach Verwaltung" in answer.get_data(as_text=True)
+    assert "Der Vorschlag ist erledigt." in answer.get_data(as_text=True)

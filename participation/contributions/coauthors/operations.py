@@ -14,7 +14,7 @@ from participation.accounts.operations import clean_email
 from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.coauthors.models import Invitation
-from participation.contributions.models import CoAuthor, Contribution
+from participation.contributions.models import CoAuthor, Contribution, ContributionState
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.queries import lock_contribution
 from participation.db import is_sqlite
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 CO_AUTHORS_MAX = 5
 OPEN_MAX = 10
 HOLDS = timedelta(days=14)
+# Nobody writes on such a text any more, and its link must not show it either.
+OVER = frozenset({ContributionState.WITHDRAWN, ContributionState.REJECTED, ContributionState.HIDDEN})
 
 
 def invite(
@@ -45,6 +47,8 @@ def invite(
     Raises InvalidInput (field "email"), Conflict when there are enough, SignInNeeded, NotAllowed.
     """
     require(actor, Action.INVITE_CO_AUTHORS, proposal, now)
+    if proposal.state in OVER:
+        raise Conflict(N_("An diesem Vorschlag lässt sich nicht mehr schreiben."))
     address = clean_email(email) if email.strip() else ""
     session.execute(delete(Invitation).where(Invitation.proposal_id == proposal.id, Invitation.expires_at <= now))
     waiting = session.scalar(
@@ -63,10 +67,24 @@ def invite(
     return token
 
 
+def open_invitations(session: Session, proposal_id: int, now: datetime) -> int:
+    """How many links still let somebody in."""
+    return session.scalar(select(func.count()).select_from(Invitation).where(
+        Invitation.proposal_id == proposal_id, Invitation.expires_at > now)) or 0
+
+
+def revoke_invitations(session: Session, actor: Actor, proposal: Proposal, now: datetime) -> None:
+    """All open links lead nowhere from now on; one may have come into wrong hands. Raises NotAllowed."""
+    require(actor, Action.INVITE_CO_AUTHORS, proposal, now)
+    session.execute(delete(Invitation).where(Invitation.proposal_id == proposal.id))
+    audit.record(session, at=now, actor=actor.label, action="revoke_invitations", subject_type="proposal",
+                 subject_id=proposal.id)
+
+
 def invitation_of(session: Session, token: str, now: datetime) -> Invitation:
-    """Raises NotFound when there is none, or it was used or has expired."""
+    """Raises NotFound when there is none, it was used or has expired, or the text is not to be read any more."""
     found = session.scalar(select(Invitation).where(Invitation.token_hash == hash_token(token), Invitation.expires_at > now))
-    if found is None:
+    if found is None or found.proposal.state in OVER:
         raise NotFound
     return found
 
@@ -76,7 +94,9 @@ def accept(session: Session, keyring: Keyring, actor: Actor, invitation: Invitat
     proposal = invitation.proposal
     require(actor, Action.FOLLOW, proposal.process, now)
     lock_contribution(session, proposal.id)
-    session.refresh(proposal, ["co_author_count"])
+    session.refresh(proposal, ["co_author_count", "state"])
+    if proposal.state in OVER:
+        raise Conflict(N_("An diesem Vorschlag lässt sich nicht mehr schreiben."))
     used = session.execute(delete(Invitation).where(Invitation.id == invitation.id).returning(Invitation.id)).all()
     if not used:
         raise Conflict(N_("Diese Einladung ist schon angenommen."))
@@ -88,6 +108,9 @@ def accept(session: Session, keyring: Keyring, actor: Actor, invitation: Invitat
     )
     if participant.id == proposal.participant_id:
         raise Conflict(N_("Das ist Ihr eigener Vorschlag. Geben Sie den Link jemand anderem."))
+    if session.scalar(select(CoAuthor.participant_id).where(CoAuthor.contribution_id == proposal.id,
+                                                            CoAuthor.participant_id == participant.id)):
+        raise Conflict(N_("Sie schreiben hier schon mit. Geben Sie den Link jemand anderem."))
     kind = sqlite if is_sqlite(session) else postgresql
     session.execute(kind.insert(CoAuthor).values(contribution_id=proposal.id, participant_id=participant.id, joined_at=now)
                     .on_conflict_do_nothing(index_elements=["contribution_id", "participant_id"]))
@@ -130,6 +153,9 @@ def _count(session: Session, contribution_id: int) -> None:
 
 def pass_on(session: Session, participant_ids: Sequence[int]) -> None:
     """Somebody leaves for good: what others write along belongs to the first of them, what they wrote along stays."""
+    # Whom the first author invited, nobody else did.
+    own = select(Contribution.id).where(Contribution.participant_id.in_(participant_ids))
+    session.execute(delete(Invitation).where(Invitation.proposal_id.in_(own)).execution_options(synchronize_session=False))
     shared = session.scalars(
         select(Contribution.id).where(Contribution.participant_id.in_(participant_ids), Contribution.co_author_count > 0)
         .order_by(Contribution.id)

@@ -60,10 +60,21 @@ def manage(slug: str, proposal_id: int) -> ResponseReturnValue:
                   "success")
     rows = list(web.current_session().scalars(co_authors_of(proposal.id)))
     body = render_template("contributions/coauthors/manage.html", proposal=proposal, process=proposal.process, form=form,
-                           rows=rows, link=link, most=operations.CO_AUTHORS_MAX)
+                           rows=rows, link=link, most=operations.CO_AUTHORS_MAX,
+                           waiting=operations.open_invitations(web.current_session(), proposal.id, web.current_now()))
     response = make_response(body, status)
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+@blueprint.post(f"{ADDRESS}/einladungen-widerrufen")
+@web.public
+def revoke(slug: str, proposal_id: int) -> ResponseReturnValue:
+    """Links that are still open lead nowhere from now on."""
+    proposal = _shared(slug, proposal_id)
+    operations.revoke_invitations(web.current_session(), web.current_actor(), proposal, web.current_now())
+    flash(_("Die offenen Einladungen gelten nicht mehr."), "success")
+    return web.go("coauthors.manage", slug=slug, proposal_id=proposal_id)
 
 
 @blueprint.post(f"{ADDRESS}/<int:participant_id>/beenden")

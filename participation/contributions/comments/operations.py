@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from participation import audit, text
 from participation.accounts.models import Participant, ParticipantKind
+from participation.accounts.names import require_no_office
 from participation.accounts.operations import NAME_MAX, clean_email
 from participation.actions import Action
 from participation.contributions import operations as contributions
@@ -186,6 +187,7 @@ def _author(
     else:
         address = clean_email(email) if email.strip() else ""
         kind, name = ParticipantKind.GUEST, text.clean_line(pseudonym)[:NAME_MAX] or GUEST_NAME
+        require_no_office(name, "pseudonym")
         contact = f"mail:{address}" if address else ""
         if known is not None and contact and not known.contact_sealed:
             known.contact_sealed = keyring.seal(contact)

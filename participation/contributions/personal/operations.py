@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from participation import audit, outbox
 from participation.accounts.models import Account, Participant, ParticipantKind, RoleGrant
+from participation.accounts.names import require_no_office
 from participation.accounts.operations import GONE_NAME, clean_name, empty_account
 from participation.actions import Action
 from participation.contributions import operations as contributions
@@ -114,7 +115,10 @@ def rename(
 ) -> None:
     """The name that others see: from now on, or with everything written so far. Raises InvalidInput."""
     require(actor, Action.MANAGE_OWN_ACCOUNT, account, now)
-    account.display_name = clean_name(name)
+    wording = clean_name(name)
+    if not actor.is_staff:
+        require_no_office(wording, "display_name")
+    account.display_name = wording
     if not everywhere:
         return
     participants = participants_of(session, keyring, account.id)

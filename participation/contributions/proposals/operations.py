@@ -11,6 +11,7 @@ from sqlalchemy.orm import joinedload
 
 from participation import audit, outbox, search, text, tokens
 from participation.accounts.models import Participant, ParticipantKind
+from participation.accounts.names import require_no_office
 from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.comments.models import Comment
@@ -117,6 +118,8 @@ def submit_proposal(
     identity = actor.identity
     if identity is None:
         raise InvalidInput(N_("Ihr Browser hat keine Sitzung. Bitte laden Sie die Seite neu."))
+    if pseudonym and not actor.is_staff:
+        require_no_office(text.clean_line(pseudonym), "pseudonym")
     shown_as = text.clean_line(pseudonym or actor.display_name)[:PSEUDONYM_MAX] or N_("Gast")
     contact = f"account:{actor.account_id}" if actor.is_signed_in else (f"mail:{guest_email}" if guest_email else None)
     author = contributions.ensure_participant(
