@@ -29,6 +29,7 @@ from participation.evaluation.queries import (
     proposals_in_steps,
 )
 from participation.i18n import N_
+from participation.own_fields import OwnField, as_text, load_answers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -82,13 +83,29 @@ def proposal_columns(evaluation: Evaluation) -> list[str]:
         _("Weg"), _("Stand"), _("Begründung"), _("Eingereicht"), _("Veröffentlicht"), _("Unterstützungen"),
         _("Kommentare"), _("Bilder"), _("Antwort der Verwaltung"), _("Wortlaut der Antwort"), _("Kosten in Euro"),
         _("Beantwortet"), _("Maßnahmen"), _("Adresse"),
+        *(one.label if one.is_public else _("%(question)s (nur für die Verwaltung)", question=one.label)
+          for one in _asked(evaluation)),
+        _("Antworten auf frühere Fragen"),
     ]
+
+
+def _asked(evaluation: Evaluation) -> list[OwnField]:
+    """The fields that editors added to the forms of the process, by phase."""
+    return [one for phase in evaluation.process.phases for one in phase.own_fields]
+
+
+def _answered(asked: Sequence[OwnField], stored: list[dict[str, Any]]) -> list[Cell]:
+    """Each answer in its column; those to fields that are gone since with the words of their questions."""
+    answers = {one.key: one for one in load_answers(stored)}
+    found = [answers.pop(one.key, None) for one in asked]
+    return [*(one.shown if one else "" for one in found), as_text(list(answers.values()))]
 
 
 def proposal_rows(evaluation: Evaluation) -> Iterator[list[Cell]]:
     """One row for each proposal, in the order of `proposal_columns`."""
     themes = {theme.id: theme.name for theme in evaluation.process.themes}
     phases = {phase.id: phase.title for phase in evaluation.process.phases}
+    asked = _asked(evaluation)
     for rows in proposals_in_steps(evaluation.session, evaluation.process.id, evaluation.states):
         ids = [row.id for row in rows]
         codes, pictures = codes_of_measures(evaluation.session, ids), picture_counts(evaluation.session, ids)
@@ -102,7 +119,7 @@ def proposal_rows(evaluation: Evaluation) -> Iterator[list[Cell]]:
                 _moment(row.submitted_at), _moment(row.published_at), evaluation.supports(row.support_count), row.comment_count,
                 pictures.get(row.id, 0), _(ANSWER_LABELS[row.answer_status]) if row.answer_status else "",
                 row.answer_body, row.answer_cost, _moment(row.answered_at), ", ".join(codes.get(row.id, [])),
-                evaluation.address(row.id),
+                evaluation.address(row.id), *_answered(asked, row.stored_answers),
             ]
 
 

@@ -37,7 +37,7 @@ def proposals_in_steps(
                 base.id, base.phase_id, base.theme_id, base.state, base.state_reason, base.body, base.support_count,
                 base.comment_count, base.answer_status, base.submitted_at, base.published_at, base.receipt_number,
                 own.title, own.place, own.lon, own.lat, own.district_id, own.answer_body, own.answer_cost,
-                own.answered_at, Participant.pseudonym, Participant.kind.label("channel"),
+                own.answered_at, own.stored_answers, Participant.pseudonym, Participant.kind.label("channel"),
             )
             .select_from(Contribution.__table__)
             .join(Proposal.__table__, own.id == base.id)

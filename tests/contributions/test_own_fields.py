@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from openpyxl import load_workbook
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
@@ -386,3 +387,21 @@ def test_the_operation_itself_refuses_what_the_form_would(
     with pytest.raises(InvalidInput):
         submit_proposal(session, keyring, actor, process, draft, submission_key="a", now=clock.now())
     assert read_fields(process.phases[0].stored_fields) == ALL
+
+
+def test_the_tables_of_all_contributions_have_a_column_for_each_question(
+    session: Session, new_browser: Callable[[], Browser],
+) -> None:
+    process = begun(session, WHO, PHONE)
+    factories.proposal(session, process, phase_id=process.phases[0].id, stored_answers=[
+        {"key": "00000001", "label": "Wen?", "values": ["=1+1"], "unit": "", "public": True},
+        {"key": "000000ff", "label": "Früher gefragt", "values": ["Vielleicht"], "unit": "", "public": False}])
+    planner = factories.account(session, Role.PLANNER, town=process.municipality)
+    session.commit()
+    answer = new_browser().sign_in(planner).submit(
+        f"/verwaltung/verfahren/{process.id}/auswertung", {}, form="auswertung/tabelle", buffered=True)
+    rows = list(load_workbook(io.BytesIO(answer.get_data()))["Vorschläge"].iter_rows(values_only=True))
+    row = dict(zip(rows[0], rows[1], strict=True))
+    assert row["Wen betrifft es?"] == "=1+1"
+    assert "Wie erreichen wir Sie? (nur für die Verwaltung)" in row
+    assert row["Antworten auf frühere Fragen"] == "Früher gefragt: Vielleicht"
