@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Select, func, or_, select
-from sqlalchemy.orm import contains_eager
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
+from sqlalchemy.orm import aliased, contains_eager
 
 from participation.accounts.models import Account, Passkey, RoleGrant
 from participation.municipalities.models import Municipality
@@ -17,31 +17,49 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-LISTED = 400
+PEOPLE_PER_PAGE = 50
 
 
-def grants_for(process: Process) -> Select[RoleGrant, str]:
-    """Every role that covers a process, its own and inherited ones, with the name of the municipality that gave it."""
+def in_municipality(municipality_id: int) -> ColumnElement[bool]:
+    """Every role in a municipality, for all of it or for one process."""
+    return RoleGrant.municipality_id == municipality_id
+
+
+def covering(process: Process) -> ColumnElement[bool]:
+    """Every role that covers a process, its own and inherited ones."""
+    return and_(RoleGrant.municipality_id.in_(process.scope.municipality_ids),
+                or_(RoleGrant.process_id.is_(None), RoleGrant.process_id == process.id))
+
+
+def staff_page(roles: ColumnElement[bool], words: str = "", after: int | None = None) -> Select[int]:
+    """Who has one of these roles, by address, one page and one more; `after` is the last account of the page before.
+
+    Names are searched of those alone whose names are shown: others may have chosen theirs as residents.
+    """
+    statement = (
+        select(Account.id).where(Account.id.in_(select(RoleGrant.account_id).where(roles)))
+        .order_by(Account.email).limit(PEOPLE_PER_PAGE + 1)
+    )
+    if words:
+        is_ready = or_(Account.totp_confirmed_at.is_not(None), exists().where(Passkey.account_id == Account.id))
+        statement = statement.where(or_(Account.email.icontains(words, autoescape=True),
+                                        and_(is_ready, Account.display_name.icontains(words, autoescape=True))))
+    if after is not None:
+        last = aliased(Account)
+        statement = statement.where(Account.email > select(last.email).where(last.id == after).scalar_subquery())
+    return statement
+
+
+def roles_of(roles: ColumnElement[bool], account_ids: Sequence[int]) -> Select[RoleGrant, str, str]:
+    """These roles of some accounts, by address, with the names of the municipality and, if for one only, the process."""
     return (
-        select(RoleGrant, Municipality.name)
+        select(RoleGrant, Municipality.name, Process.title)
         .join(Account, Account.id == RoleGrant.account_id)
         .join(Municipality, Municipality.id == RoleGrant.municipality_id)
-        .where(RoleGrant.municipality_id.in_(process.scope.municipality_ids),
-               or_(RoleGrant.process_id.is_(None), RoleGrant.process_id == process.id))
-        .options(contains_eager(RoleGrant.account))
-        .order_by(Account.email, RoleGrant.process_id.is_not(None), RoleGrant.id).limit(LISTED)
-    )
-
-
-def grants_in(municipality_id: int) -> Select[RoleGrant, str]:
-    """Every role in a municipality, with the title of the process where it holds for that one only."""
-    return (
-        select(RoleGrant, Process.title)
-        .join(Account, Account.id == RoleGrant.account_id)
         .outerjoin(Process, Process.id == RoleGrant.process_id)
-        .where(RoleGrant.municipality_id == municipality_id)
+        .where(roles, RoleGrant.account_id.in_(account_ids))
         .options(contains_eager(RoleGrant.account))
-        .order_by(Account.email, RoleGrant.process_id.is_not(None), RoleGrant.id).limit(LISTED)
+        .order_by(Account.email, RoleGrant.process_id.is_not(None), RoleGrant.id)
     )
 
 

@@ -11,12 +11,19 @@ from flask import Blueprint, flash, render_template, request, url_for
 from flask_babel import gettext as _
 from sqlalchemy import func, select
 
-from participation import outbox, web
+from participation import outbox, text, web
 from participation.accounts.models import Account, RoleGrant
 from participation.actions import Action
 from participation.administration.forms import InviteForm
 from participation.administration.operations import give_role, take_role
-from participation.administration.queries import grants_for, grants_in, with_second_factor
+from participation.administration.queries import (
+    PEOPLE_PER_PAGE,
+    covering,
+    in_municipality,
+    roles_of,
+    staff_page,
+    with_second_factor,
+)
 from participation.contributions.models import Contribution, ContributionState
 from participation.db import bounded_count
 from participation.errors import Conflict, InvalidInput, NotFound
@@ -30,12 +37,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flask.typing import ResponseReturnValue
+    from sqlalchemy import ColumnElement, Row
 
     from participation.municipalities.models import Municipality
 
 blueprint = Blueprint("administration", __name__)
 COUNTED = 500
 LISTED = 50
+SEARCH_MAX = 100
 LARGEST_ID = 2**31 - 1
 DONE = 303
 
@@ -131,9 +140,10 @@ def accounts() -> ResponseReturnValue:
     status = 200 if request.method == "GET" else _given(form, municipality, None)
     if status == DONE:
         return web.go("administration.accounts")
-    rows = web.current_session().execute(grants_in(municipality.id)).all()
-    return render_template("administration/accounts.html", form=form, people=_people([
-        (grant, title or "", url_for("administration.revoke_role", account_id=grant.account_id)) for grant, title in rows
+    words, rows, next_url = _listed(in_municipality(municipality.id))
+    return render_template("administration/accounts.html", form=form, words=words, next_url=next_url, people=_people([
+        (grant, title or "", url_for("administration.revoke_role", account_id=grant.account_id))
+        for grant, _place, title in rows
     ])), status
 
 
@@ -162,14 +172,14 @@ def roles(process_id: int) -> ResponseReturnValue:
     status = 200 if request.method == "GET" else _given(form, process.municipality, process)
     if status == DONE:
         return web.go("administration.roles", process_id=process.id)
-    rows = web.current_session().execute(grants_for(process)).all()
+    words, rows, next_url = _listed(covering(process))
     here = url_for("administration.revoke_role_in", process_id=process.id)
     people = _people([
         (grant, "" if grant.process_id else _("für alle Verfahren: %(place)s", place=place),
          here if grant.process_id and web.can(Action.GIVE_ROLES, RoleIn(grant.role, process)) else "")
-        for grant, place in rows
+        for grant, place, _title in rows
     ])
-    return render_template("administration/roles.html", process=process, tabs=tabs_of(process), people=people, form=form,
+    return render_template("administration/roles.html", process=process, words=words, next_url=next_url, tabs=tabs_of(process), people=people, form=form,
                            may_invite_for_all=web.can(Action.MANAGE_ACCOUNTS, process.municipality)), status
 
 
@@ -186,6 +196,19 @@ def revoke_role_in(process_id: int) -> ResponseReturnValue:
         # Perhaps the page is theirs no longer.
         return web.go("municipalities.home")
     return web.go("administration.roles", process_id=process.id)
+
+
+def _listed(roles: ColumnElement[bool]) -> tuple[str, Sequence[Row[RoleGrant, str, str | None]], str | None]:
+    """What is searched for, the roles of one page of people, and the address of the next page."""
+    session, raw = web.current_session(), request.args.get("nach", "")
+    words = text.clean_line(request.args.get("q", "")[:SEARCH_MAX]).strip()
+    after = int(raw) if raw.isascii() and raw.isdecimal() and len(raw) < 10 else None  # noqa: PLR2004 - fits the column
+    found = session.scalars(staff_page(roles, words, after)).all()
+    shown = found[:PEOPLE_PER_PAGE]
+    next_url = None
+    if len(found) > len(shown):
+        next_url = url_for(request.endpoint or "", **request.view_args or {}, q=words or None, nach=shown[-1])
+    return words, session.execute(roles_of(roles, shown)).all(), next_url
 
 
 def _process(process_id: int) -> Process:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
 from typing import TYPE_CHECKING
 
 import pytest
@@ -225,3 +227,29 @@ def test_who_registered_with_the_address_before_gets_nothing_of_the_role(
     assert thief.get(_page(process)).status_code in {302, 303, 401}
     assert squatter.password_hash is None
     assert squatter.totp_confirmed_at is None
+
+
+def test_a_long_list_of_staff_comes_page_by_page_and_can_be_searched(
+    session: Session, new_browser: Callable[[], Browser], town: Municipality, process: Process,
+) -> None:
+    for number in range(120):
+        factories.account(session, Role.PLANNER, Role.MODERATOR, town=town, email=f"amt{number:03d}@stadt.example",
+                          display_name=f"Frau Nummer {number}", totp_confirmed_at=clock.now())
+    factories.account(session, Role.PLANNER, town=town, email="neu@stadt.example", display_name="Baumfreund77")
+    browser = _staff(session, new_browser, Role.ADMIN, town=town, email="zuletzt@stadt.example")
+    for page in ("/verwaltung/konten", _page(process)):
+        seen: list[str] = []
+        address: str | None = page
+        while address:
+            found = browser.get(address).get_data(as_text=True)
+            seen += re.findall(r"<td>([a-z0-9]+@stadt.example)</td>", found)
+            following = re.search(r'rel="next" href="([^"]+)"', found)
+            address = unescape(following[1]) if following else None
+        assert seen == [f"amt{number:03d}@stadt.example" for number in range(120)] + [
+            "neu@stadt.example", "zuletzt@stadt.example"]
+        assert "amt077@stadt.example" in browser.text(f"{page}?q=nummer+77")
+        assert "amt077@stadt.example" in browser.text(f"{page}?q=AMT077")
+        nobody = browser.text(f"{page}?q=baumfreund")
+        assert "neu@stadt.example" not in nobody, "a name that nobody is shown must not be found either"
+        assert "Beim Personal gibt es niemanden" in nobody
+        assert "amt000@stadt.example" not in browser.text(f"{page}?q=%25&nach=99999999999"), "no pattern, no error"

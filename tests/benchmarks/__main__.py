@@ -1,6 +1,7 @@
 """`make bench`: every page, at several sizes, on both databases, beside a bare Flask page on the same server.
 
-BENCH_ARGS="--sizes 1000,100000 --databases sqlite --seconds 3"
+BENCH_ARGS="--sizes 1000,100000 --databases sqlite --seconds 3" chooses; --parts rooms leaves load, imports and digests
+out and opens every page of residents and staff by itself.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from app import create_app
 from participation.commands.database import migrate
 from participation.db import Database
 from participation.settings import Settings
-from tests.benchmarks import digest_run, import_run, load
+from tests.benchmarks import digest_run, import_run, load, rooms
 from tests.benchmarks.dataset import fill
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 # What `make` writes beside the interpreter.
 STARTER = Path(sys.executable).with_name("beteiligung")
+PARTS = ("load", "rooms", "imports", "digests")
 # What there is to look through for digests.
 DIGEST_PROPOSALS = 20_000
 SECRET = "a secret of the benchmark, not of any town"
@@ -47,20 +49,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench")
     parser.add_argument("--sizes", default="1000,10000,100000")
     parser.add_argument("--databases", default="sqlite,postgresql")
+    parser.add_argument("--parts", default=",".join(PARTS), help=f"some of {', '.join(PARTS)}")
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--import-rows", type=int, default=100_000, help="0 leaves the imports out")
     parser.add_argument("--followers", type=int, default=10_000, help="0 leaves the digests out")
     arguments = parser.parse_args()
+    parts = set(arguments.parts.split(","))
+    if not parts <= set(PARTS):
+        parser.error(f"--parts knows only {', '.join(PARTS)}")
     for kind in arguments.databases.split(","):
-        for size in (int(part) for part in arguments.sizes.split(",") if part):
+        for size in () if not parts & {"load", "rooms"} else (int(part) for part in arguments.sizes.split(",") if part):
             with tempfile.TemporaryDirectory(prefix="bench-") as folder:
                 Path(folder).chmod(0o755)
-                _measure(kind, size, Path(folder), arguments.seconds)
-        if arguments.import_rows:
+                _measure(kind, size, Path(folder), arguments.seconds, parts)
+        if arguments.import_rows and "imports" in parts:
             with tempfile.TemporaryDirectory(prefix="bench-") as folder:
                 Path(folder).chmod(0o755)
                 _measure_imports(kind, arguments.import_rows, Path(folder))
-        if arguments.followers:
+        if arguments.followers and "digests" in parts:
             with tempfile.TemporaryDirectory(prefix="bench-") as folder:
                 Path(folder).chmod(0o755)
                 _measure_digests(kind, arguments.followers, Path(folder))
@@ -114,18 +120,24 @@ def _measure_digests(kind: str, followers: int, folder: Path) -> None:
         platform.database.dispose()
 
 
-def _measure(kind: str, size: int, folder: Path, seconds: float) -> None:
+def _measure(kind: str, size: int, folder: Path, seconds: float, parts: set[str]) -> None:
     with _town(kind, folder) as environment:
-        _measure_pages(kind, size, environment, seconds)
+        app = create_app(Settings.from_environ(environment))
+        platform = app.extensions["platform"]
+        started = time.perf_counter()
+        slug, proposal, tokens = fill(platform.database, platform.keyring, size)
+        print(f"\n== {kind}, {size:,} proposals (written in {time.perf_counter() - started:.0f} s) ==", flush=True)
+        if "load" in parts:
+            _measure_load(app, slug, proposal, tokens, size, environment, seconds)
+        if "rooms" in parts:
+            rooms.measure(app, slug, proposal, size, _signed_in)
+        platform.database.dispose()
 
 
-def _measure_pages(kind: str, size: int, environment: dict[str, str], seconds: float) -> None:
-    settings = Settings.from_environ(environment)
-    app = create_app(settings)
+def _measure_load(
+    app: Any, slug: str, proposal: int, tokens: list[str], size: int, environment: dict[str, str], seconds: float
+) -> None:
     platform = app.extensions["platform"]
-    started = time.perf_counter()
-    slug, proposal, tokens = fill(platform.database, platform.keyring, size)
-    print(f"\n== {kind}, {size:,} proposals (written in {time.perf_counter() - started:.0f} s) ==", flush=True)
     print(f"{'':34}{'req/s':>8}{'of bare':>9}{'p50 ms':>8}{'p95 ms':>8}{'queries':>9}{'bytes':>9}{'errors':>8}")
     bare_port, port = _free_port(), _free_port()
     with (
@@ -173,7 +185,6 @@ def _measure_pages(kind: str, size: int, environment: dict[str, str], seconds: f
         _print("proposal", load.run(port, proposals, seconds=seconds, ok=(b"302", b"303")), bare, "")
         _print_memory("after all this", process.pid)
     _first_visit(app)
-    platform.database.dispose()
 
 
 def _print(name: str, result: load.Result, bare: load.Result, queries: str) -> None:

@@ -1,0 +1,226 @@
+"""Every page that a resident or the staff opens, in this process and without the page cache: what each costs by itself.
+
+Counted is the processor's time, and on PostgreSQL how long its answers took; of a few requests the quickest, so that
+other work on the same machine disturbs little. Where the aim is not met, the slowest statement stands beside it: a page
+that grows with the town shows there first.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from sqlalchemy import Engine, event, insert, select, update
+
+from moderation.models import Case, CaseState
+from participation import tokens
+from participation.accounts.models import Account, Participant, ParticipantKind, SignInSession
+from participation.contributions.ballots import operations as ballots
+from participation.contributions.ballots.models import Ballot, BallotMark
+from participation.contributions.models import Contribution, ContributionState
+from participation.contributions.proposals.operations import recount
+from participation.contributions.votes.models import Vote
+from participation.formats import BallotRule, Results, VoteSettings
+from participation.permissions import Role
+from participation.processes.models import Process
+from tests import factories
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy.orm import Session
+
+TRIES = 3
+PAGE_MS, SIMILAR_MS = 100, 50
+MARKS_EACH, OPEN_CASES, OWN, STAFF = 20, 10_000, 5_000, 300
+START = datetime(2026, 1, 1, 8, tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class Town:
+    """What the pages of this measurement need: who is signed in, and the numbers in their addresses."""
+
+    base: str
+    process_id: int
+    proposal: int
+    last: int
+    resident: str
+    staff: str
+    phases: dict[str, int] = field(default_factory=dict)
+    case: int = 0
+    contribution: int = 0
+
+
+def measure(app: Any, slug: str, proposal: int, size: int, sign_in: Callable[[Any, str], tuple[str, str]]) -> None:
+    """Fill the rooms, open every one, and print what it cost and whether its aim is met."""
+    platform = app.extensions["platform"]
+    with platform.database.unit_of_work() as session:
+        town = _fill(session, platform.keyring, slug, proposal, size)
+    cookies = {"": "", "resident": sign_in(app, town.resident), "staff": sign_in(app, town.staff)}
+    print(f"{'in one process, nothing cached':46}{'ms':>8}{'queries':>9}{'bytes':>9}  aim", flush=True)
+    for name, who, path in _pages(town):
+        cookie = cookies[who][0] if who else ""
+        _open(app, f"{name}{f' ({who})' if who else ''}", "GET", path, cookie, {}, PAGE_MS)
+    cookie, csrf = cookies["resident"]
+    words = {"title": "Mehr Laternen am Radweg zum Bahnhof", "body": "Abends ist es dort dunkel, auch auf der Brücke."}
+    _open(app, "similar proposals while writing", "POST", f"{town.base}/vorschlaege/neu/aehnliche", cookie,
+          {**words, "csrf_token": csrf}, SIMILAR_MS)
+    for rule in ("pro_contra", "points"):
+        line = {"zeile": str(proposal), f"marke-{proposal}": "1", "csrf_token": csrf}
+        _open(app, f"cast a ballot, {rule}", "POST", f"{town.base}/abstimmung/{town.phases[rule]}", cookie, line, PAGE_MS)
+    for name, count in (("counters of contributions", recount), ("ballots", ballots.recount)):
+        started = time.perf_counter()
+        with platform.database.unit_of_work() as session:
+            wrong = count(session)
+        print(f"recount, {name}: {time.perf_counter() - started:.1f} s, {sum(wrong.values())} were wrong", flush=True)
+
+
+def _open(app: Any, name: str, method: str, path: str, cookie: str, values: dict[str, str], aim: float) -> None:
+    client = app.test_client(use_cookies=False)
+    headers = {"Cookie": cookie, "Referer": "http://localhost/"} if cookie else {"Referer": "http://localhost/"}
+    times: list[float] = []
+    statements: list[tuple[float, str]] = []
+    begun: list[float] = []
+
+    def before(*_args: object) -> None:
+        begun.append(time.perf_counter())
+
+    def after(*args: object) -> None:
+        statements.append((time.perf_counter() - begun.pop(), str(args[2])))
+
+    event.listen(Engine, "before_cursor_execute", before)
+    event.listen(Engine, "after_cursor_execute", after)
+    try:
+        for _ in range(TRIES):
+            app.extensions["platform"].page_cache.clear()
+            statements.clear()
+            started = time.process_time()
+            answer = client.open(quote(path, safe="/?=&%"), method=method, headers=headers, data=values or None,
+                                 base_url="http://localhost")
+            body = answer.get_data()
+            elsewhere = 0 if app.extensions["platform"].database.is_sqlite else sum(one[0] for one in statements)
+            times.append((time.process_time() - started + elsewhere) * 1000)
+    finally:
+        event.remove(Engine, "before_cursor_execute", before)
+        event.remove(Engine, "after_cursor_execute", after)
+    best = min(times)
+    queries = [one for one in statements if not one[1].startswith("BEGIN")]
+    verdict = f"≤ {aim:.0f} ms: " + ("met" if best <= aim else "NOT met")
+    if answer.status_code >= 400:
+        verdict = f"ANSWERED {answer.status_code}"
+    slowest = max(queries, default=(0.0, ""))
+    detail = f"  slowest query {slowest[0] * 1000:.0f} ms: {' '.join(slowest[1].split())[:400]}" if best > aim else ""
+    print(f"{name[:45]:<46}{best:>8.1f}{len(queries):>9}{len(body):>9}  {verdict}{detail}", flush=True)
+
+
+def _pages(town: Town) -> Iterator[tuple[str, str, str]]:
+    """(name, who is signed in, address)."""
+    base, desk = town.base, f"/verwaltung/verfahren/{town.process_id}"
+    proposal = f"{base}/vorschlaege/{town.proposal}"
+    for sort in ("neu", "unterstuetzt", "diskutiert", "fair"):
+        for theme in ("", "&thema=verkehr"):
+            for answer in ("", "&antwort=angenommen"):
+                for words in ("", "&q=Laterne"):
+                    query = f"sort={sort}{theme}{answer}{words}"
+                    yield f"list {query}", "", f"{base}/vorschlaege?{query}"
+    yield "list, a slip of the finger", "", f"{base}/vorschlaege?q=Bürgerbuss Laternne"
+    yield "list, a rare pair of words", "", f"{base}/vorschlaege?q=Glasfaser Turnhalle Hecke"
+    for name, path in (
+        ("home", "/"), ("processes", "/verfahren"), ("process", base), ("news", f"{base}/neuigkeiten"),
+        ("news, Atom", f"{base}/neuigkeiten.atom"), ("proposals, Atom", f"{base}/vorschlaege.atom"),
+        ("dates, iCal", f"{base}/termine.ics"), ("map", f"{base}/karte"), ("map, GeoJSON", f"{base}/karte.geojson"),
+        ("proposal, 200 comments", proposal), ("comments by support", f"{proposal}?kommentare=unterstuetzt"),
+        ("comments, newest first", f"{proposal}?kommentare=neu"), ("its history", f"{proposal}/verlauf"),
+        ("similar ones", f"{proposal}/aehnliche"), ("result, support", f"{base}/abstimmung/{town.phases['support']}/ergebnis"),
+        ("result, pro and contra", f"{base}/abstimmung/{town.phases['pro_contra']}/ergebnis"),
+        ("result as a table", f"{base}/abstimmung/{town.phases['points']}/ergebnis.csv"),
+        ("help", "/hilfe"), ("find a receipt", "/beleg"), ("follow", f"{base}/folgen"),
+    ):
+        yield name, "", path
+    for name, path in (
+        ("proposal, 200 comments", proposal), ("ballot, pro and contra", f"{base}/abstimmung/{town.phases['pro_contra']}"),
+        ("ballot, points", f"{base}/abstimmung/{town.phases['points']}"), ("write a proposal", f"{base}/vorschlaege/neu"),
+        ("account", "/konto"), ("own contributions", "/konto/beitraege"), ("their middle", f"/konto/beitraege?vor={town.last // 2}"),
+        ("own data", "/konto/daten"), ("own data as a file", "/konto/meine-daten.json"), ("what I follow", "/konto/benachrichtigungen"),
+        ("security", "/konto/sicherheit"), ("own receipt", f"{base}/vorschlaege/{town.contribution}/beleg"),
+    ):
+        yield name, "resident", path
+    for name, path in (
+        ("proposal, 200 comments", proposal), ("staff room", "/verwaltung"), ("desk, 10,000 cases", "/moderation"),
+        ("desk, noticed ones", "/moderation?auffaellig=1"), ("desk, comments", "/moderation?art=comment"),
+        ("desk, one process", f"/moderation?verfahren={town.process_id}"), ("a case", f"/moderation/faelle/{town.case}"),
+        ("decisions", "/moderation/entscheidungen"), ("staff accounts", "/verwaltung/konten"), ("jobs", "/verwaltung/auftraege"),
+        ("processes", "/verwaltung/verfahren"), ("edit process", desk), ("phases", f"{desk}/phasen"), ("themes", f"{desk}/themen"),
+        ("roles", f"{desk}/rollen"), ("versions", f"{desk}/verlauf"), ("news", f"{desk}/neuigkeiten"),
+        ("newsletters", f"{desk}/rundbriefe"), ("votes", f"{desk}/stimmen"), ("workbench", f"{desk}/massnahmen"),
+        ("answer", f"{proposal}/antwort"), ("documents", f"{desk}/dokumente"),
+    ):
+        yield name, "staff", path
+
+
+def _fill(session: Session, keyring: tokens.Keyring, slug: str, proposal: int, size: int) -> Town:
+    process = session.scalars(select(Process).where(Process.slug == slug)).one()
+    municipality = process.municipality
+    phases = {rule.value: factories.phase("vote", settings=VoteSettings(ballot=rule, results=Results.DURING))
+              for rule in (BallotRule.SUPPORT, BallotRule.PRO_CONTRA, BallotRule.POINTS)}
+    for number, phase in enumerate(phases.values()):
+        phase.position = 10 + number
+        process.phases.append(phase)
+    session.flush()
+    people = list(session.scalars(select(Participant.id).where(Participant.process_id == process.id)))
+    ids = list(session.scalars(select(Contribution.id).where(
+        Contribution.process_id == process.id, Contribution.kind == "proposal").order_by(Contribution.id)))
+    for phase in (phases["pro_contra"], phases["points"]):
+        for at in range(0, len(people), 500):
+            session.execute(insert(Ballot), [
+                {"phase_id": phase.id, "participant_id": one, "channel": ParticipantKind.ACCOUNT, "size": MARKS_EACH,
+                 "created_at": START, "changed_at": START} for one in people[at : at + 500]])
+        marked = min(len(ids), 1000)
+        for number, ballot in enumerate(session.scalars(select(Ballot.id).where(Ballot.phase_id == phase.id)).all()):
+            session.execute(insert(BallotMark), [
+                {"ballot_id": ballot, "contribution_id": key, "value": 1}
+                for key in {ids[(number * 7 + step * 13) % marked] for step in range(MARKS_EACH)}])
+    ballots.recount(session)
+    now = datetime.now(UTC)
+
+    def signed_in(account: Account) -> str:
+        token = tokens.new_token()
+        session.add(SignInSession(account_id=account.id, token_hash=tokens.hash_token(token), created_at=now,
+                                  second_factor_at=now, expires_at=now + timedelta(days=9)))
+        return token
+
+    resident = factories.account(session, town=municipality)
+    staff = factories.account(session, *Role, town=municipality, totp_confirmed_at=now)
+    for _ in range(STAFF):
+        factories.account(session, Role.PLANNER, town=municipality)
+    # Everything that somebody very busy wrote, and what a campaign left on the desk.
+    own = factories.participant(session, process, person_hash=keyring.person_hash(process.id, f"account:{resident.id}"))
+    mine = ids[:: max(1, len(ids) // OWN)][:OWN]
+    waiting = list(session.scalars(select(Contribution.id).where(Contribution.kind == "comment")
+                                   .order_by(Contribution.id.desc()).limit(min(OPEN_CASES, size * 2))))
+    for at in range(0, len(mine), 500):
+        session.execute(update(Contribution.__table__).where(Contribution.id.in_(mine[at : at + 500]))
+                        .values(participant_id=own.id))
+        session.execute(insert(Vote), [{"contribution_id": key, "participant_id": own.id, "created_at": START}
+                                       for key in mine[at : at + 500]])
+    _cases(session, process, ids, CaseState.DECIDED)
+    _cases(session, process, waiting, CaseState.OPEN)
+    return Town(base=f"/verfahren/{slug}", process_id=process.id, proposal=proposal, last=max(ids),
+                resident=signed_in(resident), staff=signed_in(staff),
+                phases={name: phase.id for name, phase in phases.items()},
+                case=session.scalar(select(Case.id).order_by(Case.id.desc()).limit(1)) or 0, contribution=mine[1])
+
+
+def _cases(session: Session, process: Process, ids: list[int], state: CaseState) -> None:
+    is_open = state is CaseState.OPEN
+    for at in range(0, len(ids), 5000):
+        some = ids[at : at + 5000]
+        if is_open:
+            session.execute(update(Contribution.__table__).where(Contribution.id.in_(some))
+                            .values(state=ContributionState.SUBMITTED))
+        session.execute(insert(Case), [
+            {"contribution_id": key, "revision_number": 1, "process_id": process.id, "state": state, "opened_at": START,
+             "warning_count": key % 50 == 0, "decided_at": None if is_open else START} for key in some])
