@@ -14,25 +14,25 @@ SHARED_LABELS: dict[str, str] = {
     "close": N_("Schließen"),
     "ctrlHint": N_("Zum Zoomen die Strg-Taste halten oder in die Karte klicken"),
     "touchHint": N_("Zum Verschieben zwei Finger benutzen oder auf die Karte tippen"),
-    "place": N_("Ort der Idee"),
+    "place": N_("Ort des Vorschlags"),
 }
 """What the scripts of every map say."""
 
 OVERVIEW_LABELS: dict[str, str] = {
     "fullscreen": N_("Vollbild"),
     "exitFullscreen": N_("Vollbild beenden"),
-    "cluster": N_("{count} Ideen, vergrößern"),
-    "pin": N_("Idee: {title}"),
+    "cluster": N_("{count} Vorschläge, vergrößern"),
+    "pin": N_("Vorschlag: {title}"),
     "supports": N_("{count} Unterstützungen"),
     "supportsOne": N_("1 Unterstützung"),
     "comments": N_("{count} Kommentare"),
     "commentsOne": N_("1 Kommentar"),
-    "open": N_("Idee ansehen"),
-    "shown": N_("{count} Ideen auf der Karte"),
-    "shownOne": N_("1 Idee auf der Karte"),
-    "shownNone": N_("Keine Idee auf der Karte"),
-    "loading": N_("Die Ideen werden geladen …"),
-    "failed": N_("Die Ideen konnten nicht geladen werden. Sie finden alle Ideen auch in der Liste."),
+    "open": N_("Vorschlag ansehen"),
+    "shown": N_("{count} Vorschläge auf der Karte"),
+    "shownOne": N_("1 Vorschlag auf der Karte"),
+    "shownNone": N_("Kein Vorschlag auf der Karte"),
+    "loading": N_("Die Vorschläge werden geladen …"),
+    "failed": N_("Die Vorschläge konnten nicht geladen werden. Sie finden alle auch in der Liste."),
     "retry": N_("Erneut versuchen"),
 }
 """What the script of the overview says besides; {name} is filled in the browser."""
@@ -52,16 +52,16 @@ PICKER_LABELS: dict[str, str] = {
 }
 """What the script of the picker says besides."""
 
-OVERVIEW_NAME = N_("Karte der Ideen")
+OVERVIEW_NAME = N_("Karte der Vorschläge")
 PICKER_NAME = N_("Karte: Ort wählen")
-DETAIL_NAME = N_("Karte: Lage der Idee")
+DETAIL_NAME = N_("Karte: Lage des Vorschlags")
 OVERVIEW_HELP = N_(
     "Mit den Pfeiltasten verschieben Sie die Karte, mit Plus und Minus ändern Sie den Maßstab. "
-    "Alle Ideen stehen auch in der Liste."
+    "Alle Vorschläge stehen auch in der Liste."
 )
 PICKER_HELP = N_(
     "Tippen oder klicken Sie auf die Karte. Mit der Tastatur: Karte mit den Pfeiltasten verschieben, "
     "dann „Diesen Ort übernehmen“ wählen."
 )
-NO_SCRIPT = N_("Die Karte braucht JavaScript. Alle Ideen stehen auch in der Liste.")
+NO_SCRIPT = N_("Die Karte braucht JavaScript. Alle Vorschläge stehen auch in der Liste.")
 SKETCH_ATTRIBUTION = N_("Schematische Karte")

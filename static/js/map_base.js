@@ -283,12 +283,25 @@ export async function prepare(map, config) {
   container.addEventListener("keydown", pressWithSpace);
   const scale = () => container.style.setProperty("--map-scale", 2 ** ((map.getZoom() - 13) / 2.2));
   map.on("zoomend", scale);
-  map.invalidateSize({ animate: false });
   map.setMaxZoom(config.maxZoom);
-  // A whole number: markercluster loses single pins below a broken one.
-  map.setMinZoom(Math.max(3, Math.floor(map.getBoundsZoom(config.bounds)) - 1));
   map.setMaxBounds(L.latLngBounds(config.bounds).pad(1));
-  map.fitBounds(config.bounds, { padding: [8, 8], animate: false });
+  const frame = () => {
+    map.invalidateSize({ animate: false });
+    // A whole number: markercluster loses single pins below a broken one.
+    map.setMinZoom(Math.max(3, Math.floor(map.getBoundsZoom(config.bounds)) - 1));
+    map.fitBounds(config.bounds, { padding: [8, 8], animate: false });
+  };
+  if (container.clientWidth) frame();
+  else {
+    // Folded away, a map has no size to fit into.
+    map.setView(L.latLngBounds(config.bounds).getCenter(), 12, { animate: false });
+    new ResizeObserver((_, observer) => {
+      if (!container.clientWidth) return;
+      observer.disconnect();
+      frame();
+      map.fire("unfolded");
+    }).observe(container);
+  }
   scale();
   if (config.basemap === "pmtiles") {
     const flavor = getComputedStyle(container).getPropertyValue("--map-flavor").trim() || "light";

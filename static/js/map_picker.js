@@ -133,6 +133,11 @@ export async function pickPlace(map, config, base) {
     show(start.lng, start.lat);
     map.setView(start, 15, { animate: false });
   }
+  // What a draft brought back, or a pair of numbers, may have come while the map was folded away.
+  map.on("unfolded", () => {
+    const place = written();
+    if (place) map.setView(place, 15, { animate: false });
+  });
   layers = await ready;
   if (start) status.textContent = inside(start.lng, start.lat) ? describe(start.lng, start.lat) : labels.outside;
 }

@@ -104,7 +104,7 @@ def test_a_point_that_is_no_number_is_refused():
 def test_texts_are_translated_by_the_caller():
     parts = render_map(MapOptions(bbox=BOX, data_url="/k", translate=str.upper))
     assert "HINEINZOOMEN" in parts.script
-    assert "ALLE IDEEN STEHEN AUCH IN DER LISTE" in parts.html
+    assert "ALLE VORSCHLÄGE STEHEN AUCH IN DER LISTE" in parts.html
     assert "VOLLBILD" in parts.script
 
 

@@ -50,7 +50,7 @@ def test_hostile_titles_are_only_text_in_name_tooltip_and_popup(visit, points, t
     points["x"] = spread([title])
     page = visit().open("/karte/x")
     pin = page.locator(PIN)
-    expect(pin).to_have_accessible_name(f"Idee: {title}")
+    expect(pin).to_have_accessible_name(f"Vorschlag: {title}")
     pin.hover()
     expect(page.locator(".leaflet-tooltip")).to_have_text(title)
     pin.click()
@@ -63,7 +63,7 @@ def test_hostile_titles_are_only_text_in_name_tooltip_and_popup(visit, points, t
 def test_a_popup_tells_theme_counts_and_leads_to_the_idea(visit, points):
     points["x"] = spread(["Radweg zur Schule", "Bänke am Markt"])
     page = visit().open("/karte/x")
-    page.get_by_role("button", name="Idee: Bänke am Markt").click()
+    page.get_by_role("button", name="Vorschlag: Bänke am Markt").click()
     popup = page.get_by_role("dialog")
     expect(popup).to_contain_text("Klima")
     expect(popup).to_contain_text("1 Unterstützung · 1 Kommentar")
@@ -74,7 +74,7 @@ def test_a_popup_tells_theme_counts_and_leads_to_the_idea(visit, points):
 def test_two_ideas_of_the_same_title_have_different_names(visit, points):
     points["x"] = spread(["Mehr Grün", "Mehr Grün"])
     page = visit().open("/karte/x")
-    expect(page.get_by_role("button", name="Idee: Mehr Grün (2)")).to_be_visible()
+    expect(page.get_by_role("button", name="Vorschlag: Mehr Grün (2)")).to_be_visible()
     expect(page.locator(PIN)).to_have_count(2)
 
 
@@ -102,7 +102,7 @@ def test_by_keyboard_enter_opens_and_escape_gives_the_focus_back(visit, points):
 def test_groups_are_named_and_open_by_keyboard_without_losing_the_focus(visit, points):
     points["x"] = [MapPoint(i, 7.29 + 0.0004 * i, 51.979, f"Idee {i}") for i in range(12)]
     page = visit(reduced_motion="reduce").open("/karte/x")
-    group = page.get_by_role("button", name="12 Ideen, vergrößern")
+    group = page.get_by_role("button", name="12 Vorschläge, vergrößern")
     group.focus()
     page.keyboard.press("Enter")
     expect(group).to_have_count(0)
@@ -115,8 +115,8 @@ def test_controls_speak_german(visit, points):
     for name in ("Hineinzoomen", "Herauszoomen", "Vollbild"):
         box = page.get_by_role("button", name=name, exact=True).bounding_box()
         assert min(box["width"], box["height"]) >= 24
-    expect(page.get_by_role("region", name="Karte der Ideen")).to_be_visible()
-    expect(page.get_by_role("status")).to_have_text("Keine Idee auf der Karte")
+    expect(page.get_by_role("region", name="Karte der Vorschläge")).to_be_visible()
+    expect(page.get_by_role("status")).to_have_text("Kein Vorschlag auf der Karte")
 
 
 @pytest.mark.parametrize("path", ["/karte/many", "/karte/many?server=1", "/karte/many?tiles=1", "/ort", "/idee/1"])
@@ -169,9 +169,9 @@ def test_pins_are_seen_in_forced_colours(visit, points):
 def test_choosing_a_theme_filters_pins_and_list_at_once(visit, points):
     points["x"] = spread(["Eins", "Zwei", "Drei"])
     page = visit().open("/karte/x")
-    expect(page.get_by_role("status")).to_have_text("3 Ideen auf der Karte")
+    expect(page.get_by_role("status")).to_have_text("3 Vorschläge auf der Karte")
     page.get_by_label("Klima").check()
-    expect(page.get_by_role("status")).to_have_text("1 Idee auf der Karte")
+    expect(page.get_by_role("status")).to_have_text("1 Vorschlag auf der Karte")
     expect(page.locator(PIN)).to_have_count(1)
     expect(page.get_by_role("link", name="Eins")).to_be_hidden()
     expect(page.get_by_role("link", name="Zwei")).to_be_visible()
@@ -180,11 +180,11 @@ def test_choosing_a_theme_filters_pins_and_list_at_once(visit, points):
 def test_list_and_pin_light_up_together_and_the_list_leads_to_the_pin(visit, points):
     points["x"] = spread(["Eins", "Zwei"])
     page = visit().open("/karte/x")
-    pin = page.get_by_role("button", name="Idee: Zwei")
+    pin = page.get_by_role("button", name="Vorschlag: Zwei")
     pin.hover()
     expect(page.locator("[data-feature-id='1']")).to_have_class("is-highlighted")
     page.get_by_role("link", name="Eins").hover()
-    expect(page.get_by_role("button", name="Idee: Eins")).to_have_class(re.compile("is-highlighted"))
+    expect(page.get_by_role("button", name="Vorschlag: Eins")).to_have_class(re.compile("is-highlighted"))
     page.get_by_role("button", name="Auf der Karte zeigen: 1").click()
     expect(page.get_by_role("dialog").locator(".map-popup__title")).to_have_text("Zwei")
 
@@ -207,10 +207,10 @@ def test_the_wheel_scrolls_the_page_until_the_map_is_used(visit, points):
 def test_a_failed_answer_is_told_and_can_be_tried_again(visit, points):
     window = visit()
     page = window.open("/karte/later")
-    expect(page.get_by_role("status")).to_contain_text("Sie finden alle Ideen auch in der Liste.")
+    expect(page.get_by_role("status")).to_contain_text("Sie finden alle auch in der Liste.")
     points["later"] = spread(["Eins"])
     page.get_by_role("button", name="Erneut versuchen").click()
-    expect(page.get_by_role("status")).to_have_text("1 Idee auf der Karte")
+    expect(page.get_by_role("status")).to_have_text("1 Vorschlag auf der Karte")
     assert [trouble for trouble in window.troubles if "503" not in trouble] == []
     window.troubles.clear()
 
@@ -218,7 +218,7 @@ def test_a_failed_answer_is_told_and_can_be_tried_again(visit, points):
 def test_a_big_town_is_grouped_by_the_server_down_to_single_ideas(visit, points):
     points["big"] = crowd(6_000)
     page = visit().open("/karte/big?server=1")
-    expect(page.get_by_role("status")).to_contain_text("Ideen auf der Karte")
+    expect(page.get_by_role("status")).to_contain_text("Vorschläge auf der Karte")
     assert page.locator(".leaflet-marker-icon[role=button]").count() < 80
     for _ in range(12):
         if page.locator(PIN).count():
@@ -233,7 +233,7 @@ def test_a_big_town_is_grouped_by_the_server_down_to_single_ideas(visit, points)
 def test_5000_ideas_are_there_soon(visit, points):
     points["many"] = crowd(5_000)
     page = visit().open("/karte/many")
-    expect(page.get_by_role("status")).to_have_text("5.000 Ideen auf der Karte", timeout=6_000)
+    expect(page.get_by_role("status")).to_have_text("5.000 Vorschläge auf der Karte", timeout=6_000)
     assert page.locator(".leaflet-marker-icon[role=button]").count() < 150
 
 
@@ -265,10 +265,10 @@ def test_a_click_on_the_map_fills_both_inputs_and_says_where(visit):
     lon, lat = (float(page.locator(f"#{name}").input_value()) for name in ("lon", "lat"))
     assert 7.21 < lon < 7.44
     assert 51.93 < lat < 52.05
-    expect(page.get_by_role("img", name="Ort der Idee")).to_be_visible()
+    expect(page.get_by_role("img", name="Ort des Vorschlags")).to_be_visible()
     page.get_by_role("button", name="Ort entfernen").click()
     expect(page.locator("#lon")).to_have_value("")
-    expect(page.get_by_role("img", name="Ort der Idee")).to_have_count(0)
+    expect(page.get_by_role("img", name="Ort des Vorschlags")).to_have_count(0)
     expect(page.get_by_role("button", name="Ort entfernen")).to_be_hidden()
 
 
@@ -298,7 +298,7 @@ def test_a_place_outside_is_told_and_not_taken(visit):
 
 def test_what_a_refused_form_kept_is_shown_again(visit):
     page = visit().open("/ort?lon=7,2938&lat=51,979")
-    expect(page.get_by_role("img", name="Ort der Idee")).to_be_visible()
+    expect(page.get_by_role("img", name="Ort des Vorschlags")).to_be_visible()
     expect(page.get_by_role("status")).to_contain_text("Kernstadt (51,97900 Nord, 7,29380 Ost)")
     expect(page.locator("#lat")).to_have_value("51,979")
     page.locator("#lat").fill("52,0100")
@@ -331,7 +331,7 @@ def test_a_refused_position_is_no_dead_end(visit):
 def test_no_idea_is_lost_at_any_size_of_the_map(visit, points, size):
     points["some"] = crowd(57)
     page = visit(viewport={"width": size[0], "height": size[1]}).open("/karte/some")
-    expect(page.get_by_role("status")).to_have_text("57 Ideen auf der Karte")
+    expect(page.get_by_role("status")).to_have_text("57 Vorschläge auf der Karte")
     counts = page.locator(".map-cluster__count").all_inner_texts()
     assert page.locator(PIN).count() + sum(map(int, counts)) == 57
 

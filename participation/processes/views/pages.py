@@ -144,14 +144,14 @@ def _step(process: Process, phase: Phase) -> Step:
     if phase.opens(Action.SUBMIT_PROPOSAL):
         settings = phase.settings
         hint = (
-            _("Das geht auch ohne Konto und dauert fünf Minuten.")
+            _("Das geht auch ohne Konto und dauert zwei Minuten.")
             if isinstance(settings, CollectSettings) and settings.admits_guests
-            else _("Das dauert fünf Minuten. Sie brauchen ein Konto.")
+            else _("Das dauert zwei Minuten. Sie brauchen ein Konto.")
         )
         needed = NEEDED.get((Action.SUBMIT_PROPOSAL, settings.verification_for(Action.SUBMIT_PROPOSAL)))
         hint = f"{hint} {_(needed)}" if needed else hint
         label, href, icon = _("Vorschlag einreichen"), url_for("submissions.new", slug=slug), "plus"
-        title = _("Haben Sie eine Idee?")
+        title = _("Was schlagen Sie vor?")
     elif phase.opens(Action.CAST_BALLOT):
         label, href, icon = _("Jetzt abstimmen"), url_for("ballots.show", slug=slug, phase_id=phase.id), "check"
         title, hint = phase.title, _(phase.format.question)
