@@ -24,6 +24,7 @@ from participation.contributions.ballots.operations import recount as recount_ba
 from participation.contributions.comments.models import Comment
 from participation.contributions.models import AnswerStatus, Contribution, ContributionState, Revision
 from participation.contributions.proposals.models import Proposal
+from participation.contributions.proposals.operations import searched_text
 from participation.contributions.votes.models import Vote
 from participation.events import ContributionSubmitted, emit
 from participation.following.models import Frequency
@@ -32,6 +33,7 @@ from participation.municipalities.models import (
     Municipality,
     MunicipalityKind,
 )
+from participation.own_fields import read_answers, read_fields, store_answers, store_field
 from participation.permissions import Actor, Role
 from participation.processes.models import (
     Phase,
@@ -230,6 +232,7 @@ class Builder:
                     starts_at=self._day(phase["first_day"]),
                     ends_at=self._day(phase["last_day"] + 1),
                     stored_settings=formats.store_settings(settings),
+                    stored_fields=[store_field(one) for one in read_fields(phase.get("field", []))],
                 )
             )
         self.session.add(process)
@@ -321,11 +324,16 @@ class Builder:
             district_id=district_of(lon, lat, self.districts) if lon is not None and lat is not None else None,
         )
         row.process = process
+        asked = row.own_fields
+        if asked and len(self.proposals) % 2 == 0:
+            # Half of the people answered whom it concerns.
+            said = {asked[0].key: [asked[0].options[len(self.proposals) // 2 % len(asked[0].options)]]}
+            row.stored_answers = store_answers(read_answers(asked, said)[0])
         self._add(row, at, row.title)
         self.proposals[entry["key"]] = row
         row.support_target = entry.get("support", 0)  # type: ignore[attr-defined]
         if row.is_published:
-            search.index_proposal(self.session, row.id, process.id, row.title, f"{row.body} {row.place}")
+            search.index_proposal(self.session, row.id, process.id, row.title, searched_text(row))
 
     def _answers(self) -> None:
         for entry in _read("answers")["answer"]:
