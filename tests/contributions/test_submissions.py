@@ -397,7 +397,7 @@ def test_without_guests_the_form_leads_to_the_sign_in_page_and_back(session: Ses
     assert "Mein langer Text" in refused_post.get_data(as_text=True)
     browser.sign_in(account)
     # The name of an account is not changed by what a form claims.
-    send(browser, form, data | {"pseudonym": "Bürgermeister"})
+    send(browser, form, data | {"pseudonym": "Bürgerin"})
     assert [one.participant.pseudonym for one in proposals(session)] == ["Die Nachbarin"]
 
 
