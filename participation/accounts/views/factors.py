@@ -92,7 +92,8 @@ def set_up_second_factor() -> ResponseReturnValue:
         return first
     if request.method == "GET" and account.totp_secret_sealed is None:
         # A GET must not store the secret; the button of this page does.
-        return render_template("accounts/begin_second_factor.html", form=EmptyForm(), next=target)
+        return render_template("accounts/begin_second_factor.html", form=EmptyForm(), next=target,
+                               is_staff=bool(account.grants))
     secret = operations.begin_second_factor(web.current_session(), web.current_keyring(), account)
     if "code" in request.form and form.validate_on_submit():
         try:
