@@ -10,8 +10,8 @@ from moderation.reasons import REASONS, REPORT_REASONS
 from participation import clock, outbox
 from participation.accounts.queries import recipient_of
 from participation.contributions.comments.models import Comment
+from participation.contributions.operations import receipt_token
 from participation.contributions.proposals.models import Proposal
-from participation.contributions.proposals.operations import receipt_token
 from participation.i18n import N_
 from participation.mail_templates import mail_context, render_mail, send
 from participation.web import current_keyring
@@ -50,10 +50,10 @@ def mail_decision(context: outbox.JobContext) -> None:
         visible = contribution.is_published
         is_change = bool(context.args.get("is_change"))
         # A guest on another device is known by nothing but this link.
-        token = receipt_token(keyring, contribution) if title else None
+        token = receipt_token(keyring, contribution)
     with mail_context():
         link = ""
-        if visible or (title == "" and outcome is not Outcome.REJECT):
+        if visible or (title == "" and not token and outcome is not Outcome.REJECT):
             link = url_for("proposals.show", slug=slug, proposal_id=proposal_id, _external=True)
         elif token:
             link = url_for("submissions.receipt", token=token, _external=True)

@@ -21,6 +21,7 @@ from participation.events import ContributionPublished, ContributionWithdrawn, e
 from participation.municipalities.operations import raise_content_version
 from participation.permissions import Actor, require
 from participation.processes.models import Process
+from participation.tokens import hash_token, new_receipt_number
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -115,6 +116,29 @@ def mark_own(keyring: Keyring, actor: Actor, contribution: Contribution) -> bool
         and session.scalar(co_author_by_hash(contribution.id, person_hash))
     )
     return contribution.is_own
+
+
+def give_receipt(keyring: Keyring, contribution: Contribution) -> None:
+    """A number to write down, and a link that makes its holder the author. Process and submission key must be set."""
+    token = _derived_token(keyring, contribution.process_id, contribution.submission_key or "")
+    contribution.receipt_number, contribution.claim_token_hash = new_receipt_number(), hash_token(token)
+
+
+def receipt_token(keyring: Keyring, contribution: Contribution) -> str | None:
+    """The token of the link that gives its holder the author's rights (`submissions.receipt`), for mails and retries.
+
+    It is derived with the installation's key, so the database alone does not yield it. None for contributions without
+    a receipt, and after the key was changed: older links go on to work, but can't be written anew.
+    """
+    if contribution.submission_key is None or contribution.claim_token_hash is None:
+        return None
+    token = _derived_token(keyring, contribution.process_id, contribution.submission_key)
+    return token if hash_token(token) == contribution.claim_token_hash else None
+
+
+def _derived_token(keyring: Keyring, process_id: int, stored_key: str) -> str:
+    # 192 bits; short enough for a QR code that a phone reads from paper.
+    return keyring.person_hash(process_id, f"receipt:{stored_key}")[:48]
 
 
 def add_revision(contribution: Contribution, title: str, body: str, now: datetime) -> None:

@@ -46,7 +46,7 @@ def test_a_guest_comments_changes_and_withdraws_in_the_same_browser(
     link = shown.xpath("//a[contains(., 'Kommentar schreiben')]/@href")[0]
     assert not browser.client.get_cookie("session"), "reading sets no cookie"
     answer = browser.submit(link, {"body": "Gute Idee, aber bitte mit Lehne.", "pseudonym": "Nachbarin"}, form=-1)
-    assert "In diesem Browser können Sie ihn noch ändern" in answer.get_data(as_text=True)
+    assert "Ihr Beleg" in answer.get_data(as_text=True)
     comment = session.scalars(select(Comment)).one()
     assert comment.state is ContributionState.SUBMITTED, "checked first, though the phase checks afterwards"
     assert (comment.participant.kind, comment.participant.pseudonym) == (ParticipantKind.GUEST, "Nachbarin")
@@ -118,3 +118,44 @@ def test_a_guest_is_not_taken_for_the_town_hall(session: Session, browser: Brows
     assert answer.status_code == 422
     assert "klingt nach Verwaltung" in answer.get_data(as_text=True)
     assert "Der Vorschlag ist erledigt." in answer.get_data(as_text=True)
+
+
+def test_the_receipt_finds_a_comment_again_at_another_device_and_changes_it_there(
+    session: Session, browser: Browser, new_browser: Callable[[], Browser],
+) -> None:
+    proposal = _proposal(session)
+    answer = browser.submit(f"{_page(proposal)}/kommentare", {"body": "Mit Lehne."}, form=-1)
+    path = answer.request.path
+    comment = session.scalars(select(Comment)).one()
+    assert comment.receipt_number in answer.get_data(as_text=True)
+    other = new_browser()
+    assert "Mit Lehne." in other.text(path)
+    by_number = other.submit("/beleg", {"number": comment.receipt_number}).get_data(as_text=True)
+    assert "Wird geprüft" in by_number
+    assert "Mit Lehne" not in by_number
+    edit = other.open(path).xpath("//a[contains(., 'Kommentar ändern')]/@href")[0]
+    assert other.submit(edit, {"body": "Mit hoher Lehne."}, form="bearbeiten").request.path == path
+    assert "Mit hoher Lehne." in other.text(path)
+    assert new_browser().get(edit.split("?")[0] + "?token=falsch").status_code in {302, 303, 401, 403, 404}
+    contributions.reject(session, comment, "Bitte ohne Namen.", clock.now())
+    session.commit()
+    assert "Bitte ohne Namen." in other.text(path)
+    assert not other.open(path).xpath("//a[contains(., 'Kommentar ändern')]")
+
+
+def test_a_comment_is_taken_back_by_its_receipt_and_belongs_to_an_account_later(
+    session: Session, browser: Browser, new_browser: Callable[[], Browser],
+) -> None:
+    proposal = _proposal(session)
+    path = browser.submit(f"{_page(proposal)}/kommentare", {"body": "Mit Lehne."}, form=-1).request.path
+    account = factories.account(session)
+    session.commit()
+    member = new_browser().sign_in(account)
+    member.submit(path, form="zuordnen")
+    assert "Mit Lehne." in member.text("/konto/beitraege")
+    comment = session.scalars(select(Comment)).one()
+    session.refresh(comment.participant)
+    assert comment.participant.kind is ParticipantKind.ACCOUNT
+    new_browser().submit(path, form="zurueckziehen")
+    session.refresh(comment)
+    assert comment.state is ContributionState.WITHDRAWN

@@ -86,6 +86,7 @@ def post_comment(
         quote=passage, stance=stance,
     )
     comment.process = proposal.process
+    _give_receipt(keyring, actor, comment)
     contributions.add_revision(comment, "", clean, now)
     try:
         with session.begin_nested():
@@ -105,6 +106,12 @@ def post_comment(
     audit.record(session, at=now, actor=actor.label, action="post_comment", subject_type="comment",
                  subject_id=comment.id)
     return comment
+
+
+def _give_receipt(keyring: Keyring, actor: Actor, comment: Comment) -> None:
+    """For guests; an account finds its comments without one."""
+    if not actor.is_signed_in:
+        contributions.give_receipt(keyring, comment)
 
 
 def asks_for_stance(phase: OpenPhase | None) -> bool:

@@ -30,8 +30,8 @@ from participation.contributions.proposals.models import Proposal
 from participation.contributions.votes import operations as votes
 from participation.contributions.votes.views import own_part_here
 from participation.errors import InvalidInput, NotFound
-from participation.permissions import proof_asked
-from participation.tokens import new_token
+from participation.permissions import Actor, proof_asked, require as actor_require
+from participation.tokens import hash_token, new_token
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -160,10 +160,12 @@ def post(slug: str, proposal_id: int) -> ResponseReturnValue:
     except InvalidInput as error:
         web.attach(form, error)
         return _form_page(proposal, parent, form), 422
+    token = None if actor.is_signed_in else contributions.receipt_token(web.current_keyring(), comment)
+    if token:
+        flash(_("Danke! Ihr Kommentar ist gespeichert und wird geprüft."), "success")
+        return web.go("submissions.receipt", token=token)
     if not comment.is_published:
-        flash(_("Danke! Ihr Kommentar wird geprüft. Danach erscheint er hier.") if actor.is_signed_in else
-              _("Danke! Ihr Kommentar wird geprüft. Danach erscheint er hier. In diesem Browser können Sie ihn noch "
-                "ändern oder zurückziehen."), "success")
+        flash(_("Danke! Ihr Kommentar wird geprüft. Danach erscheint er hier."), "success")
         return web.go("proposals.show", slug=slug, proposal_id=proposal.id, _anchor="kommentare")
     flash(_("Danke! Ihr Kommentar ist veröffentlicht."), "success")
     return _to_comment(slug, comment)
@@ -185,9 +187,25 @@ def _comment(slug: str, proposal_id: int, comment_id: int) -> tuple[Contribution
         raise NotFound
     set_committed_value(found, "process", proposal.process)
     contributions.mark_own(web.current_keyring(), web.current_actor(), found)
+    token = request.values.get("token", "")
+    if token and found.claim_token_hash == hash_token(token):
+        found.is_own = True
     if not (found.is_published or found.is_own):
         raise NotFound
     return proposal, found
+
+
+def _holder() -> Actor:
+    """Who acts: the person of this browser, else nobody but the holder of the receipt's link."""
+    actor, token = web.current_actor(), request.values.get("token", "")
+    return actor if actor.identity or not token else Actor(guest_token=token)
+
+
+def _back(slug: str, comment: Comment) -> Response:
+    """To the receipt for whoever came from there, else to the proposal."""
+    if request.values.get("token"):
+        return web.go("submissions.receipt", token=request.values["token"])
+    return web.go("proposals.show", slug=slug, proposal_id=comment.proposal_id, _anchor="kommentare")
 
 
 ADDRESS = "/verfahren/<slug>/vorschlaege/<int:proposal_id>/kommentare/<int:comment_id>"
@@ -241,23 +259,23 @@ def back(slug: str, proposal_id: int, comment_id: int) -> ResponseReturnValue:
 def edit(slug: str, proposal_id: int, comment_id: int) -> ResponseReturnValue:
     """Mend one's own comment while it is fresh, or after a moderator asked for it."""
     proposal, comment = _comment(slug, proposal_id, comment_id)
-    web.require(Action.EDIT_COMMENT, comment)
+    web.do_not_cache()
+    actor_require(_holder(), Action.EDIT_COMMENT, comment, web.current_now())
     form = CommentForm(formdata=request.form or None, body=comment.body).offer_stances(False)  # noqa: FBT003
     status = 200
     if request.method == "POST":
         try:
-            edit_comment(web.current_session(), web.current_actor(), comment, form.body.data or "", web.current_now())
+            edit_comment(web.current_session(), _holder(), comment, form.body.data or "", web.current_now())
         except InvalidInput as error:
             web.attach(form, error)
             status = 422
         else:
             flash(_("Ihr Kommentar ist geändert.") if comment.is_published
                   else _("Ihr Kommentar ist geändert und wird geprüft."), "success")
-            return _to_comment(slug, comment) if comment.is_published else web.go(
-                "proposals.show", slug=slug, proposal_id=proposal_id, _anchor="kommentare")
+            return _to_comment(slug, comment) if comment.is_published else _back(slug, comment)
     return render_template(
         "contributions/comments/edit.html", proposal=proposal, process=proposal.process, comment=comment, form=form,
-        body_max=BODY_MAX, may_edit=may_edit(web.current_actor(), comment, web.current_now()),
+        body_max=BODY_MAX, token=request.values.get("token", ""), may_edit=may_edit(_holder(), comment, web.current_now()),
         title=web.current_session().get_one(Proposal, proposal_id).title,
     ), status
 
@@ -267,9 +285,9 @@ def edit(slug: str, proposal_id: int, comment_id: int) -> ResponseReturnValue:
 def withdraw(slug: str, proposal_id: int, comment_id: int) -> ResponseReturnValue:
     """Take one's own comment back; where others answered, its place stays."""
     comment = _comment(slug, proposal_id, comment_id)[1]
-    contributions.withdraw(web.current_session(), web.current_actor(), comment, web.current_now())
+    contributions.withdraw(web.current_session(), _holder(), comment, web.current_now())
     flash(_("Ihr Kommentar ist zurückgezogen."), "success")
-    return web.go("proposals.show", slug=slug, proposal_id=proposal_id, _anchor="kommentare")
+    return _back(slug, comment)
 
 
 def _form_page(proposal: Proposal, parent: Comment | None, form: CommentForm) -> str:

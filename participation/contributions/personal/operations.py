@@ -45,22 +45,22 @@ WITHDRAWABLE = frozenset({
 })
 
 
-def attach_to_account(session: Session, keyring: Keyring, actor: Actor, proposal: Proposal, now: datetime) -> None:
-    """Everything that the guest of this proposal did in its process belongs to the actor's account from now on.
+def attach_to_account(session: Session, keyring: Keyring, actor: Actor, contribution: Contribution, now: datetime) -> None:
+    """Everything that the guest of this contribution did in its process belongs to the actor's account from now on.
 
     Whoever calls has checked that the actor holds the receipt (`is_own`). If the account took part already, both
     become one: votes for the same contribution count once. Raises SignInNeeded, NotAllowed, or Conflict when it
     belongs to an account already.
     """
-    require(actor, Action.ATTACH_CONTRIBUTION, proposal, now)
-    process_id, identity = proposal.process_id, actor.identity or ""
+    require(actor, Action.ATTACH_CONTRIBUTION, contribution, now)
+    process_id, identity = contribution.process_id, actor.identity or ""
     # Held until the end: no vote of the guest can come in between, and of two accounts one wins.
     guest = session.scalars(
-        select(Participant).where(Participant.id == proposal.participant_id).with_for_update()
+        select(Participant).where(Participant.id == contribution.participant_id).with_for_update()
         .execution_options(populate_existing=True)
     ).one()
     if guest.kind is not ParticipantKind.GUEST:
-        raise Conflict(N_("Dieser Vorschlag gehört schon zu einem Konto."))
+        raise Conflict(N_("Dieser Beitrag gehört schon zu einem Konto."))
     known = contributions.find_participant(session, keyring, process_id, identity)
     if known is None:
         guest.kind, guest.is_staff = ParticipantKind.ACCOUNT, actor.is_staff
@@ -69,9 +69,9 @@ def attach_to_account(session: Session, keyring: Keyring, actor: Actor, proposal
     else:
         _merge(session, guest, known, now)
     session.flush()
-    raise_content_version(session, proposal.process.municipality_id)
-    audit.record(session, at=now, actor=actor.label, action="attach_contribution", subject_type="proposal",
-                 subject_id=proposal.id)
+    raise_content_version(session, contribution.process.municipality_id)
+    audit.record(session, at=now, actor=actor.label, action="attach_contribution", subject_type=contribution.kind,
+                 subject_id=contribution.id)
 
 
 def _merge(session: Session, source: Participant, target: Participant, now: datetime) -> None:

@@ -19,7 +19,7 @@ from participation.contributions.personal import jobs, operations  # noqa: F401 
 from participation.contributions.personal.export import own_data
 from participation.contributions.personal.forms import TAKE, DeleteForm
 from participation.contributions.personal.queries import own_contributions, participants_of, processes_of, written_along
-from participation.contributions.submissions.views import proposal_of_token, remove_after_commit
+from participation.contributions.submissions.views import contribution_of_token, remove_after_commit
 from participation.errors import Conflict, InvalidInput
 
 if TYPE_CHECKING:
@@ -124,14 +124,14 @@ def delete() -> ResponseReturnValue:
 @web.limiter.limit("60 per hour")
 def attach(token: str) -> ResponseReturnValue:
     """What was handed in without an account belongs to the account from now on."""
-    proposal = proposal_of_token(token)
+    contribution = contribution_of_token(token)
     try:
-        operations.attach_to_account(web.current_session(), web.current_keyring(), web.current_actor(), proposal,
+        operations.attach_to_account(web.current_session(), web.current_keyring(), web.current_actor(), contribution,
                                      web.current_now())
     except Conflict as error:
         flash(web.translated(error), "info")
     else:
-        flash(_("Dieser Vorschlag gehört jetzt zu Ihrem Konto. Sie finden ihn unter „Meine Beiträge“."), "success")
+        flash(_("Das gehört jetzt zu Ihrem Konto. Sie finden ihn unter „Meine Beiträge“."), "success")
     return web.go("submissions.receipt", token=token)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Select, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import joinedload
 
-from participation import audit, outbox, search, text, tokens
+from participation import audit, outbox, search, text
 from participation.accounts.models import Participant, ParticipantKind
 from participation.accounts.names import require_no_office
 from participation.actions import Action
@@ -130,15 +130,14 @@ def submit_proposal(
     if contact and author.contact_sealed is None:
         author.contact_sealed = keyring.seal(contact)
     key = _bound_key(keyring, process.id, identity, submission_key)
-    token = _derived_token(keyring, process.id, key)
     proposal = Proposal(
         process_id=process.id, phase_id=phase.id if phase else None, theme_id=draft.theme_id,
         participant_id=author.id, state=ContributionState.SUBMITTED, title=draft.title, body=draft.body,
         place=draft.place, lon=draft.lon, lat=draft.lat, district_id=draft.district_id, created_at=now,
-        submitted_at=now, submission_key=key, receipt_number=tokens.new_receipt_number(),
-        claim_token_hash=tokens.hash_token(token), stored_answers=store_answers(draft.answers),
+        submitted_at=now, submission_key=key, stored_answers=store_answers(draft.answers),
     )
     proposal.process = process
+    contributions.give_receipt(keyring, proposal)
     proposal.pictures = _pictures(draft)
     contributions.add_revision(proposal, proposal.title, proposal.body, now)
     proposal.revisions[-1].changes = {name: getattr(draft, name) for name in CHANGEABLE} | {
@@ -174,30 +173,13 @@ def find_submission(
     return session.scalar(select(Proposal).where(Contribution.submission_key == key))
 
 
-def receipt_token(keyring: Keyring, contribution: Contribution) -> str | None:
-    """The token of the link that gives its holder the author's rights (`submissions.receipt`), for mails and retries.
-
-    It is derived with the installation's key, so the database alone does not yield it. None for contributions without
-    a receipt, and after the key was changed: older links go on to work, but can't be written anew.
-    """
-    if contribution.submission_key is None or contribution.claim_token_hash is None:
-        return None
-    token = _derived_token(keyring, contribution.process_id, contribution.submission_key)
-    return token if tokens.hash_token(token) == contribution.claim_token_hash else None
-
-
 def _bound_key(keyring: Keyring, process_id: int, identity: str, submission_key: str) -> str:
     """The key as it is stored: nobody can claim another person's form by sending its key."""
     return keyring.person_hash(process_id, f"form:{identity}:{submission_key}")
 
 
-def _derived_token(keyring: Keyring, process_id: int, stored_key: str) -> str:
-    # 192 bits; short enough for a QR code that a phone reads from paper.
-    return keyring.person_hash(process_id, f"receipt:{stored_key}")[:48]
-
-
 def _receipt(keyring: Keyring, proposal: Proposal, *, is_repeat: bool = False) -> Receipt:
-    return Receipt(proposal, proposal.receipt_number or "", receipt_token(keyring, proposal), is_repeat=is_repeat)
+    return Receipt(proposal, proposal.receipt_number or "", contributions.receipt_token(keyring, proposal), is_repeat=is_repeat)
 
 
 def _pictures(draft: ProposalDraft) -> list[ContributionPicture]:

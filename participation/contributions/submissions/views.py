@@ -24,6 +24,8 @@ from participation.accounts.models import ParticipantKind
 from participation.accounts.operations import clean_email
 from participation.actions import Action
 from participation.contributions import operations as contributions
+from participation.contributions.comments.models import Comment
+from participation.contributions.comments.operations import may_edit as may_edit_comment
 from participation.contributions.drafts.models import Draft
 from participation.contributions.drafts.operations import ChangedElsewhere, read_draft, save_draft
 from participation.contributions.drafts.queries import draft_of_form
@@ -43,7 +45,6 @@ from participation.contributions.proposals.operations import (
     Receipt,
     find_submission,
     possible_themes,
-    receipt_token,
     revise_proposal,
     submit_proposal,
     withdraw_proposal,
@@ -566,7 +567,7 @@ def other_person(slug: str) -> ResponseReturnValue:
 
 
 def _to_receipt(proposal: Proposal) -> BaseResponse:
-    token = receipt_token(web.current_keyring(), proposal)
+    token = contributions.receipt_token(web.current_keyring(), proposal)
     if token is not None:
         return web.go("submissions.receipt", token=token)
     return web.go("submissions.mine", slug=proposal.process.slug, proposal_id=proposal.id)
@@ -602,15 +603,54 @@ def _steps(contribution: Contribution) -> list[Step]:
     return steps
 
 
-def proposal_of_token(token: str) -> Proposal:
+def contribution_of_token(token: str) -> Contribution:
     """Whoever holds the link is the author. Raises NotFound."""
-    proposal = web.current_session().scalar(
-        select(Proposal).where(Contribution.claim_token_hash == tokens.hash_token(token))
+    found = web.current_session().scalar(
+        select(Contribution).where(Contribution.claim_token_hash == tokens.hash_token(token))
     )
-    if proposal is None:
+    if found is None:
         raise NotFound
-    proposal.is_own = True
-    return proposal
+    found.is_own = True
+    return found
+
+
+def proposal_of_token(token: str) -> Proposal:
+    """The same for a proposal alone. Raises NotFound."""
+    found = contribution_of_token(token)
+    if not isinstance(found, Proposal):
+        raise NotFound
+    return found
+
+
+def _comment_receipt(comment: Comment, token: str) -> ResponseReturnValue:
+    """The receipt of a guest's comment."""
+    web.do_not_cache()
+    proposal, state = web.current_session().get_one(Proposal, comment.proposal_id), comment.state
+    link = web.current_settings().base_url + url_for("submissions.receipt", token=token)
+    is_readable = proposal.is_published and proposal.process.is_visible
+    return _private(render_template(
+        "contributions/comments/receipt.html", comment=comment, proposal=proposal, process=comment.process,
+        steps=_comment_steps(comment), link=link, qr_code=_qr_code(link), token=token,
+        may_attach=_is_of_guest(comment), is_signed_in=web.current_actor().is_signed_in, is_readable=is_readable,
+        may_edit=is_readable and may_edit_comment(_holder(token), comment, web.current_now()),
+        may_withdraw=is_readable and state in WITHDRAWABLE,
+        decision=_hole("decision_of", contribution_id=comment.id) if state is ContributionState.RETURNED else "",
+    ))
+
+
+def _comment_steps(comment: Comment) -> list[Step]:
+    """Submitted, checked, published."""
+    state, decided = comment.state, _day(comment.decided_at or comment.published_at)
+    steps = [Step(_("Eingereicht"), _day(comment.submitted_at or comment.created_at), "done")]
+    if state is ContributionState.PUBLISHED:
+        return [*steps, Step(_("Geprüft"), decided, "done"), Step(_("Veröffentlicht"), _day(comment.published_at), "done")]
+    if state in {ContributionState.SUBMITTED, ContributionState.RETURNED}:
+        hint = (_("Bitte überarbeiten Sie Ihren Kommentar. Danach prüfen wir ihn noch einmal.")
+                if state is ContributionState.RETURNED
+                else _("Ein Mensch aus der Verwaltung liest jeden Kommentar, bevor er erscheint."))
+        return [*steps, Step(_(STATE_LABELS[state]), decided if state is ContributionState.RETURNED else "", "current", hint),
+                Step(_("Veröffentlicht"), "", "open")]
+    return [*steps, Step(_(STATE_LABELS[state]), decided, "current")]
 
 
 def _receipt_page(proposal: Proposal, actor: Actor, token: str) -> ResponseReturnValue:
@@ -632,8 +672,8 @@ def _receipt_page(proposal: Proposal, actor: Actor, token: str) -> ResponseRetur
     return _private(body)
 
 
-def _is_of_guest(proposal: Proposal) -> bool:
-    return proposal.participant.kind is ParticipantKind.GUEST
+def _is_of_guest(contribution: Contribution) -> bool:
+    return contribution.participant.kind is ParticipantKind.GUEST
 
 
 def _private(body: str, status: int = 200) -> Response:
@@ -670,8 +710,10 @@ def _own_address(proposal: Proposal, token: str) -> dict[str, object]:
 @web.public
 def receipt(token: str) -> ResponseReturnValue:
     """The receipt: number, link, way, and what the author can still do."""
-    proposal = proposal_of_token(token)
-    return _receipt_page(proposal, _holder(token), token)
+    contribution = contribution_of_token(token)
+    if isinstance(contribution, Comment):
+        return _comment_receipt(contribution, token)
+    return _receipt_page(proposal_of_token(token), _holder(token), token)
 
 
 @blueprint.get("/verfahren/<slug>/vorschlaege/<int:proposal_id>/beleg")
@@ -681,7 +723,7 @@ def mine(slug: str, proposal_id: int) -> ResponseReturnValue:
     proposal = _own_proposal(slug, proposal_id)
     actor = web.current_actor()
     # An account needs no link that opens without it.
-    token = "" if actor.is_signed_in else receipt_token(web.current_keyring(), proposal)
+    token = "" if actor.is_signed_in else contributions.receipt_token(web.current_keyring(), proposal)
     return _receipt_page(proposal, actor, token or "")
 
 
@@ -694,12 +736,12 @@ def find() -> ResponseReturnValue:
     found = None
     if form.validate_on_submit():
         number = tokens.normalise_receipt_number(form.number.data or "")
-        found = web.current_session().scalar(select(Proposal).where(Contribution.receipt_number == number))
+        found = web.current_session().scalar(select(Contribution).where(Contribution.receipt_number == number))
         if found is None:
             web.attach(form, InvalidInput(_("Diese Nummer kennen wir nicht. Bitte prüfen Sie jedes Zeichen."),
                                           field="number"))
     body = render_template("contributions/submissions/find.html", form=form, found=found,
-                           steps=_steps(found) if found else [])
+                           steps=(_comment_steps(found) if isinstance(found, Comment) else _steps(found)) if found else [])
     return _private(body, 422 if form.is_submitted() and found is None else 200)
 
 
