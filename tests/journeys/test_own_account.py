@@ -18,9 +18,10 @@ pytestmark = pytest.mark.browser
 EMAIL = "neue-nachbarin@leute.example"
 PASSWORD = "drei lose Wörter im Wind"
 TITLE = "Schaukel an der Kolvenburg"
+OTHER_EMAIL, NEXT_PASSWORD = "tastatur@leute.example", "vier ganz andere Dinge dort"
 
 
-def _mailed_link(platform: LivePlatform, visitor: Visitor, subject: str) -> str:
+def _mailed_link(platform: LivePlatform, visitor: Visitor, subject: str, to: str = EMAIL) -> str:
     """The path in the newest mail of that kind; the worker may still be busy with it."""
     import email
     from email import policy
@@ -29,7 +30,7 @@ def _mailed_link(platform: LivePlatform, visitor: Visitor, subject: str) -> str:
         for path in sorted((platform.data_dir / "mails").glob("*.eml"), key=_age):
             message = email.message_from_bytes(path.read_bytes(), policy=policy.default)
             body = message.get_body(("plain",))
-            if EMAIL in str(message["To"]) and subject in str(message["Subject"]) and body is not None:
+            if to in str(message["To"]) and subject in str(message["Subject"]) and body is not None:
                 return re.search(r"https?://[^/\s]+(/\S+)", body.get_content())[1]
         visitor.page.wait_for_timeout(100)
     raise AssertionError(subject)
@@ -103,3 +104,91 @@ def test_a_guest_gets_an_account_that_holds_the_idea_and_opens_by_passkey(
     page.get_by_role("button", name="Konto endgültig löschen").click()
     page.get_by_text("Ihr Konto ist gelöscht").wait_for()
     visitor.check()
+
+
+
+def _tab_to(visitor: Visitor, name: str) -> None:
+    """Go on with the tabulator until something of that name has the focus, and can be seen to have it."""
+    page = visitor.page
+    for _press in range(150):
+        page.keyboard.press("Tab")
+        text, is_shown = page.evaluate("""() => {
+            const one = document.activeElement
+            const style = getComputedStyle(one)
+            const named = one.labels?.length ? one.labels[0].innerText : one.getAttribute("aria-label") || one.innerText
+            return [named || "", style.outlineStyle !== "none" || style.boxShadow !== "none"]
+        }""")
+        if name in text:
+            assert is_shown, f"one does not see that {name} has the focus"
+            return
+    raise AssertionError(name)
+
+
+def _press(visitor: Visitor, name: str) -> None:
+    _tab_to(visitor, name)
+    visitor.page.keyboard.press("Enter")
+
+
+def _type(visitor: Visitor, name: str, text: str) -> None:
+    _tab_to(visitor, name)
+    visitor.page.keyboard.type(text)
+
+
+def test_from_the_receipt_to_leaving_by_keyboard_alone(
+    visit: Callable[..., Visitor], platform: LivePlatform
+) -> None:
+    visitor = visit(1440)
+    page = visitor.go("/verfahren/smart-city/vorschlaege/neu")
+    _type(visitor, "Titel", "Trinkbrunnen am Bahnhof")
+    _type(visitor, "Ihr Vorschlag", "Für alle, die warten.")
+    _tab_to(visitor, page.locator("label:has(+ input[name=theme_id]), label:has(input[name=theme_id]), "
+                                  "input[name=theme_id] + label").first.inner_text())
+    page.keyboard.press("Space")
+    _press(visitor, "Vorschlag einreichen")
+    page.get_by_role("link", name="Konto anlegen").wait_for()
+    _press(visitor, "Konto anlegen")
+    page.get_by_label("Name, den andere sehen").wait_for()
+    _type(visitor, "E-Mail-Adresse", OTHER_EMAIL)
+    _type(visitor, "Name, den andere sehen", "Am Gleis")
+    _type(visitor, "Kennwort", PASSWORD)
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Schauen Sie in Ihr Postfach").wait_for()
+    visitor.go(_mailed_link(platform, visitor, "bestätigen", OTHER_EMAIL))
+    _press(visitor, "Ja, das ist meine Adresse")
+    page.get_by_role("heading", name="Anmelden", exact=True).first.wait_for()
+    _type(visitor, "E-Mail-Adresse", OTHER_EMAIL)
+    _type(visitor, "Kennwort", PASSWORD)
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Meinem Konto zuordnen").wait_for()
+    _press(visitor, "Meinem Konto zuordnen")
+    page.get_by_text("gehört jetzt zu Ihrem Konto").wait_for()
+
+    # Another device, which the first one signs out.
+    elsewhere = visit(390)
+    elsewhere.sign_in(OTHER_EMAIL, PASSWORD, "/konto")
+    visitor.go("/konto/sicherheit")
+    _press(visitor, "Alle anderen Geräte abmelden")
+    page.get_by_text("Alle anderen Geräte sind abgemeldet").wait_for()
+    visitor.check()
+    elsewhere.go("/konto").get_by_role("heading", name="Anmelden", exact=True).first.wait_for()
+    _press(visitor, "Kennwort ändern")
+    page.get_by_label("Neues Kennwort").wait_for()
+    _type(visitor, "Neues Kennwort", NEXT_PASSWORD)
+    page.keyboard.press("Enter")
+    page.get_by_text("Ihr neues Kennwort gilt").wait_for()
+
+    visitor.go("/konto/daten")
+    with page.expect_download() as download:
+        _press(visitor, "Meine Daten herunterladen")
+    assert "Trinkbrunnen am Bahnhof" in download.value.path().read_text(encoding="utf-8")
+    _press(visitor, "Konto löschen")
+    page.get_by_role("button", name="Konto endgültig löschen").wait_for()
+    # A group of choices is one stop; the arrows choose.
+    _tab_to(visitor, "Sie bleiben stehen")
+    page.keyboard.press("ArrowDown")
+    assert page.get_by_label("Sie werden zurückgezogen", exact=False).is_checked()
+    _press(visitor, "Konto endgültig löschen")
+    page.get_by_text("Ihr Konto ist gelöscht").wait_for()
+    visitor.check()
+    page.go_back()
+    assert "Am Gleis" not in page.content(), "the button back shows nothing"
