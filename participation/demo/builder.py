@@ -15,7 +15,7 @@ from argon2 import PasswordHasher
 from docx import Document
 from sqlalchemy import insert, select
 
-from mapping.geometry import Area, district_of, load_boundary
+from mapping.geometry import Area, area_from_geojson, district_of, load_boundary, load_districts
 from participation import clock, formats, search, tokens
 from participation.accounts.models import Account, Participant, ParticipantKind, RoleGrant
 from participation.catalogue.models import Measure, MeasureSource, MeasureState, Priority
@@ -29,10 +29,8 @@ from participation.contributions.votes.models import Vote
 from participation.events import ContributionSubmitted, emit
 from participation.following.models import Frequency
 from participation.following.operations import follow
-from participation.municipalities.models import (
-    Municipality,
-    MunicipalityKind,
-)
+from participation.municipalities.models import District, Municipality, MunicipalityKind
+from participation.municipalities.operations import set_districts
 from participation.own_fields import read_answers, read_fields, store_answers, store_field
 from participation.permissions import Actor, Role
 from participation.processes.models import (
@@ -162,6 +160,12 @@ class Builder:
         )
         self.session.add(town)
         self.session.flush()
+        set_districts(self.session, town, load_districts((FOLDER / "billerbeck_districts.geojson").read_bytes()), self.now)
+        self.session.flush()
+        self.districts = [
+            (row.id, area_from_geojson(json.dumps(row.boundary)))
+            for row in self.session.scalars(select(District).where(District.municipality_id == town.id))
+        ]
         return town
 
     def _people(self, town: Municipality) -> None:
