@@ -175,9 +175,19 @@ def _answered(listing: Listing) -> list[ColumnElement[bool]]:
     return conditions
 
 
+def _shown(listing: Listing) -> list[ColumnElement[bool]]:
+    """What belongs on a list without search."""
+    answered = _answered(listing)
+    if listing.theme_id is None or not answered:
+        return [*published(listing.process_id, listing.theme_id), *answered]
+    # Answered proposals are few and have indexes of their own, by process. The sum keeps the database from beginning
+    # with the whole theme.
+    return [*published(listing.process_id), Contribution.theme_id + 0 == listing.theme_id, *answered]
+
+
 def count_answered(session: Session, listing: Listing) -> int:
     """How many answered proposals a list without search has, MATCHES_MAX + 1 at most."""
-    found = select(Contribution.id).where(*published(listing.process_id, listing.theme_id), *_answered(listing))
+    found = select(Contribution.id).where(*_shown(listing))
     return session.scalar(select(func.count()).select_from(found.limit(MATCHES_MAX + 1).subquery())) or 0
 
 
@@ -191,7 +201,7 @@ def list_ids(listing: Listing, limit: int) -> Select[Any]:
     """(id, value of the order) of one page, from `contribution` alone. Without search."""
     column = listing.sort.column
     statement = select(Contribution.id, column).where(
-        *published(listing.process_id, listing.theme_id), *_answered(listing))
+        *_shown(listing))
     if listing.with_point:
         statement = statement.where(_has_point())
     if listing.after is not None:
@@ -205,7 +215,7 @@ def _shuffled_rows(session: Session, listing: Listing, limit: int) -> list[Any]:
     rows: list[Any] = []
     for is_behind_start in (True, False):
         statement = select(Contribution.id, place).where(
-            *published(listing.process_id, listing.theme_id), *_answered(listing),
+            *_shown(listing),
             place >= listing.start if is_behind_start else place < listing.start,
         )
         if listing.with_point:
@@ -238,11 +248,11 @@ def _near_rows(session: Session, listing: Listing, limit: int) -> list[Any]:
         found = matching_ids(session, replace(listing, with_point=True)).cte("found")
         statement = select(base.id, square).join(found, found.c.id == base.id)
     else:
-        few = select(Contribution.id).where(*published(listing.process_id, listing.theme_id), *_answered(listing))
+        few = select(Contribution.id).where(*_shown(listing))
         statement = select(base.id, square)
         if bounded_count(session, few, MATCHES_MAX + 1) > MATCHES_MAX:
             return _rows_in_rings(session, listing, square, after, limit)
-        statement = statement.where(*published(listing.process_id, listing.theme_id), *_answered(listing))
+        statement = statement.where(*_shown(listing))
     statement = (
         statement.select_from(Contribution.__table__).join(Proposal.__table__, own.id == base.id)
         .where(own.lon.is_not(None), *after).order_by(square, base.id).limit(limit)
