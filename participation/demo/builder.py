@@ -86,6 +86,16 @@ def _read(name: str) -> dict[str, Any]:
     return tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
 
 
+# Whom a proposal of the demo concerns, by words of its text: what its author might have ticked.
+CONCERNED = {
+    "Kinder und Jugendliche": ("Schul", "Kind", "Jugend", "Spielplatz", "Skater"),
+    "Familien": ("Famil", "Eltern", "Kita"),
+    "Ältere Menschen": ("Rollator", "Senior", "ältere", "Oma", "Opa", "Pflege", "Hausnotruf"),
+    "Vereine": ("Verein", "Chor", "Ehrenamt"),
+    "Betriebe": ("Laden", "Betrieb", "Händler", "Handwerk", "Gasthof"),
+}
+
+
 class Builder:
     """Holds what later steps need of earlier ones: keys of the texts to rows."""
 
@@ -329,9 +339,9 @@ class Builder:
         )
         row.process = process
         asked = row.own_fields
-        if asked and len(self.proposals) % 2 == 0:
-            # Half of the people answered whom it concerns.
-            said = {asked[0].key: [asked[0].options[len(self.proposals) // 2 % len(asked[0].options)]]}
+        concerned = [group for group, marks in CONCERNED.items() if any(mark in f"{row.title} {row.body}" for mark in marks)]
+        if asked and concerned:
+            said = {asked[0].key: concerned[:2]}
             row.stored_answers = store_answers(read_answers(asked, said)[0])
         self._add(row, at, row.title)
         self.proposals[entry["key"]] = row
