@@ -6,12 +6,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import time_machine
 from sqlalchemy import select
 
 from participation import clock, formats
 from participation.contributions import operations as contributions
 from participation.contributions.comments.models import Comment
-from participation.contributions.comments.operations import BODY_MAX
+from participation.contributions.comments.operations import BODY_MAX, EDIT_WINDOW
 from participation.contributions.comments.queries import THREADS_PER_PAGE, thread_page
 from participation.contributions.models import ContributionState
 from tests import factories
@@ -358,3 +359,46 @@ def test_the_address_of_a_comment_leads_to_its_place(
     assert target == f"{page}?kommentare_nach={first.id - 1}#kommentar-{reply.id}"
     for missing in (f"{page}/kommentare/999999", f"{page[:-1]}9999/kommentare/{reply.id}"):
         assert browser.get(missing).status_code == 404
+
+
+@pytest.mark.parametrize(("late", "status"), [(timedelta(0), 200), (timedelta(microseconds=1), 409)])
+def test_the_last_instant_of_the_window_counts(
+    session: Session, proposal: Proposal, resident: Browser, page: str, late: timedelta, status: int,
+) -> None:
+    resident.submit(page, {"body": "Gute Idehe!"}, form="kommentare")
+    comment = session.scalars(select(Comment)).one()
+    edit = f"{page}/kommentare/{comment.id}/bearbeiten"
+    with time_machine.travel(comment.created_at + EDIT_WINDOW + late, tick=False):
+        answer = resident.post(edit, {"body": "Gute Idee!"})
+    assert (answer.status_code if answer.status_code >= 400 else 200) == status
+    session.expire_all()
+    assert comment.body == ("Gute Idee!" if status == 200 else "Gute Idehe!")
+
+
+def test_the_address_of_an_answer_to_a_hidden_comment_leads_to_its_place(
+    session: Session, proposal: Proposal, browser: Browser, page: str
+) -> None:
+    parent = factories.comment(session, proposal, body="Eine Beleidigung")
+    reply = factories.comment(session, proposal, parent=parent, body="Bitte sachlich bleiben")
+    contributions.hide(session, parent, "Beleidigung", clock.now())
+    session.commit()
+    target = browser.get(f"{page}/kommentare/{reply.id}").headers["Location"]
+    shown = browser.open(target.partition("#")[0])
+    assert "Bitte sachlich bleiben" in shown.get_element_by_id(f"kommentar-{reply.id}").text_content()
+    assert "Eine Beleidigung" not in shown.text_content()
+
+
+def test_comments_from_before_the_question_for_or_against_stay_without_an_answer(
+    session: Session, proposal: Proposal, resident: Browser, page: str
+) -> None:
+    factories.comment(session, proposal, body="Von früher")
+    settings = formats.DiscussSettings(moderation=formats.Moderation.AFTER, comment_style=formats.CommentStyle.PRO_CONTRA)
+    for phase in proposal.process.phases:
+        phase.format_key, phase.stored_settings = "discuss", formats.store_settings(settings)
+    session.commit()
+    resident.submit(page, {"body": "Ja bitte", "stance": "pro"}, form="kommentare")
+    found = resident.open(page)
+    counted = [item.text_content().split() for item in found.xpath("//dl[@class='bp-stances']/div")]
+    assert counted[:2] == [["Dafür", "1"], ["Dagegen", "0"]]
+    old = next(item for item in found.find_class("bp-comment") if "Von früher" in item.text_content())
+    assert not any(word in old.text_content() for word in ("Dafür", "Dagegen"))

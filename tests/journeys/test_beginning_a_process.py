@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from participation.demo.builder import DEMO_PASSWORD
+from tests.journeys.keyboard import press, reach, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from playwright.sync_api import Locator, Page
 
     from tests.journeys.conftest import Visitor
 
@@ -73,84 +72,63 @@ def test_from_a_template_to_a_public_process(visit: Callable[..., Visitor]) -> N
     stranger.go("/verfahren/ein-plan-fuer-die-baumberge/neuigkeiten")
 
 
-def _reach(page: Page, target: Locator) -> None:
-    """By the Tab key alone, as far as it takes."""
-    target.wait_for()
-    for _step in range(150):
-        if target.evaluate("one => one === document.activeElement"):
-            return
-        page.keyboard.press("Tab")
-    pytest.fail(f"the keyboard does not reach {target}")
-
-
-def _press(page: Page, target: Locator) -> None:
-    _reach(page, target)
-    page.keyboard.press("Enter")
-
-
-def _write(page: Page, target: Locator, text: str) -> None:
-    _reach(page, target)
-    page.keyboard.press("Control+A")
-    page.keyboard.insert_text(text)
-
-
 def test_four_phases_from_template_to_archive_by_keyboard_alone(visit: Callable[..., Visitor]) -> None:
     office = visit(1440)
     office.sign_in(EDITOR, DEMO_PASSWORD, "/verwaltung/verfahren/neu")
     page = office.page
-    _write(page, page.get_by_label("Titel"), "Bebauungsplan Nordstraße")
-    _reach(page, page.get_by_label(re.compile("^Leer")))
+    write(page, page.get_by_label("Titel"), "Bebauungsplan Nordstraße")
+    reach(page, page.get_by_label(re.compile("^Leer")))
     for _number in range(4):
         page.keyboard.press("ArrowDown")
-    _press(page, page.get_by_role("button", name="Entwurf anlegen"))
+    press(page, page.get_by_role("button", name="Entwurf anlegen"))
     page.get_by_text("Der Entwurf ist angelegt").wait_for()
     hints = page.get_by_role("region", name="Bitte noch einmal ansehen")
     # The hint is a link to where it is mended; the text is seen before it is saved.
-    _press(page, hints.get_by_role("link", name=re.compile("Platzhalter der Vorlage")).first)
+    press(page, hints.get_by_role("link", name=re.compile("Platzhalter der Vorlage")).first)
     page.wait_for_url(re.compile("#body$"))
-    _write(page, page.get_by_label("Worum es geht"), "An der Nordstraße sollen **zwölf Wohnungen** entstehen.")
-    _press(page, page.get_by_role("button", name="Vorschau"))
+    write(page, page.get_by_label("Worum es geht"), "An der Nordstraße sollen **zwölf Wohnungen** entstehen.")
+    press(page, page.get_by_role("button", name="Vorschau"))
     preview = page.get_by_role("region", name="Vorschau, noch nicht gespeichert")
     preview.get_by_text("zwölf Wohnungen").wait_for()
     assert preview.locator("strong").inner_text() == "zwölf Wohnungen"
     office.check()
-    _write(page, page.get_by_label("Kontakt"), "Bauamt, Telefon 02543 0000")
-    _press(page, page.get_by_role("button", name="Speichern"))
+    write(page, page.get_by_label("Kontakt"), "Bauamt, Telefon 02543 0000")
+    press(page, page.get_by_role("button", name="Speichern"))
     page.get_by_text("Gespeichert.").wait_for()
     assert not hints.get_by_text("Es gibt keinen Kontakt").count()
     # A phase asks for something that nobody can have yet: the hint says so, and leads back to the phase.
-    _press(page, page.get_by_role("link", name="Phasen", exact=True))
+    press(page, page.get_by_role("link", name="Phasen", exact=True))
     page.get_by_role("link", name="Neue Phase").wait_for()
     assert page.locator("tbody tr").count() == 4
-    _press(page, page.locator("tbody th a").first)
-    _reach(page, page.get_by_label("Nachweis, um einzureichen"))
+    press(page, page.locator("tbody th a").first)
+    reach(page, page.get_by_label("Nachweis, um einzureichen"))
     for _number in range(4):
         page.keyboard.press("ArrowDown")
-    _reach(page, page.get_by_label("Wer darf Bilder anhängen?"))
+    reach(page, page.get_by_label("Wer darf Bilder anhängen?"))
     page.keyboard.press("ArrowUp")
     office.check()
-    _press(page, page.get_by_role("button", name="Speichern"))
+    press(page, page.get_by_role("button", name="Speichern"))
     page.get_by_text("Die Phase ist gespeichert").wait_for()
-    _press(page, page.get_by_role("link", name="Angaben"))
-    _press(page, hints.get_by_role("link", name=re.compile("Anmeldung bei einem anderen Anbieter")))
-    _reach(page, page.get_by_label("Nachweis, um einzureichen"))
+    press(page, page.get_by_role("link", name="Angaben"))
+    press(page, hints.get_by_role("link", name=re.compile("Anmeldung bei einem anderen Anbieter")))
+    reach(page, page.get_by_label("Nachweis, um einzureichen"))
     for _number in range(4):
         page.keyboard.press("ArrowUp")
-    _press(page, page.get_by_role("button", name="Speichern"))
+    press(page, page.get_by_role("button", name="Speichern"))
     page.get_by_text("Die Phase ist gespeichert").wait_for()
-    _press(page, page.get_by_role("link", name="Angaben"))
+    press(page, page.get_by_role("link", name="Angaben"))
     page.get_by_role("button", name="Veröffentlichen").wait_for()
     assert not hints.get_by_text("Anmeldung bei einem anderen Anbieter").count()
-    _press(page, page.get_by_role("button", name="Veröffentlichen"))
+    press(page, page.get_by_role("button", name="Veröffentlichen"))
     page.get_by_text("Das Verfahren ist jetzt öffentlich").wait_for()
-    _press(page, page.get_by_role("link", name="Verlauf"))
+    press(page, page.get_by_role("link", name="Verlauf"))
     page.get_by_text("jetziger Stand").wait_for()
     office.check()
-    _press(page, page.get_by_role("link", name="Rollen"))
+    press(page, page.get_by_role("link", name="Rollen"))
     page.get_by_role("heading", name="Eine Rolle geben").wait_for()
     office.check()
-    _press(page, page.get_by_role("link", name="Angaben"))
-    _press(page, page.get_by_role("button", name="Ins Archiv"))
+    press(page, page.get_by_role("link", name="Angaben"))
+    press(page, page.get_by_role("button", name="Ins Archiv"))
     page.get_by_text("nichts kann mehr dazukommen").wait_for()
     office.check()
     assert "zwölf Wohnungen" in office.go("/verfahren/bebauungsplan-nordstrasse").locator("main").inner_text()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from participation.demo.builder import DEMO_PASSWORD
+from tests.journeys.keyboard import press, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from tests.journeys.conftest import Visitor
 
 pytestmark = pytest.mark.browser
-RESIDENT = "hanne@leute.billerbeck.example"
+RESIDENT, OTHER = "hanne@leute.billerbeck.example", "radlerin@leute.billerbeck.example"
 PROCESS = "/verfahren/buergerbudget"
 
 
@@ -56,3 +57,32 @@ def test_a_basket_is_packed_by_keyboard_and_stays_secret(visit: Callable[..., Vi
     response = stranger.page.goto(f"{stranger.platform.url}{address}/ergebnis")
     assert response is not None
     assert response.status == 404
+
+
+def test_from_the_process_to_a_saved_basket_without_a_mouse(visit: Callable[..., Visitor]) -> None:
+    desk = visit(1440)
+    page = desk.go(PROCESS)
+    press(page, page.get_by_role("link", name="Jetzt abstimmen").first)
+    press(page, page.locator("main").get_by_role("link", name="Anmelden"))
+    write(page, page.get_by_label("E-Mail-Adresse"), OTHER)
+    write(page, page.get_by_label("Kennwort", exact=True), DEMO_PASSWORD)
+    page.keyboard.press("Enter")
+    boxes = page.get_by_role("checkbox", name="In den Korb")
+    boxes.first.wait_for()
+    total, save = page.locator("[data-ballot-sum]"), page.get_by_role("button", name="Stimmzettel speichern")
+    for number in range(boxes.count()):
+        press(page, boxes.nth(number), "Space")
+    press(page, save)
+    summary = page.locator("[data-error-summary]")
+    summary.wait_for()
+    # What went wrong has the focus already; its link leads to the list, from where all is reached again.
+    assert summary.evaluate("one => one === document.activeElement")
+    press(page, summary.get_by_role("link"))
+    dearest_first = sorted(range(boxes.count()), key=lambda one: -int(boxes.nth(one).get_attribute("data-cost") or 0))
+    for number in sorted(dearest_first[:5]):
+        press(page, boxes.nth(number), "Space")
+    assert re.fullmatch(r"Noch [0-9.]+ Euro", total.inner_text())
+    press(page, save)
+    page.get_by_text("Ihre Auswahl ist gespeichert").wait_for()
+    desk.check()
+    assert page.locator("input[name=korb]:checked").count() == boxes.count() - 5

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from participation.demo.builder import DEMO_PASSWORD
+from tests.journeys.keyboard import press, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,4 +53,38 @@ def test_an_invited_friend_changes_the_text(visit: Callable[..., Visitor]) -> No
     page.reload()
     page.goto(re.sub("/mitschreibende.*", "/beleg", page.url))
     assert "samstags repariert jemand Fahrräder" in page.locator("main").inner_text()
+    author.check()
+
+
+def test_inviting_revoking_and_ending_without_a_mouse(visit: Callable[..., Visitor]) -> None:
+    author, friend = visit(1440), visit(390)
+    author.sign_in(AUTHOR, DEMO_PASSWORD, "/verfahren/smart-city/vorschlaege/neu")
+    page = author.page
+    write(page, page.get_by_label("Titel"), "Ein Chor am Feierabend")
+    write(page, page.get_by_label("Ihr Vorschlag"), "Einmal im Monat singen alle, die mögen, auf dem Markt.")
+    press(page, page.locator("[name=theme_id]").first, "Space")
+    press(page, page.get_by_role("button", name="Vorschlag einreichen"))
+    press(page, page.get_by_role("link", name="Gemeinsam schreiben"))
+    invite = page.get_by_role("button", name="Einladen", exact=True)
+    press(page, invite)
+    lost = page.locator("a[href*='/mitschreiben/']").get_attribute("href") or ""
+    press(page, page.get_by_role("button", name="Offene Einladungen widerrufen"))
+    page.get_by_role("button", name="Offene Einladungen widerrufen").wait_for(state="detached")
+    author.check()
+    friend.sign_in(FRIEND, DEMO_PASSWORD)
+    guest = friend.go(lost.removeprefix(friend.platform.url))
+    assert guest.get_by_role("button", name="Ja, ich schreibe mit").count() == 0
+    press(page, invite)
+    link = page.locator("a[href*='/mitschreiben/']").get_attribute("href") or ""
+    guest = friend.go(link.removeprefix(friend.platform.url))
+    press(guest, guest.get_by_role("button", name="Ja, ich schreibe mit"))
+    press(guest, guest.get_by_role("link", name="Vorschlag ändern"))
+    write(guest, guest.get_by_label("Ihr Vorschlag"), "Jeden Freitag singen alle, die mögen, auf dem Markt.")
+    press(guest, guest.get_by_role("button", name="Änderung speichern"))
+    guest.get_by_text("wird jetzt geprüft").first.wait_for()
+    friend.check()
+    author.go(re.sub("/mitschreibende.*", "/mitschreibende", page.url.removeprefix(author.platform.url)))
+    end = page.get_by_role("button", name=re.compile("^Beenden"))
+    press(page, end)
+    end.wait_for(state="detached")
     author.check()
