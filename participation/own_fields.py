@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, fields as members, replace
 from decimal import Decimal
 from typing import Any
@@ -295,3 +295,27 @@ def public_answers(answers: Sequence[Answer], asked: Sequence[OwnField]) -> list
 def as_text(answers: Sequence[Answer]) -> str:
     """Questions and answers, a line each: for checks and differences."""
     return "\n".join(f"{one.label}: {one.shown}" for one in answers)
+
+
+def columns_of(asked: Sequence[tuple[OwnField, str]], others: Sequence[str]) -> dict[str, str]:
+    """The heading of each field in a table, by key, no two alike: programs that read tables keep one of these only.
+
+    `asked` names each field with the title of its phase, which tells the same question of two phases apart; `others`
+    are the headings that are there already.
+    """
+    labels = [one.label.casefold() for one, _phase in asked]
+    taken, found = {name.casefold() for name in others}, {}
+    for one, phase in asked:
+        label = f"{one.label} ({phase})" if labels.count(one.label.casefold()) > 1 else one.label
+        found[one.key] = unlike(label, taken)
+        taken.add(found[one.key].casefold())
+    return found
+
+
+def unlike(name: str, taken: Container[str]) -> str:
+    """A heading that is not among those taken (in lower case), with a number where it must be."""
+    number, free = 1, name
+    while free.casefold() in taken:
+        number += 1
+        free = f"{name} ({number})"
+    return free

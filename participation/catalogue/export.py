@@ -18,7 +18,7 @@ from flask_babel import gettext as _
 
 from participation import clock
 from participation.catalogue.models import MEASURE_STATE_LABELS, PRIORITY_LABELS, Measure
-from participation.own_fields import load_answers
+from participation.own_fields import columns_of, load_answers, unlike
 from participation.text import plain_from_markdown
 
 if TYPE_CHECKING:
@@ -78,12 +78,15 @@ def plain(markdown: str) -> str:
     return _ILLEGAL.sub("", joined)
 
 
-def _asked(catalogue: Catalogue) -> dict[str, str]:
+def _asked(catalogue: Catalogue, others: Sequence[str]) -> dict[str, str]:
     """The columns of what people answered besides, by key; of fields that are gone since, in the words of then."""
-    now = {one.key: one.label for phase in catalogue.process.phases for one in phase.own_fields}
-    then = {one.key: one.label for sources in catalogue.sources.values() for proposal in sources
-            for one in load_answers(proposal.stored_answers)}
-    return now | {key: label for key, label in then.items() if key not in now}
+    asked = [(one, phase.title) for phase in catalogue.process.phases for one in phase.own_fields]
+    found = columns_of(asked, others)
+    for one in (one for sources in catalogue.sources.values() for proposal in sources
+                for one in load_answers(proposal.stored_answers)):
+        if one.key not in found:
+            found[one.key] = unlike(one.label, {name.casefold() for name in (*others, *found.values())})
+    return found
 
 
 def _label(priority: object) -> str:
@@ -136,9 +139,9 @@ def as_xlsx(catalogue: Catalogue) -> bytes:
         sheet.write_number(row, len(values), len(sources), wrap)
         _write_known(sheet, row, len(values) + 1, catalogue.supports(sources), wrap)
     origin = book.add_worksheet(_("Herkunft"))
-    asked = _asked(catalogue)
-    for column, name in enumerate((_("Maßnahme"), _("Nr."), _("Vorschlag"), _("Unterstützungen"), _("Adresse"),
-                                   *asked.values())):
+    known = [_("Maßnahme"), _("Nr."), _("Vorschlag"), _("Unterstützungen"), _("Adresse")]
+    asked = _asked(catalogue, known)
+    for column, name in enumerate((*known, *asked.values())):
         origin.write_string(0, column, _ILLEGAL.sub("", name), head)
     origin.set_column(2, 2, 60)
     origin.set_column(4, 4, 70)

@@ -10,7 +10,7 @@ import io
 import json
 import re
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, Any
 
 import xlsxwriter
@@ -29,7 +29,7 @@ from participation.evaluation.queries import (
     proposals_in_steps,
 )
 from participation.i18n import N_
-from participation.own_fields import OwnField, as_text, load_answers
+from participation.own_fields import OwnField, as_text, columns_of, load_answers, unlike
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -76,17 +76,24 @@ class Evaluation:
 
 
 def proposal_columns(evaluation: Evaluation) -> list[str]:
-    """The headings of the table of proposals."""
-    return [
-        _("Nr."), _("Titel"), _("Text"), evaluation.process.theme_label, _("Phase"), _("Ort in Worten"), _("Ortsteil"),
+    """The headings of the table of proposals, no two alike."""
+    before = [_("Nr."), _("Titel"), _("Text")]
+    after = [
+        _("Phase"), _("Ort in Worten"), _("Ortsteil"),
         _("Breite (WGS 84)"), _("Länge (WGS 84)"), _("Ostwert (EPSG:25832)"), _("Nordwert (EPSG:25832)"), _("Name"),
         _("Weg"), _("Stand"), _("Begründung"), _("Eingereicht"), _("Veröffentlicht"), _("Unterstützungen"),
         _("Kommentare"), _("Bilder"), _("Antwort der Verwaltung"), _("Wortlaut der Antwort"), _("Kosten in Euro"),
         _("Beantwortet"), _("Maßnahmen"), _("Adresse"),
-        *(one.label if one.is_public else _("%(question)s (nur für die Verwaltung)", question=one.label)
-          for one in _asked(evaluation)),
-        _("Antworten auf frühere Fragen"),
     ]
+    earlier = _("Antworten auf frühere Fragen")
+    theme = unlike(evaluation.process.theme_label, {name.casefold() for name in (*before, *after, earlier)})
+    asked = [
+        (one if one.is_public else
+         replace(one, label=_("%(question)s (nur für die Verwaltung)", question=one.label)), phase.title)
+        for phase in evaluation.process.phases for one in phase.own_fields
+    ]
+    own = columns_of(asked, [*before, theme, *after, earlier])
+    return [*before, theme, *after, *(own[one.key] for one, _phase in asked), earlier]
 
 
 def _asked(evaluation: Evaluation) -> list[OwnField]:

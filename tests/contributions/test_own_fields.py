@@ -405,3 +405,31 @@ def test_the_tables_of_all_contributions_have_a_column_for_each_question(
     assert row["Wen betrifft es?"] == "=1+1"
     assert "Wie erreichen wir Sie? (nur für die Verwaltung)" in row
     assert row["Antworten auf frühere Fragen"] == "Früher gefragt: Vielleicht"
+
+
+def test_the_same_question_of_two_phases_has_two_columns_everywhere(
+    session: Session, new_browser: Callable[[], Browser],
+) -> None:
+    """A question may also be called like a column that is always there; nothing overwrites anything."""
+    process = begun(session, WHO, replace(MORE, label="Titel"))
+    first, town = process.phases[0], process.municipality
+    second = factories.phase("collect")
+    second.title, second.stored_fields = "Zweite Runde", [store_field(replace(WHO, key="000000aa"))]
+    process.phases.append(second)
+    process.theme_label = "Text"
+    session.flush()
+    factories.proposal(session, process, phase_id=first.id, lon=7.29, lat=51.98, title="Eine Bank", stored_answers=[
+        {"key": "00000001", "label": "Wen?", "values": ["Kinder"], "unit": "", "public": True},
+        {"key": "00000005", "label": "Titel", "values": ["Dr."], "unit": "", "public": True}])
+    planner = factories.account(session, Role.PLANNER, town=town)
+    session.commit()
+    browser = new_browser().sign_in(planner)
+    page = f"/verwaltung/verfahren/{process.id}/auswertung"
+    known = json.loads(browser.post(f"{page}/karte", {}, buffered=True).get_data())["features"][0]["properties"]
+    assert known[f"Wen betrifft es? ({first.title})"] == "Kinder"
+    assert known["Wen betrifft es? (Zweite Runde)"] == ""
+    assert (known["Titel"], known["Titel (2)"]) == ("Eine Bank", "Dr.")
+    assert known["Text"] != known["Text (2)"]
+    table = browser.submit(page, {}, form="auswertung/tabelle", buffered=True)
+    names = [cell.value for cell in load_workbook(io.BytesIO(table.get_data()))["Vorschläge"][1]]
+    assert len(names) == len({name.casefold() for name in names})
