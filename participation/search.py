@@ -74,7 +74,8 @@ _ADD_WORDS = text(
     "SELECT DISTINCT ON (stem) CAST(:process_id AS integer), stem, reverse(stem), word "
     "FROM (SELECT (ts_lexize('german_stem', folded))[1] AS stem, word "
     "FROM unnest(CAST(:folded AS text[]), CAST(:words AS text[])) AS given (folded, word)) AS read "
-    f"WHERE length(stem) BETWEEN {JOINED_FROM} AND {MAX_WORD_LENGTH} ORDER BY stem ON CONFLICT DO NOTHING"
+    f"WHERE length(stem) BETWEEN {JOINED_FROM} AND {MAX_WORD_LENGTH} AND stem IN (SELECT unnest(tsvector_to_array("
+    "document)) FROM proposal_search WHERE proposal_id = ANY(:ids)) ORDER BY stem ON CONFLICT DO NOTHING"
 )
 
 
@@ -98,29 +99,16 @@ def stems(value: str) -> list[str]:
 def index_proposal(session: Session, proposal_id: int, process_id: int, title: str, body: str) -> None:
     """Put a published proposal into the index, or replace it there. `body` holds all else that should be found."""
     remove_proposal(session, proposal_id)
-    _add_words(session, process_id, [title, body])
-    if is_sqlite(session):
-        session.execute(
-            text("INSERT INTO proposal_search (rowid, scope, title, body) VALUES (:id, :scope, :title, :body)"),
-            {
-                "id": proposal_id,
-                "scope": f"p{process_id}x",
-                "title": " ".join(stems(title)),
-                "body": " ".join(stems(body)),
-            },
-        )
-        return
-    session.execute(
-        text(
-            "INSERT INTO proposal_search (proposal_id, process_id, document) VALUES (:id, :process_id, "
-            "setweight(to_tsvector('german', :title), 'A') || to_tsvector('german', :body))"
-        ),
-        {"id": proposal_id, "process_id": process_id, "title": _fold_keeping(title), "body": _fold_keeping(body)},
-    )
+    index_many(session, process_id, [(proposal_id, title, body)])
 
 
 def _fold_keeping(value: str) -> str:
     return value.lower().replace("ß", "ss")
+
+
+def _words_alone(value: str) -> str:
+    """Without the signs between words: PostgreSQL would take "Bänke/Tische" for a file, which neither word finds."""
+    return " ".join(_WORD.findall(_fold_keeping(value)))
 
 
 def remove_proposal(session: Session, proposal_id: int) -> None:
@@ -144,19 +132,24 @@ def remove_proposal(session: Session, proposal_id: int) -> None:
     _forget_words(session, process_id, had)
 
 
-def _add_words(session: Session, process_id: int, texts: list[str]) -> None:
-    """Note the words of texts that came into the index, each by its stem as the index has it."""
+def _add_words(session: Session, process_id: int, proposals: list[tuple[int, str, str]]) -> None:
+    """Note the words of proposals that came into the index, each by its stem as the index has it.
+
+    Only whole words of the index: what is part of one there ("Meier" of "meier2024") would stay when it goes.
+    """
     found: dict[str, str] = {}
-    for word in (word for value in texts for word in _LETTERS.findall(value)):
-        found.setdefault(_fold_keeping(word), word)
+    for word in (word for _key, *texts in proposals for value in texts for word in _WORD.findall(value)):
+        if _LETTERS.fullmatch(word):
+            found.setdefault(_fold_keeping(word), word)
     if not is_sqlite(session):
-        session.execute(_ADD_WORDS, {"process_id": process_id, "folded": list(found), "words": list(found.values())})
+        session.execute(_ADD_WORDS, {"process_id": process_id, "folded": list(found), "words": list(found.values()),
+                                     "ids": [key for key, _title, _body in proposals]})
         return
     known: dict[str, str] = {}
     for word in found.values():
         known.setdefault(_stem(_fold(word)[:MAX_WORD_LENGTH]), word)
     rows = [{"process_id": process_id, "stem": stem, "backwards": stem[::-1], "word": word}
-            for stem, word in known.items() if len(stem) >= JOINED_FROM]
+            for stem, word in known.items() if len(stem) >= JOINED_FROM and _WORD.fullmatch(stem)]
     if rows:
         session.execute(_ADD_WORD, rows)
 
@@ -388,7 +381,6 @@ def index_many(session: Session, process_id: int, proposals: list[tuple[int, str
     """Put new proposals (id, title, everything else) into the index in one go, for imports."""
     if not proposals:
         return
-    _add_words(session, process_id, [value for _key, title, body in proposals for value in (title, body)])
     if is_sqlite(session):
         session.execute(
             text("INSERT INTO proposal_search (rowid, scope, title, body) VALUES (:id, :scope, :title, :body)"),
@@ -397,6 +389,7 @@ def index_many(session: Session, process_id: int, proposals: list[tuple[int, str
                 for key, title, body in proposals
             ],
         )
+        _add_words(session, process_id, proposals)
         return
     session.execute(
         text(
@@ -404,7 +397,8 @@ def index_many(session: Session, process_id: int, proposals: list[tuple[int, str
             "setweight(to_tsvector('german', :title), 'A') || to_tsvector('german', :body))"
         ),
         [
-            {"id": key, "process_id": process_id, "title": _fold_keeping(title), "body": _fold_keeping(body)}
+            {"id": key, "process_id": process_id, "title": _words_alone(title), "body": _words_alone(body)}
             for key, title, body in proposals
         ],
     )
+    _add_words(session, process_id, proposals)

@@ -102,3 +102,26 @@ def test_a_batch_of_an_import_is_found_like_the_rest(session: Session) -> None:
     search.remove_proposal(session, proposal.id)
     search.index_many(session, process.id, [(proposal.id, "Trinkbrunnen", "Am Rathausplatz")])
     assert _found(session, process.id, "Brunnen Platz") == {proposal.id}
+
+
+def test_parts_of_words_leave_nothing_behind_when_a_proposal_is_hidden(session: Session) -> None:
+    """An address is often why something is hidden: nothing of it may be suggested to who types almost the same."""
+    process = factories.process(session)
+    hidden = factories.proposal(
+        session, process, title="Quastenflosser2024", body="quastenflosser@lerchenfeld.example, www.schnurzelbein.example, "
+        "Amselhausen/Drosselhausen, sperlingsnest_finkenschlag, Rotkehlchen-Zaunkönig, c:\\Elsternbach\\Dohlenturm")
+    session.commit()
+    search.remove_proposal(session, hidden.id)
+    session.commit()
+    for typed in ("Quastenfloser", "Lerchenfeldt", "Schnurzelbain", "Amselhaussen", "Drosselhaussen", "Sperlingsnesd",
+                  "Finkenschlak", "Rotkelchen", "Zaunkönik", "Elsternbech", "Dohlenturn"):
+        assert search.spelt_right(session, process.id, typed) is None, typed
+
+
+def test_signs_between_words_hide_neither(session: Session) -> None:
+    process = factories.process(session)
+    wanted = factories.proposal(session, process, title="Bänke/Tische", body="Siehe www.schnurzelbein.example am Markt.")
+    session.commit()
+    for query in ("Tische", "Bänke", "Schnurzelbein", "bänke/tische"):
+        found = session.scalars(select(Proposal.id).where(search.matching(session, process.id, query, Proposal.id)))
+        assert list(found) == [wanted.id], query
