@@ -125,7 +125,7 @@ def test_a_digest_comes_by_itself_and_the_mail_program_ends_it_with_one_click(
     with urllib.request.urlopen(one_click, timeout=10) as answer:
         assert answer.status == 200
     own = re.findall(r"(/abo/[^/\s]+)\s", digest)[0]
-    assert page.goto(platform.url + own).status == 404, "the address is forgotten"  # type: ignore[union-attr]
+    assert page.goto(platform.url + own).status == 410, "the address is forgotten"  # type: ignore[union-attr]
 
 
 def _without_waiting(platform: LivePlatform) -> None:
