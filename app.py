@@ -45,6 +45,7 @@ from participation.municipalities import views as municipalities_views
 from participation.municipalities.queries import municipality_for_host
 from participation.page_cache import PageCache, finish_page, hole
 from participation.processes import views as processes_views
+from participation.processes.edge import as_read
 from participation.security import add_headers, csp_nonce
 from participation.settings import Settings
 from participation.static_files import static_url
@@ -228,6 +229,7 @@ def _prepare_templates(app: Flask) -> None:
         datetime=_date_and_time,
         number=format_decimal,
         in_language=web.in_language,
+        as_read=as_read,
         isolated=lambda name: Markup("<bdi>{}</bdi>").format(name),
     )
     app.jinja_env.globals.update(

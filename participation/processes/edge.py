@@ -11,7 +11,7 @@ from participation.actions import Action
 from participation.errors import NotAllowed, NotFound
 from participation.language import EASY, VARIANTS, translated
 from participation.own_fields import worded
-from participation.processes.models import Process
+from participation.processes.models import Phase, Process, Theme
 from participation.processes.queries import names_in, process_by_slug, variants_of
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from participation.own_fields import OwnField
-    from participation.processes.models import Phase, ProcessNews, TextVariant, Theme
+    from participation.processes.models import ProcessNews, TextVariant
 
 
 def load_process(slug: str) -> Process:
@@ -109,8 +109,30 @@ def shown_name(process: Process) -> Any:  # noqa: ANN401 - a process as it is re
     """The same for one process, on pages about a part of it; asked once per request."""
     kept: dict[int, Any] = g.setdefault("shown_names", {})
     if process.id not in kept:
-        kept[process.id] = shown_names([process])[0]
+        texts = _short_texts(process.id)
+        kept[process.id] = _shown(process, texts) if texts else process
     return kept[process.id]
+
+
+def _short_texts(process_id: int) -> Texts:
+    """Kept for the request, for a process and its parts alike; no query for who reads German."""
+    reading = web.reading()
+    if reading not in VARIANTS:
+        return {}
+    kept: dict[int, Texts] = g.setdefault("short_texts", {})
+    if process_id not in kept:
+        kept[process_id] = _texts(web.current_session().scalars(names_in([process_id], reading)), reading)
+    return kept[process_id]
+
+
+def as_read(row: Any) -> Any:  # noqa: ANN401 - a process, phase or theme, shown already or not
+    """For templates about a part of a process: this row's short texts as they are read, the row itself for German."""
+    if isinstance(row, Process):
+        return shown_name(row)
+    if not isinstance(row, (Phase, Theme)):
+        return row
+    texts = _short_texts(row.process_id).get(("phase" if isinstance(row, Phase) else "theme", row.id))
+    return Shown(row, texts) if texts else row
 
 
 def shown_news(process_id: int, rows: Sequence[ProcessNews]) -> list[Any]:

@@ -130,3 +130,44 @@ def test_lists_news_and_filters_speak_the_readers_language_too(
     dutch.client.environ_base["HTTP_ACCEPT_LANGUAGE"] = "nl"
     title = dutch.open("/verfahren").xpath("//span[@lang='de'][. = 'Ein Platz für alle']")
     assert title, "German on a Dutch page is marked as German"
+
+
+PARTS = {
+    "proposals": "vorschlaege", "proposal": "vorschlaege/{number}", "related": "vorschlaege/{number}/aehnliche",
+    "map": "karte", "new": "vorschlaege/neu",
+    "news": "neuigkeiten", "follow": "folgen", "catalogue": "massnahmen",
+}
+
+
+@pytest.mark.parametrize("part", ["", *PARTS.values()], ids=["process", *PARTS])
+def test_every_page_about_a_part_names_the_process_in_the_readers_language(
+    session: Session, process: Process, new_browser: Callable[[], Browser], count_queries: Any, part: str,
+) -> None:
+    process.catalogue_is_public = True
+    theme = Theme(process=process, slug="wege", name="Wege")
+    session.add(theme)
+    session.flush()
+    proposal = factories.proposal(session, process, title="Eine Bank", theme_id=theme.id)
+    session.add_all(TextVariant(process_id=process.id, entity=entity, entity_id=number, field=field, language="en", text=text)
+                    for entity, number, field, text in (("process", process.id, "title", "A square for all"),
+                                                        ("theme", theme.id, "name", "Paths")))
+    session.commit()
+    address = f"/verfahren/{process.slug}/{part.format(number=proposal.id)}".rstrip("/")
+    readers = {}
+    for code in ("en", "nl", "de"):
+        readers[code] = new_browser()
+        readers[code].client.environ_base["HTTP_ACCEPT_LANGUAGE"] = code
+    with count_queries() as statements:
+        english = readers["en"].open(address)
+    assert len([one for one in statements if "FROM text_variant" in one]) <= 2
+    assert "A square for all" in english.text_content()
+    assert "Ein Platz für alle" not in english.text_content()
+    assert "Wege" not in english.xpath("string(//main)")
+    assert not english.xpath("//*[@lang='de'][contains(., 'A square for all')]")
+    dutch = readers["nl"].open(address)
+    shown = dutch.xpath("//body//text()[contains(., 'Ein Platz für alle')]")
+    assert shown
+    assert all(one.getparent().xpath("ancestor-or-self::*[@lang][1]/@lang") == ["de"] for one in shown)
+    with count_queries() as statements:
+        readers["de"].open(address)
+    assert part == "" or not [one for one in statements if "text_variant" in one], "none more for readers of German"

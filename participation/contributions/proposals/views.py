@@ -426,7 +426,7 @@ def history(slug: str, proposal_id: int) -> ResponseReturnValue:
     if proposal.edited_at is None or not proposal.is_published:
         return redirect(url_for("proposals.show", slug=slug, proposal_id=proposal_id))
     texts = list(web.current_session().scalars(seen_revisions(proposal)))
-    themes = {theme.id: theme.name for theme in proposal.process.themes}
+    themes = {theme.id: web.in_language(theme.name) for theme in shown_name(proposal.process).themes}
     changes = [_change(before, after, themes, proposal.own_fields) for before, after in pairwise(texts)]
     return render_template(
         "contributions/proposals/history.html", process=proposal.process, proposal=proposal, first=texts[0],

@@ -24,6 +24,7 @@ from wtforms.widgets import CheckboxInput, ListWidget, Select
 from participation.contributions.proposals.models import WITHDRAWAL_REASONS
 from participation.contributions.proposals.operations import ALT_MAX, BODY_MAX, PLACE_MAX, PSEUDONYM_MAX, TITLE_MAX
 from participation.own_fields import PREFIX, Answer, FieldKind, OwnField
+from participation.processes.edge import as_read
 from participation.text import clean_line, clean_text
 from participation.tokens import new_token
 
@@ -94,8 +95,9 @@ class ProposalForm(FlaskForm):
 
     def offer(self, process: Process, *, optional: bool = False) -> None:
         """Offer the themes of a process: as cards, or as a list to open when they are many."""
-        self.theme_id.label.text = process.theme_label
-        choices = [(theme.id, theme.name) for theme in process.themes]
+        shown = as_read(process)
+        self.theme_id.label.text = shown.theme_label
+        choices = [(theme.id, theme.name) for theme in shown.themes]
         if len(choices) > THEMES_AS_CARDS:
             self.theme_id.widget = Select()
             choices.insert(0, (0, str(_l("Ohne Angabe") if optional else _l("Bitte wählen"))))
