@@ -163,7 +163,8 @@ def test_an_editor_reaches_nothing_of_another_process_by_whatever_address(
         rules = [rule for rule in app.url_map.iter_rules() if "process_id" in rule.arguments]
     for rule in rules:
         for foreign in (other, far):
-            values: dict[str, Any] = dict.fromkeys(rule.arguments, 1)
+            values: dict[str, Any] = {
+                name: min(getattr(rule._converters[name], "items", {1})) for name in rule.arguments}
             for name, number in (("phase_id", foreign.phases[0].id), ("theme_id", foreign.themes[0].id)):
                 if name in values:
                     values[name] = number
