@@ -45,7 +45,7 @@ from participation.municipalities import views as municipalities_views
 from participation.municipalities.queries import municipality_for_host
 from participation.page_cache import PageCache, finish_page, hole
 from participation.processes import views as processes_views
-from participation.processes.edge import as_read
+from participation.processes.edge import as_read, shown_answers
 from participation.security import add_headers, csp_nonce
 from participation.settings import Settings
 from participation.static_files import static_url
@@ -230,6 +230,7 @@ def _prepare_templates(app: Flask) -> None:
         number=format_decimal,
         in_language=web.in_language,
         as_read=as_read,
+        answers_as_read=shown_answers,
         isolated=lambda name: Markup("<bdi>{}</bdi>").format(name),
     )
     app.jinja_env.globals.update(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flask import g
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from participation.own_fields import OwnField
+    from participation.own_fields import Answer, OwnField
     from participation.processes.models import ProcessNews, TextVariant
 
 
@@ -154,3 +155,21 @@ def shown_fields(process: Process, phase: Phase) -> Sequence[OwnField]:
         return fields
     texts = _texts(web.current_session().scalars(variants_of(process.id, reading)), reading)
     return [worded(one, texts.get(("phase", phase.id), {})) for one in fields]
+
+
+def shown_answers(answers: Sequence[Answer], process: Process) -> Sequence[Answer]:
+    """Questions and chosen options as they are read, what people wrote as it is. One query, none for who reads German."""
+    reading = web.reading()
+    if not answers or reading not in VARIANTS:
+        return answers
+    texts = _texts(web.current_session().scalars(variants_of(process.id, reading)), reading)
+    fields = {one.key: (one, worded(one, texts.get(("phase", phase.id), {})))
+              for phase in process.phases for one in phase.own_fields}
+    return [_answer_as_read(one, *fields[one.key], reading) if one.key in fields else one for one in answers]
+
+
+def _answer_as_read(answer: Answer, german: OwnField, shown: OwnField, reading: str) -> Answer:
+    """A question that has been reworded since it was answered stays as it was asked."""
+    options = {kept: translated(own, reading) for kept, own in shown.choices} if shown.shown_options else {}
+    return replace(answer, label=shown.label if answer.label == german.label else answer.label,
+                   values=tuple(options.get(value, value) for value in answer.values))

@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 
 from participation import clock
 from participation.errors import InvalidInput, NotAllowed
+from participation.own_fields import Answer, FieldKind, OwnField, store_answers, store_field
 from participation.permissions import Role
 from participation.processes import operations
 from participation.processes.models import Process, ProcessNews, TextVariant, Theme
@@ -171,3 +172,25 @@ def test_every_page_about_a_part_names_the_process_in_the_readers_language(
     with count_queries() as statements:
         readers["de"].open(address)
     assert part == "" or not [one for one in statements if "text_variant" in one], "none more for readers of German"
+
+
+def test_answers_to_own_fields_are_read_in_the_readers_language_and_what_people_wrote_stays(
+    session: Session, process: Process, new_browser: Callable[[], Browser],
+) -> None:
+    phase = process.phases[0]
+    choice = OwnField(key="k1", kind=FieldKind.CHOICE, label="Für wen?", options=("Kinder", "Alte"))
+    line = OwnField(key="k2", kind=FieldKind.LINE, label="Wer hilft?")
+    phase.stored_fields = [store_field(choice), store_field(line)]
+    proposal = factories.proposal(session, process, phase_id=phase.id, stored_answers=store_answers([
+        Answer("k1", "Für wen?", ("Kinder",)), Answer("k2", "Wer hilft?", ("Der Verein",))]))
+    session.add_all(TextVariant(process_id=process.id, entity="phase", entity_id=phase.id, field=f"{choice.name}-{name}",
+                                language="en", text=text) for name, text in (("label", "For whom?"), ("options", "Children\nOld")))
+    session.commit()
+    english = new_browser()
+    english.client.environ_base["HTTP_ACCEPT_LANGUAGE"] = "en"
+    shown = english.open(f"/verfahren/{process.slug}/vorschlaege/{proposal.id}").xpath("//dl[contains(., 'For whom?')]")[0]
+    assert "Children" in shown.text_content()
+    assert "Kinder" not in shown.text_content()
+    assert shown.xpath(".//*[@lang='de']/text()") == ["Wer hilft?", "Der Verein"]
+    german = new_browser().open(f"/verfahren/{process.slug}/vorschlaege/{proposal.id}")
+    assert "Für wen? Kinder" in " ".join(german.text_content().split())
