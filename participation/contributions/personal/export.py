@@ -1,9 +1,15 @@
-"""One's own data as JSON (DSGVO Art. 15 and 20): everything that is kept about an account, and nothing about others."""
+"""One's own data as JSON (DSGVO Art. 15 and 20): everything that is kept about an account, and nothing about others.
+
+Contributions are read some at a time, and each picture only when its place in the file is written: somebody with many
+of them needs no more memory than one picture.
+"""
 
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
@@ -18,6 +24,7 @@ from participation.contributions.drafts.operations import read_draft
 from participation.contributions.drafts.queries import own_drafts
 from participation.contributions.models import STATE_LABELS, Contribution, ContributionPicture
 from participation.contributions.personal.queries import (
+    AT_ONCE,
     all_of_kind,
     own_votes,
     participants_of,
@@ -31,6 +38,7 @@ from participation.permissions import ROLE_LABELS
 from participation.uploads import picture_path
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
 
@@ -42,6 +50,8 @@ if TYPE_CHECKING:
 
 Section = Callable[["Session", Account, list[Participant]], object]
 _sections: dict[str, Section] = {}
+# So much is handed to the server at once.
+PIECE_LENGTH = 64 * 1024
 
 
 def section(title: str) -> Callable[[Section], Section]:
@@ -55,7 +65,7 @@ def section(title: str) -> Callable[[Section], Section]:
 
 
 def own_data(session: Session, keyring: Keyring, account: Account, folder: Path, now: datetime) -> dict[str, Any]:
-    """Everything, ready for json.dumps. `folder` holds the uploads. Times are ISO 8601 in UTC."""
+    """Everything, ready for `as_json`. `folder` holds the uploads. Times are ISO 8601 in UTC."""
     participants = participants_of(session, keyring, account.id)
     ids = [participant.id for participant in participants]
     processes = {one.id: one for one in session.scalars(processes_of([one.process_id for one in participants]))}
@@ -69,9 +79,12 @@ def own_data(session: Session, keyring: Keyring, account: Account, folder: Path,
     }
     texts = (selectinload(Contribution.revisions),
              selectinload(Contribution.pictures).joinedload(ContributionPicture.upload))
-    for proposal in session.scalars(all_of_kind(Proposal, ids).options(*texts, selectinload(Proposal.theme))):
+    some = {"yield_per": AT_ONCE}
+    proposals = all_of_kind(Proposal, ids).options(*texts, selectinload(Proposal.theme))
+    for proposal in session.scalars(proposals.execution_options(**some)):
         takes_part[proposal.process_id]["vorschlaege"].append(_proposal(proposal, processes, folder))
-    for comment in session.scalars(all_of_kind(Comment, ids).options(selectinload(Contribution.revisions))):
+    comments = all_of_kind(Comment, ids).options(selectinload(Contribution.revisions))
+    for comment in session.scalars(comments.execution_options(**some)):
         takes_part[comment.process_id]["kommentare"].append(_comment(comment))
     for row in session.execute(written_along(ids)):
         takes_part[row.process_id].setdefault("mitgeschrieben", []).append(
@@ -183,6 +196,28 @@ def _picture(picture: ContributionPicture, folder: Path) -> dict[str, Any]:
 
 
 def _file(upload: Upload, folder: Path) -> dict[str, Any]:
-    path = picture_path(folder, upload.name, "large")
-    content = base64.b64encode(path.read_bytes()).decode() if path.is_file() else None
-    return {"art": upload.media_type, "inhalt_base64": content}
+    return {"art": upload.media_type, "inhalt_base64": _Content(picture_path(folder, upload.name, "large"))}
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """A picture that is read when it is written."""
+
+    path: Path
+
+    def read(self) -> str | None:
+        """In base64; None when the file is gone."""
+        return base64.b64encode(self.path.read_bytes()).decode() if self.path.is_file() else None
+
+
+def as_json(content: dict[str, Any]) -> Iterator[bytes]:
+    """What `own_data` gave, piece by piece."""
+    waiting: list[str] = []
+    length = 0
+    for piece in json.JSONEncoder(ensure_ascii=False, indent=2, default=_Content.read).iterencode(content):
+        waiting.append(piece)
+        length += len(piece)
+        if length >= PIECE_LENGTH:
+            yield "".join(waiting).encode()
+            waiting, length = [], 0
+    yield "".join(waiting).encode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, flash, render_template, request, session as cookie, url_for
@@ -16,7 +15,7 @@ from participation.actions import Action
 from participation.contributions.drafts.views import KEPT_DAYS, rows_of
 from participation.contributions.models import ContributionState
 from participation.contributions.personal import jobs, operations  # noqa: F401 - jobs register themselves
-from participation.contributions.personal.export import own_data
+from participation.contributions.personal.export import as_json, own_data
 from participation.contributions.personal.forms import TAKE, DeleteForm
 from participation.contributions.personal.queries import own_contributions, participants_of, processes_of, written_along
 from participation.contributions.submissions.views import contribution_of_token, remove_after_commit
@@ -90,7 +89,7 @@ def download() -> ResponseReturnValue:
         return first
     content = own_data(web.current_session(), web.current_keyring(), own_account(),
                        web.current_settings().upload_dir, web.current_now())
-    response = Response(json.dumps(content, ensure_ascii=False, indent=2), mimetype="application/json")
+    response = Response(as_json(content), mimetype="application/json")
     response.headers["Content-Disposition"] = 'attachment; filename="meine-daten.json"'
     response.headers["Cache-Control"] = "no-store"
     return response
