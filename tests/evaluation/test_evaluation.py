@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from openpyxl import load_workbook
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from participation.audit import AuditEntry
 from participation.contributions.models import AnswerStatus, ContributionState
+from participation.db import is_sqlite
 from participation.evaluation import queries
 from participation.formats import BallotRule, Results, VoteSettings
 from participation.permissions import Role
@@ -167,3 +168,19 @@ def test_supports_that_are_secret_stay_so_for_staff(session: Session, new_browse
     planner = new_browser().sign_in(account)
     assert _table(_take(planner, process, "vorschlaege"))[0]["Unterstützungen"] == ""
     assert "17" not in planner.open(_page(process)).find_class("bp-staff-main")[0].text_content()
+
+
+@pytest.mark.parametrize("steps", [queries.proposals_in_steps, queries.comments_in_steps])
+def test_a_step_of_an_export_reads_only_what_it_gives(session: Session, process: Process, steps: Any) -> None:
+    """SQLite would read and sort the whole process for every thousand rows."""
+    if not is_sqlite(session):
+        pytest.skip("PostgreSQL chooses by its statistics, of which three proposals have none")
+    connection = session.connection()
+    seen: list[tuple[str, Any]] = []
+    note = lambda _connection, _cursor, statement, values, *_rest: seen.append((statement, values))  # noqa: E731
+    event.listen(connection, "before_cursor_execute", note)
+    assert list(steps(session, process.id, queries.ALL))
+    event.remove(connection, "before_cursor_execute", note)
+    statement, values = seen[0]
+    plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]
+    assert not [line for line in plan if "ORDER BY" in line], plan
