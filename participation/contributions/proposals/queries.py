@@ -243,7 +243,8 @@ def _near_rows(session: Session, listing: Listing, limit: int) -> list[Any]:
     after: list[ColumnElement[bool]] = []
     if listing.after is not None:
         last = tuple_(literal(listing.after.value, BigInteger), literal(listing.after.id))
-        after = [tuple_(square, base.id) > last]
+        # All of it stands in the index of the points, so what was passed is left out before anything else is read.
+        after = [square >= listing.after.value, tuple_(square, own.id) > last]
     if listing.query:
         found = matching_ids(session, replace(listing, with_point=True)).cte("found")
         statement = select(base.id, square).join(found, found.c.id == base.id)
@@ -266,9 +267,10 @@ def _rows_in_rings(
     base, own = Contribution.__table__.c, Proposal.__table__.c
     # The sums keep the database from beginning with all proposals of the process instead of those nearby.
     scope = base.process_id + 0 == listing.process_id if listing.theme_id is None else base.theme_id + 0 == listing.theme_id
-    passed = listing.after.value if listing.after else -1
+    # A later page looks at a ring around what was passed: few of the many that its box holds are read.
+    passed = math.isqrt(listing.after.value) if listing.after else 0
     rows: list[Any] = []
-    for radius in (*(metres for metres in RINGS if metres * metres > passed), None):
+    for radius in (*(passed + metres for metres in RINGS), None):
         statement = (
             select(base.id, square).select_from(Proposal.__table__).join(Contribution.__table__, own.id == base.id)
             .where(scope, base.state == ContributionState.PUBLISHED, *_answered(listing), own.lon.is_not(None), *after)
