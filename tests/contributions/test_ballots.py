@@ -29,6 +29,7 @@ from tests import factories
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from sqlalchemy.orm import Session
 
@@ -155,6 +156,22 @@ def test_a_basket_is_filled_within_the_money_and_replaced_as_a_whole(session: Se
     foreign = factories.proposal(session, phase.process)
     session.commit()
     assert voter.post(page, {"korb": [str(foreign.id)]}).status_code == 409
+    _check_recount(session)
+
+
+def test_a_large_basket_takes_as_many_statements_as_a_small_one(
+    session: Session, keyring: Keyring, count_queries: Callable[[], AbstractContextManager[list[str]]]
+) -> None:
+    phase, proposals = _budget(session, [10] * 8)
+    actor = factories.actor(factories.account(session))
+    session.commit()
+    numbers = []
+    for basket in (proposals[:1], proposals[1:2], proposals[2:5], proposals[5:]):
+        with count_queries() as statements:
+            operations.cast(session, keyring, actor, phase, {one.id: 1 for one in basket}, clock.now(), replace=True)
+        numbers.append(len(statements))
+    assert numbers[1] == numbers[2] == numbers[3]
+    assert [_tally(session, one) for one in proposals] == [(0, 0, 0)] * 5 + [(1, 0, 1)] * 3
     _check_recount(session)
 
 
