@@ -108,6 +108,7 @@ class Contribution(Base):
         _answered_index("discussed", "comment_count"),
         _answered_index("fair", "shuffle_key"),
         Index("ix_contribution_author", "participant_id", "id"),
+        Index("ix_contribution_phase", "phase_id", "id"),
     )
 
     id: Mapped[Key]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Select, and_, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, bindparam, func, or_, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from participation.db import Base
@@ -167,7 +167,8 @@ def last_position(session: Session, municipality_id: int) -> int:
 def referred_ids(session: Session, model: type[Base], ids: Sequence[int]) -> set[int]:
     """Which of some rows anything stands under: contributions, measures, whatever a later feature adds.
 
-    Asked of the tables themselves, since the features that refer to processes stand above this one.
+    Asked of the tables themselves, since the features that refer to processes stand above this one. The smallest of the
+    equal numbers is the first entry of an index: whether it exists, PostgreSQL would look up by reading the whole table.
     """
     own = Base.metadata.tables[model.__tablename__]
     return {
@@ -175,8 +176,13 @@ def referred_ids(session: Session, model: type[Base], ids: Sequence[int]) -> set
         for table in Base.metadata.sorted_tables
         for key in table.foreign_keys
         if key.column.table is own
-        for number in session.scalars(select(key.parent).where(key.parent.in_(ids)).distinct())
+        for number in session.scalars(select(own.c.id).where(
+            own.c.id.in_(ids), _first(key.parent, own.c.id).is_not(None)))
     }
+
+
+def _first(parent: ColumnElement[int], number: ColumnElement[int]) -> ScalarSelect[int]:
+    return select(func.min(parent)).where(parent >= number, parent <= number).scalar_subquery()
 
 
 def is_referred_to(session: Session, row: Phase | Theme) -> bool:
