@@ -156,7 +156,9 @@ def _contributions(
 ) -> int:
     start = (session.scalar(select(func.max(Contribution.id))) or 0) + 1
     step = COMMENTS + 1
-    texts = [" ".join(dice.choices(WORDS, k=40)) for _ in range(997)]
+    # German joins words, so a town's vocabulary is far larger than its simple words.
+    compounds = [first + second.lower() for first in WORDS for second in WORDS if first != second]
+    texts = [" ".join(dice.choices(WORDS, k=36) + dice.choices(compounds, k=4)) for _ in range(997)]
     titles = [" ".join(dice.choices(WORDS, k=4)) for _ in range(997)]
 
     def base(key: int, kind: str, at: datetime, **values: Any) -> dict[str, Any]:
@@ -253,6 +255,7 @@ def _contributions(
 
 def _index(session: Session, process_id: int, keys: list[int], titles: list[str], texts: list[str]) -> None:
     """The same rows that search.index_proposal writes; stems are made once per text."""
+    search._add_words(session, process_id, [*titles, *texts])
     if is_sqlite(session):
         stemmed = [
             (" ".join(search.stems(title)), " ".join(search.stems(body)))
