@@ -12,7 +12,8 @@ from alembic import op
 revision = "0020_search_words"
 down_revision = "0019_provider_sessions"
 
-_WORD = re.compile(r"[^\W\d_]{4,40}")
+_WORD = re.compile(r"\w+")
+_LETTERS = re.compile(r"[^\W\d_]{4,40}")
 _BATCH = 1000
 _SHORTEST, _LONGEST = 4, 40
 
@@ -49,7 +50,7 @@ def _fill(*, is_sqlite: bool) -> None:
         if not rows:
             return
         found = sorted({(row.process_id, word) for row in rows
-                        for word in _WORD.findall(f"{row.title} {row.body} {row.place}")})
+                        for word in _WORD.findall(f"{row.title} {row.body} {row.place}") if _LETTERS.fullmatch(word)})
         (_add_on_sqlite if is_sqlite else _add_on_postgresql)(connection, found)
         last = rows[-1].id
 
@@ -59,7 +60,7 @@ def _add_on_sqlite(connection: sa.Connection, found: list[tuple[int, str]]) -> N
     for process_id, word in found:
         plain = unicodedata.normalize("NFKD", word.lower().replace("ß", "ss"))
         stem = stemmer.stemWord("".join(char for char in plain if not unicodedata.combining(char))[:_LONGEST])
-        if len(stem) >= _SHORTEST:
+        if len(stem) >= _SHORTEST and _WORD.fullmatch(stem):
             known.setdefault((process_id, stem), word)
     if known:
         connection.execute(
@@ -77,7 +78,9 @@ def _add_on_postgresql(connection: sa.Connection, found: list[tuple[int, str]]) 
                 "INSERT INTO proposal_search_word (process_id, stem, backwards, word) "  # noqa: S608 - numbers of this file
                 "SELECT process_id, stem, reverse(stem), word FROM (SELECT CAST(:process_id AS integer) AS process_id, "
                 "(ts_lexize('german_stem', CAST(:folded AS text)))[1] AS stem, CAST(:word AS text) AS word) AS given "
-                f"WHERE length(stem) BETWEEN {_SHORTEST} AND {_LONGEST} ON CONFLICT DO NOTHING"
+                f"WHERE length(stem) BETWEEN {_SHORTEST} AND {_LONGEST} AND EXISTS (SELECT 1 FROM proposal_search "
+                "WHERE proposal_search.process_id = given.process_id AND document @@ to_tsquery('simple', stem)) "
+                "ON CONFLICT DO NOTHING"
             ),
             [{"process_id": process_id, "folded": word.lower().replace("ß", "ss"), "word": word}
              for process_id, word in found],
