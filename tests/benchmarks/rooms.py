@@ -23,7 +23,8 @@ from participation import tokens
 from participation.accounts.models import Account, Participant, ParticipantKind, SignInSession
 from participation.contributions.ballots import operations as ballots
 from participation.contributions.ballots.models import Ballot, BallotMark, BallotOption
-from participation.contributions.models import SHUFFLE_RANGE, Contribution, ContributionState
+from participation.contributions.models import SHUFFLE_RANGE, Contribution, ContributionState, Revision
+from participation.contributions.proposals.models import Proposal
 from participation.contributions.proposals.operations import recount
 from participation.contributions.proposals.queries import Sort, write_cursor
 from participation.contributions.votes.models import Vote
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 TRIES = 3
 PAGE_MS, SIMILAR_MS = 100, 50
-MARKS_EACH, OPEN_CASES, OWN, STAFF, CASTS = 20, 10_000, 5_000, 300, 200
+MARKS_EACH, OPEN_CASES, OWN, STAFF, CASTS, REWRITTEN = 20, 10_000, 5_000, 300, 200, 20
 # In the middle of the points.
 HERE = "lon=7.303&lat=51.981"
 START = datetime(2026, 1, 1, 8, tzinfo=UTC)
@@ -272,6 +273,14 @@ def _fill(session: Session, keyring: tokens.Keyring, slug: str, proposal: int, s
                         .values(participant_id=own.id))
         session.execute(insert(Vote), [{"contribution_id": key, "participant_id": own.id, "created_at": START}
                                        for key in mine[at : at + 500]])
+    # One text that was rewritten again and again after others had supported it.
+    words = session.scalars(select(Contribution.body).where(Contribution.id.in_(ids[:REWRITTEN]))).all()
+    session.execute(insert(Revision), [
+        {"contribution_id": proposal, "number": 2 + number, "title": "Neu geschrieben", "body": body, "was_seen": True,
+         "created_at": START} for number, body in enumerate(words)])
+    session.execute(update(Contribution.__table__).where(Contribution.id == proposal)
+                    .values(revision_number=1 + len(words)))
+    session.execute(update(Proposal.__table__).where(Proposal.__table__.c.id == proposal).values(edited_at=START))
     _cases(session, process, ids, CaseState.DECIDED)
     _cases(session, process, waiting, CaseState.OPEN)
     middle = session.execute(
