@@ -165,6 +165,7 @@ class Builder:
             east=east,
             north=north,
             sketch=json.loads((FOLDER / "billerbeck_sketch.geojson").read_text()),
+            intro_variants=data["municipality"]["intro_variants"],
             created_at=self.now,
             **{name: data["municipality"][name].strip() for name in fields},
         )
@@ -251,12 +252,11 @@ class Builder:
             )
         self.session.add(process)
         self.session.flush()
-        for variant in parts.get("variant", []):
-            for field in ("title", "summary", "body"):
-                if field in variant:
-                    self.session.add(TextVariant(
-                        process_id=process.id, entity="process", entity_id=process.id, field=field,
-                        language=variant["language"], text=variant[field].strip()))
+        self._variants(process, "process", process.id, parts)
+        for phase, given in zip(process.phases, parts.get("phase", []), strict=True):
+            self._variants(process, "phase", phase.id, given)
+        for theme, given in zip(process.themes, parts.get("theme", []), strict=True):
+            self._variants(process, "theme", theme.id, given)
         for item in parts.get("news", []):
             self.session.add(ProcessNews(process_id=process.id, title=item["title"], body=item["body"].strip(),
                                          published_at=self.now - timedelta(days=item["days_ago"])))
@@ -348,6 +348,13 @@ class Builder:
         row.support_target = entry.get("support", 0)  # type: ignore[attr-defined]
         if row.is_published:
             search.index_proposal(self.session, row.id, process.id, row.title, searched_text(row))
+
+    def _variants(self, process: Process, entity: str, entity_id: int, given: dict[str, Any]) -> None:
+        """Texts in other languages: a table for each language, with the names of the columns."""
+        for variant in given.get("variant", []):
+            for field in variant.keys() - {"language"}:
+                self.session.add(TextVariant(process_id=process.id, entity=entity, entity_id=entity_id, field=field,
+                                             language=variant["language"], text=variant[field].strip()))
 
     def _answers(self) -> None:
         for entry in _read("answers")["answer"]:
