@@ -72,7 +72,7 @@ from participation.contributions.submissions.operations import (
 from participation.errors import Conflict, InvalidInput, NotFound, SignInNeeded
 from participation.formats import CollectSettings, PlaceRule, ThemeRule
 from participation.municipalities.models import District, Municipality
-from participation.own_fields import Answer, OwnField, in_order, load_answers, read_answers
+from participation.own_fields import PREFIX, Answer, OwnField, in_order, load_answers, read_answers
 from participation.permissions import Actor, can as actor_can
 from participation.processes.edge import load_process, shown_fields
 from participation.static_files import static_url
@@ -411,7 +411,15 @@ def _read_draft(
     draft.answers, wrong = read_answers(asked, entered_answers(form), answered)
     for error in wrong:
         web.attach(form, error)
-    is_valid = is_valid and not wrong
+    # Editors took a field away while this form was open: its answer must not go without a word.
+    names = {one.name for one in asked}
+    gone = [value for name, some in request.form.lists() if name.startswith(PREFIX) and name not in names
+            for value in (clean_text(one)[:BODY_MAX] for one in some) if value]
+    if gone:
+        form.form_errors.append(_(
+            "Eine Frage steht nicht mehr im Formular. Ihre Antwort war: „%(answer)s“. Ist sie wichtig, dann schreiben Sie "
+            "sie in Ihren Vorschlag. Reichen Sie ihn danach noch einmal ein.", answer=", ".join(gone)))
+    is_valid = is_valid and not wrong and not gone
     if (process.themes and settings.theme is not ThemeRule.HIDDEN
             and draft.theme_id not in possible_themes(process, settings)):
         web.attach(form, InvalidInput(_("Bitte wählen Sie aus, wozu Ihr Vorschlag gehört."), field="theme_id"))
