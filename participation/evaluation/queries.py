@@ -50,42 +50,34 @@ def proposals_in_steps(
 ) -> Iterator[Sequence[Any]]:
     """All proposals in these states by number, some at a time."""
     base, own = Contribution.__table__.c, Proposal.__table__.c
-    last = 0
-    while True:
-        rows = session.execute(
-            select(
-                base.id, base.phase_id, base.theme_id, base.state, base.state_reason, base.body, base.support_count,
-                base.comment_count, base.answer_status, base.submitted_at, base.published_at, base.receipt_number,
-                own.title, own.place, own.lon, own.lat, own.district_id, own.answer_body, own.answer_cost,
-                own.answered_at, own.stored_answers, Participant.pseudonym, Participant.kind.label("channel"),
-            )
-            .select_from(Contribution.__table__)
-            .join(Proposal.__table__, own.id == base.id)
-            .join(Participant, Participant.id == base.participant_id)
-            .where(*_rest(session, process_id, base, own, last), base.state.in_(states))
-            .order_by(base.id).limit(STEP)
-        ).all()
-        if not rows:
-            return
-        yield rows
-        last = rows[-1].id
+    return _in_steps(session, process_id, states, Proposal, [
+        base.phase_id, base.theme_id, base.comment_count, base.answer_status, own.title, own.place, own.lon, own.lat,
+        own.district_id, own.answer_body, own.answer_cost, own.answered_at, own.stored_answers,
+    ])
 
 
 def comments_in_steps(
     session: Session, process_id: int, states: Sequence[ContributionState]
 ) -> Iterator[Sequence[Any]]:
     """All comments in these states by number, some at a time."""
-    base, own = Contribution.__table__.c, Comment.__table__.c
+    own = Comment.__table__.c
+    return _in_steps(session, process_id, states, Comment, [own.proposal_id, own.parent_id, own.quote, own.stance])
+
+
+def _in_steps(
+    session: Session, process_id: int, states: Sequence[ContributionState], kind: type[Proposal | Comment],
+    columns: Sequence[ColumnElement[Any]],
+) -> Iterator[Sequence[Any]]:
+    base, own = Contribution.__table__.c, kind.__table__.c
     last = 0
     while True:
         rows = session.execute(
             select(
                 base.id, base.state, base.state_reason, base.body, base.support_count, base.submitted_at,
-                base.published_at, own.proposal_id, own.parent_id, own.quote, own.stance, Participant.pseudonym,
-                Participant.kind.label("channel"),
+                base.published_at, Participant.pseudonym, Participant.kind.label("channel"), *columns,
             )
             .select_from(Contribution.__table__)
-            .join(Comment.__table__, own.id == base.id)
+            .join(kind.__table__, own.id == base.id)
             .join(Participant, Participant.id == base.participant_id)
             .where(*_rest(session, process_id, base, own, last), base.state.in_(states))
             .order_by(base.id).limit(STEP)
