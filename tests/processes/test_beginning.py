@@ -61,7 +61,7 @@ def test_every_template_makes_a_process_that_can_be_published(session: Session, 
         assert isinstance(phase.settings, FORMATS[phase.format_key].settings)
         assert phase.settings.contradiction() is None
         assert phase.state(now) is PhaseState.UPCOMING
-        operations._stored_settings(phase.settings)
+        operations.checked_settings(phase.settings)
     operations.publish_process(session, actor, process, now)
 
 

@@ -14,7 +14,7 @@ from participation.own_fields import CHOOSING, FIELDS_MAX, KIND_LABELS, LONGEST,
 from participation.processes import operations
 from participation.processes.forms import OwnFieldForm, own_field_data
 from participation.processes.views.pages import blueprint
-from participation.processes.views.staff import STEPS, load_for_editing, tabs_of
+from participation.processes.views.staff import load_for_editing, tabs_of, wanted_step
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -95,7 +95,7 @@ def move_own_field(process_id: int, phase_id: int, key: str) -> ResponseReturnVa
     """Earlier or later in the form."""
     phase = _phase(process_id, phase_id)
     operations.move_own_field(web.current_session(), web.current_actor(), phase, _field(phase, key).key,
-                              STEPS.get(request.form.get("richtung", ""), 1), web.current_now())
+                              wanted_step(), web.current_now())
     return web.go("processes.own_fields", process_id=process_id, phase_id=phase_id)
 
 

@@ -1,0 +1,65 @@
+"""The documents of a process."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from sqlalchemy import func, select
+
+from participation.errors import InvalidInput
+from participation.i18n import N_
+from participation.permissions import Actor
+from participation.processes.history import begin_change, changed
+from participation.processes.models import Process, ProcessDocument
+from participation.processes.operations.common import DOCUMENTS_MAX, TITLE_MAX, checked_line, move_row
+from participation.uploads import store_document
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+
+def add_document(
+    session: Session,
+    actor: Actor,
+    process: Process,
+    now: datetime,
+    *,
+    title: str,
+    stream: IO[bytes],
+    file_name: str,
+    folder: Path,
+    limit: int,
+) -> ProcessDocument:
+    """Put a document up (`limit` in bytes). Raises InvalidInput (fields "title", "document")."""
+    begin_change(session, actor, process, now)
+    name = checked_line(title, "title", TITLE_MAX, N_("Bitte geben Sie an, wie das Dokument heißt."))
+    number = session.scalar(select(func.count(ProcessDocument.id)).where(ProcessDocument.process_id == process.id)) or 0
+    if number >= DOCUMENTS_MAX:
+        raise InvalidInput(
+            N_("Mehr als %(limit)s Dokumente sind nicht möglich."), field="document", limit=DOCUMENTS_MAX
+        )
+    upload = store_document(session, folder, process.municipality_id, stream, file_name, limit)
+    document = ProcessDocument(process_id=process.id, upload=upload, title=name, position=number)
+    session.add(document)
+    session.flush()
+    changed(session, actor, process, now, "document_added", document=document.id)
+    return document
+
+
+def move_document(session: Session, actor: Actor, process: Process, document: ProcessDocument, step: int, now: datetime) -> None:
+    """Let it stand earlier (step -1) or later (+1)."""
+    begin_change(session, actor, process, now)
+    move_row(process.documents, document, step)
+    changed(session, actor, process, now, "document_moved", document=document.id)
+
+
+def delete_document(
+    session: Session, actor: Actor, process: Process, document: ProcessDocument, now: datetime
+) -> None:
+    """Take a document down; its address answers 404 from the next request on."""
+    begin_change(session, actor, process, now)
+    number = document.id
+    session.delete(document)
+    changed(session, actor, process, now, "document_deleted", document=number)

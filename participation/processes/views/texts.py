@@ -1,0 +1,119 @@
+"""Where editors write a process in other languages, and its news."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from flask import flash, request
+from flask_babel import gettext as _
+
+from participation import text, web
+from participation.actions import Action
+from participation.errors import Conflict, InvalidInput, NotFound
+from participation.language import EASY, VARIANTS
+from participation.processes import history, operations
+from participation.processes.forms import NewsForm
+from participation.processes.models import Process, ProcessNews
+from participation.processes.queries import LARGEST_ID, news_of, variants_of
+from participation.processes.views.pages import blueprint
+from participation.processes.views.staff import (
+    PER_PAGE,
+    load_for_editing,
+    refuse_overwriting,
+    render_page,
+    seen_by_form,
+    status_of,
+)
+from participation.tokens import hash_token
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+
+
+@blueprint.route("/verwaltung/verfahren/<int:process_id>/sprachen", methods=["GET", "POST"])
+@web.allows(Action.EDIT_PROCESS)
+def variants(process_id: int) -> ResponseReturnValue:
+    """Every text of a process beside its wording in another language, or in Leichte Sprache."""
+    process = load_for_editing(process_id)
+    code = request.args.get("sprache", EASY)
+    code = code if code in VARIANTS else EASY
+    keys = operations.variant_keys(web.current_session(), process)
+    problems: dict[str, str] = {}
+    rows = web.current_session().scalars(variants_of(process.id, code))
+    stored = {(row.entity, row.entity_id, row.field): row.text for row in rows if row.language == code}
+    current = hash_token(json.dumps(sorted(stored.items())))
+    seen, status = seen_by_form(current), 200
+    if request.method == "POST":
+        entered = {key: request.form.get("-".join(map(str, key)), "") for key in keys}
+        try:
+            refuse_overwriting(process, current)
+            operations.save_variants(web.current_session(), web.current_actor(), process, code, entered,
+                                     web.current_now())
+        except (InvalidInput, Conflict) as error:
+            problems[error.field or "texte"] = web.translated(error)
+            seen, status = seen_by_form(current, error), status_of(error)
+        else:
+            flash(_("Gespeichert."), "success")
+            return web.go("processes.variants", process_id=process.id, sprache=code)
+    else:
+        entered = stored
+    texts = [("-".join(map(str, key)), german, limit, entered.get(key, ""), key) for key, (german, limit) in keys.items()]
+    page = render_page("processes/variants.html", process, texts=texts, code=code, languages_of_texts=VARIANTS, refused=problems,
+                   written=sum(1 for one in texts if one[3]), seen=seen)
+    return page, status
+
+
+@blueprint.route("/verwaltung/verfahren/<int:process_id>/neuigkeiten", methods=["GET", "POST"])
+@web.allows(Action.EDIT_PROCESS)
+def news(process_id: int) -> ResponseReturnValue:
+    """What was told, and something new."""
+    return _news_page(load_for_editing(process_id), None)
+
+
+@blueprint.route("/verwaltung/verfahren/<int:process_id>/neuigkeiten/<int:news_id>", methods=["GET", "POST"])
+@web.allows(Action.EDIT_PROCESS)
+def edit_news(process_id: int, news_id: int) -> ResponseReturnValue:
+    """Mend what was told."""
+    process = load_for_editing(process_id)
+    return _news_page(process, _one_news(process, news_id))
+
+
+def _one_news(process: Process, news_id: int) -> ProcessNews:
+    found = web.current_session().get(ProcessNews, min(news_id, LARGEST_ID))
+    if found is None or found.process_id != process.id:
+        raise NotFound
+    return found
+
+
+def _news_page(process: Process, item: ProcessNews | None) -> ResponseReturnValue:
+    form = NewsForm(data={"title": item.title, "body": item.body} if item else None)
+    preview = text.clean_text(form.body.data or "") if "preview" in request.form else ""
+    current, status = history.fingerprint(item), 422 if request.method == "POST" and not preview else 200
+    seen = seen_by_form(current)
+    if request.method == "POST" and not preview and form.validate():
+        try:
+            refuse_overwriting(process, current)
+            operations.save_news(web.current_session(), web.current_actor(), process, item, web.current_now(),
+                                 title=form.title.data or "", body=form.body.data or "")
+        except (InvalidInput, Conflict) as error:
+            web.attach(form, error)
+            seen, status = seen_by_form(current, error), status_of(error)
+        else:
+            flash(_("Die Neuigkeit ist gespeichert."), "success")
+            return web.go("processes.news", process_id=process.id)
+    rows = web.current_session().scalars(news_of(process.id).limit(PER_PAGE)).all()
+    page = render_page("processes/news_edit.html", process, form=form, item=item, rows=rows, preview=preview,
+                   seen=seen)
+    return page, status
+
+
+@blueprint.post("/verwaltung/verfahren/<int:process_id>/neuigkeiten/<int:news_id>/loeschen")
+@web.allows(Action.EDIT_PROCESS)
+def drop_news(process_id: int, news_id: int) -> ResponseReturnValue:
+    """Take it down."""
+    process = load_for_editing(process_id)
+    operations.delete_news(web.current_session(), web.current_actor(), process, _one_news(process, news_id),
+                           web.current_now())
+    flash(_("Die Neuigkeit ist gelöscht."), "success")
+    return web.go("processes.news", process_id=process.id)
