@@ -1,0 +1,226 @@
+"""The receipt that finds a contribution again, and where it stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flask import render_template, url_for
+from flask_babel import gettext as _
+from markupsafe import Markup
+from sqlalchemy import select
+
+from participation import tokens, web
+from participation.accounts.models import ParticipantKind
+from participation.actions import Action
+from participation.contributions import operations as contributions
+from participation.contributions.comments.models import Comment
+from participation.contributions.comments.operations import may_edit as may_edit_comment
+from participation.contributions.models import STATE_LABELS, Contribution, ContributionState
+from participation.contributions.proposals.edge import load_proposal
+from participation.contributions.proposals.models import ANSWER_LABELS, Proposal
+from participation.contributions.proposals.operations import EDITABLE
+from participation.contributions.queries import pictures_of
+from participation.contributions.submissions.forms import ReceiptForm
+from participation.contributions.submissions.views.page import (
+    blueprint,
+    day,
+    filled_hole,
+    holder_of,
+    own_address,
+    private,
+    shown_inline,
+)
+from participation.errors import InvalidInput, NotFound, SignInNeeded
+from participation.permissions import Actor, can as actor_can
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+
+WITHDRAWABLE = frozenset({ContributionState.SUBMITTED, ContributionState.RETURNED, ContributionState.PUBLISHED})
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a contribution's way, as the macro progress_steps shows it."""
+
+    label: str
+    date: str
+    state: str
+    text: str = ""
+
+
+def _steps(contribution: Contribution) -> list[Step]:
+    """Submitted, checked, published, taken up: each done, current or open."""
+    state = contribution.state
+    steps = [Step(_("Eingereicht"), day(contribution.submitted_at or contribution.created_at), "done")]
+    if state in {ContributionState.SUBMITTED, ContributionState.RETURNED, ContributionState.DRAFT}:
+        hint = (
+            _("Bitte überarbeiten Sie Ihren Vorschlag. Danach prüfen wir ihn noch einmal.")
+            if state is ContributionState.RETURNED
+            else _("Ein Mensch aus der Verwaltung liest jeden Vorschlag, bevor er erscheint.")
+        )
+        steps += [
+            Step(_("Wird geprüft") if state is ContributionState.SUBMITTED else _(STATE_LABELS[state]),
+                 day(contribution.decided_at) if state is ContributionState.RETURNED else "", "current", hint),
+            Step(_("Veröffentlicht"), "", "open", _("Dann können andere ihn lesen und unterstützen.")),
+            Step(_("Auswertung für den Maßnahmenkatalog"), "", "open"),
+        ]
+    elif state is ContributionState.PUBLISHED:
+        steps += [
+            Step(_("Geprüft"), day(contribution.decided_at or contribution.published_at), "done"),
+            Step(_("Veröffentlicht"), day(contribution.published_at), "done"),
+            *([Step(_("Antwort der Verwaltung"), "", "done", _(ANSWER_LABELS[contribution.answer_status]))]
+              if contribution.answer_status else []),
+            Step(_("Auswertung für den Maßnahmenkatalog"), "", "current",
+                 _("Wird daraus eine Maßnahme, steht es auf der Seite Ihres Vorschlags.")),
+        ]
+    else:
+        steps.append(Step(_(STATE_LABELS[state]), day(contribution.decided_at), "current"))
+    return steps
+
+
+def _comment_steps(comment: Comment) -> list[Step]:
+    """Submitted, checked, published."""
+    state, decided = comment.state, day(comment.decided_at or comment.published_at)
+    steps = [Step(_("Eingereicht"), day(comment.submitted_at or comment.created_at), "done")]
+    if state is ContributionState.PUBLISHED:
+        return [*steps, Step(_("Geprüft"), decided, "done"), Step(_("Veröffentlicht"), day(comment.published_at), "done")]
+    if state in {ContributionState.SUBMITTED, ContributionState.RETURNED}:
+        hint = (_("Bitte überarbeiten Sie Ihren Kommentar. Danach prüfen wir ihn noch einmal.")
+                if state is ContributionState.RETURNED
+                else _("Ein Mensch aus der Verwaltung liest jeden Kommentar, bevor er erscheint."))
+        return [*steps, Step(_(STATE_LABELS[state]), decided if state is ContributionState.RETURNED else "", "current", hint),
+                Step(_("Veröffentlicht"), "", "open")]
+    return [*steps, Step(_(STATE_LABELS[state]), decided, "current")]
+
+
+def contribution_of_token(token: str) -> Contribution:
+    """Whoever holds the link is the author. Raises NotFound."""
+    found = web.current_session().scalar(
+        select(Contribution).where(Contribution.claim_token_hash == tokens.hash_token(token))
+    )
+    if found is None:
+        raise NotFound
+    found.is_own = True
+    return found
+
+
+def proposal_of_token(token: str) -> Proposal:
+    """The same for a proposal alone. Raises NotFound."""
+    found = contribution_of_token(token)
+    if not isinstance(found, Proposal):
+        raise NotFound
+    return found
+
+
+def _comment_receipt(comment: Comment, token: str) -> ResponseReturnValue:
+    """The receipt of a guest's comment."""
+    web.do_not_cache()
+    proposal, state = web.current_session().get_one(Proposal, comment.proposal_id), comment.state
+    link = web.current_settings().base_url + url_for("submissions.receipt", token=token)
+    is_readable = proposal.is_published and proposal.process.is_visible
+    return private(render_template(
+        "contributions/comments/receipt.html", comment=comment, proposal=proposal, process=comment.process,
+        steps=_comment_steps(comment), link=link, qr_code=_qr_code(link), token=token,
+        may_attach=_is_of_guest(comment), is_signed_in=web.current_actor().is_signed_in, is_readable=is_readable,
+        may_edit=is_readable and may_edit_comment(holder_of(token), comment, web.current_now()),
+        may_withdraw=is_readable and state in WITHDRAWABLE,
+        decision=filled_hole("decision_of", contribution_id=comment.id) if state is ContributionState.RETURNED else "",
+    ))
+
+
+def _receipt_page(proposal: Proposal, actor: Actor, token: str) -> ResponseReturnValue:
+    web.do_not_cache()
+    link = web.current_settings().base_url + url_for("submissions.receipt", token=token) if token else ""
+    state = proposal.state
+    body = render_template(
+        "contributions/submissions/receipt.html", proposal=proposal, process=proposal.process, steps=_steps(proposal),
+        link=link, qr_code=_qr_code(link) if link else "", pictures=_shown_pictures(proposal),
+        own=own_address(proposal, token), token=token, may_attach=token and _is_of_guest(proposal), is_signed_in=web.current_actor().is_signed_in,
+        is_own_account=actor.is_signed_in and not token and proposal.is_own,
+        may_edit=state in EDITABLE
+        and actor_can(actor, Action.EDIT_PROPOSAL, proposal, web.current_now()),
+        pictures_allowed=web.can(Action.ATTACH_PICTURES, proposal.process),
+        may_withdraw=state in WITHDRAWABLE and proposal.is_own,
+        decision=filled_hole("decision_of", contribution_id=proposal.id) if state is ContributionState.RETURNED else "",
+        measures=web.part("proposal_measures", proposal=proposal) if proposal.is_published else "",
+    )
+    return private(body)
+
+
+def _shown_pictures(proposal: Proposal) -> list[tuple[str, str]]:
+    """Address and description of each picture. In the page itself: the holder of a link may have no cookie."""
+    return shown_inline(web.current_session().scalars(pictures_of(proposal.id)).all())
+
+
+def _is_of_guest(contribution: Contribution) -> bool:
+    return contribution.participant.kind is ParticipantKind.GUEST
+
+
+def _qr_code(link: str) -> Markup:
+    """The link as a QR code, drawn as SVG in the page."""
+    import segno  # noqa: PLC0415 - for receipts only
+
+    svg = segno.make(link, error="m", micro=False).svg_inline(
+        scale=4, border=3, dark="#000", light="#fff", title=_("QR-Code mit dem Link zu Ihrem Beleg")
+    )
+    return Markup(svg)  # noqa: S704 - made of the modules of the code
+
+
+@blueprint.get("/beleg/<token>")
+@web.public
+def receipt(token: str) -> ResponseReturnValue:
+    """The receipt: number, link, way, and what the author can still do."""
+    contribution = contribution_of_token(token)
+    if isinstance(contribution, Comment):
+        return _comment_receipt(contribution, token)
+    return _receipt_page(proposal_of_token(token), holder_of(token), token)
+
+
+@blueprint.get("/verfahren/<slug>/vorschlaege/<int:proposal_id>/beleg")
+@web.public
+def mine(slug: str, proposal_id: int) -> ResponseReturnValue:
+    """The same for an author who is known by account or browser."""
+    proposal = own_proposal(slug, proposal_id)
+    actor = web.current_actor()
+    # An account needs no link that opens without it.
+    token = "" if actor.is_signed_in else contributions.receipt_token(web.current_keyring(), proposal)
+    return _receipt_page(proposal, actor, token or "")
+
+
+@blueprint.route("/beleg", methods=["GET", "POST"])
+@web.public
+@web.limiter.limit("20 per hour", methods=["POST"])
+def find() -> ResponseReturnValue:
+    """Where does my proposal stand? Answers the state only: a number read over a shoulder opens nothing."""
+    form = ReceiptForm()
+    found = None
+    if form.validate_on_submit():
+        number = tokens.normalise_receipt_number(form.number.data or "")
+        found = web.current_session().scalar(select(Contribution).where(Contribution.receipt_number == number))
+        if found is None:
+            web.attach(form, InvalidInput(_("Diese Nummer kennen wir nicht. Bitte prüfen Sie jedes Zeichen."),
+                                          field="number"))
+    body = render_template("contributions/submissions/find.html", form=form, found=found,
+                           steps=(_comment_steps(found) if isinstance(found, Comment) else _steps(found)) if found else [])
+    return private(body, 422 if form.is_submitted() and found is None else 200)
+
+
+def own_proposal(slug: str, proposal_id: int) -> Proposal:
+    """A proposal whose author, or one of its authors, is known by account or browser.
+
+    Raises SignInNeeded for strangers, whether there is such a proposal or not: a link from a mail then leads to the
+    sign-in page and back. Raises NotFound for accounts that did not write it.
+    """
+    actor = web.current_actor()
+    try:
+        proposal = load_proposal(slug, proposal_id)
+        is_own = contributions.mark_own(web.current_keyring(), actor, proposal) or proposal.is_shared
+    except NotFound:
+        is_own = False
+    if not is_own:
+        if not actor.is_signed_in:
+            raise SignInNeeded
+        raise NotFound
+    return proposal
