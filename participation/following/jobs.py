@@ -30,6 +30,8 @@ from participation.web import current_database, current_keyring, current_setting
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sqlalchemy.orm import Session
+
     from participation.tokens import Keyring
 
 log = logging.getLogger(__name__)
@@ -73,10 +75,8 @@ def send_digests(context: outbox.JobContext) -> None:
     with context.database.unit_of_work() as session:
         unreadable = [one.id for one, message in zip(readers, mails, strict=True) if message is None]
         operations.note_silent(session, silent + unreadable, until)
-    with outgoing(current_settings()) as post:
-        for reader, message in zip(readers, mails, strict=True):
-            if message is not None:
-                _send_digest(context, post, reader, message, frequency, until)
+    _send_digests(context, [(one, message) for one, message in zip(readers, mails, strict=True) if message is not None],
+                  frequency, until)
     if process_id is not None and resting:
         # Not more than one mail in ten minutes: these hear of it when their pause is over.
         with context.database.unit_of_work() as session:
@@ -86,24 +86,38 @@ def send_digests(context: outbox.JobContext) -> None:
         _go_on(context, "send_digests", f"{head}:after:{last}", **{**context.args, "after": last})
 
 
-def _send_digest(
-    context: outbox.JobContext, post: Callable[[Mail], None], reader: Reader, message: Mail, frequency: Frequency,
-    until: datetime,
+def _send_digests(
+    context: outbox.JobContext, mails: list[tuple[Reader, Mail]], frequency: Frequency, until: datetime
 ) -> None:
-    """One mail, by this process alone. One that has to wait keeps its claim, and is tried again within the hour."""
-    with context.database.unit_of_work() as session:
-        if not operations.claim(session, reader.id, frequency, until, clock.now()):
-            return
-    try:
-        refused = _post(post, message)
-    except Exception:
+    """Each mail by this process alone. One that has to wait keeps its claim, and is tried again within the hour.
+
+    Between two mails there is one transaction: it notes that the one is out and claims the other.
+    """
+    out: tuple[int, bool] | None = None
+
+    def note(session: Session) -> None:
+        if out is not None:
+            operations.note_told(session, out[0], until, refused=out[1])
+
+    with outgoing(current_settings()) as post:
+        for reader, message in mails:
+            with context.database.unit_of_work() as session:
+                note(session)
+                is_ours = operations.claim(session, reader.id, frequency, until, clock.now())
+            out = None
+            if not is_ours:
+                continue
+            try:
+                refused = _post(post, message)
+            except Exception:
+                with context.database.unit_of_work() as session:
+                    operations.give_back(session, reader.id, reader.mailed_at)
+                raise
+            if refused is not None:
+                out = (reader.id, refused)
+        # Before the connection is closed, for a server that is away by then must not make the last one come twice.
         with context.database.unit_of_work() as session:
-            operations.give_back(session, reader.id, reader.mailed_at)
-        raise
-    if refused is None:
-        return
-    with context.database.unit_of_work() as session:
-        operations.note_told(session, reader.id, until, refused=refused)
+            note(session)
 
 
 @outbox.job("send_newsletter", N_("E-Mails: Rundbrief"))
