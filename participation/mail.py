@@ -14,7 +14,7 @@ from email.header import Header
 from email.mime.multipart import MIMEMultipart
 from email.mime.nonmultipart import MIMENonMultipart
 from email.policy import compat32
-from email.utils import formataddr, format_datetime
+from email.utils import format_datetime, formataddr
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -86,7 +86,7 @@ def build_message(mail: Mail, sender: str) -> MIMEMultipart:
 
 def _header(value: str) -> str:
     line = text.clean_line(value)
-    return line if line.isascii() else Header(line, "utf-8", maxlinelen=75).encode()
+    return line if line.isascii() else Header(line, "utf-8", maxlinelen=75).encode(linesep="")
 
 
 def _part(subtype: str, content: str) -> MIMENonMultipart:

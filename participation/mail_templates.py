@@ -39,14 +39,17 @@ def mail_context() -> Iterator[None]:
 
 
 def render_mail(
-    template: str, /, *, key: str, recipient: str, headers: tuple[tuple[str, str], ...] = (), **context: object
+    template: str, /, *, key: str, recipient: str, headers: tuple[tuple[str, str], ...] = (), locale: str | None = None,
+    **context: object,
 ) -> mail.Mail:
     """Render templates/mail/<template>.txt and .html; the first line of the text is the subject.
 
-    In the language of the account that has the address, else in the one that holds here.
+    In the given language, else that of the account that has the address, else the one that holds here.
     """
-    rows = current_database().glance(_LANGUAGE, {"email": recipient})
-    with force_locale(rows[0][0]) if rows else nullcontext():
+    if locale is None:
+        rows = current_database().glance(_LANGUAGE, {"email": recipient})
+        locale = rows[0][0] if rows else None
+    with force_locale(locale) if locale else nullcontext():
         plain = render_template(f"mail/{template}.txt", **context)
         foot = render_template("mail/_foot.txt")
         html = render_template(f"mail/{template}.html", language=get_locale(), **context)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from email import message_from_bytes, policy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from moderation.models import Outcome
 from participation import clock, mail
 from participation.contributions.models import AnswerStatus
 from participation.contributions.proposals.models import ANSWER_LABELS
+from participation.following.jobs import Told
 from participation.following.queries import News, ProcessDigest, ProposalDigest
 from participation.mail_templates import LINE_LENGTH, mail_context, render_mail
 from tests import factories
@@ -52,7 +54,7 @@ def _values(name: str, words: str) -> dict[str, Any]:
         "confirm_following": {"title": words, "is_known": False},
         "decision": {"title": words, "rule": "Werbung", "statement": words, "outcome": Outcome.REJECT.value,
                      "outcome_label": "abgelehnt", "is_change": True},
-        "digest": {"news": news, "answer_labels": ANSWER_LABELS, **own},
+        "digest": {"news": news, **own},
         "invite_co_author": {"process": words},
         "newsletter": {"letter": letter, "test_mark": "", **own},
         "receipt": {"number": "K7P-4MX-2QD", "title": words, "is_guest": True, "is_published": False},
@@ -67,9 +69,11 @@ def _render(app: Beteiligung, session: Session, name: str, locale: str, words: s
     factories.municipality(session, name="Musterstadt", email="rathaus@musterstadt.example")
     session.commit()
     headers = (("List-Unsubscribe", "<http://localhost/x>"),) if name in LISTS else ()
+    values = _values(name, words)
     with app.app_context(), mail_context(), force_locale(locale):
-        return render_mail(name, key=f"test-{name}", recipient="wer@beispiel.example", headers=headers,
-                           **_values(name, words))
+        if name == "digest":
+            values |= {"told": Told().parts(values.pop("news"), locale), "first": words}
+        return render_mail(name, key=f"test-{name}", recipient="wer@beispiel.example", headers=headers, **values)
 
 
 @pytest.mark.parametrize("locale", ["de", "en", "nl"])
@@ -111,3 +115,22 @@ def test_line_breaks_in_names_add_no_header(app: Beteiligung, session: Session, 
     assert message["Bcc"] is None
     assert message["X-Evil"] is None
     assert len(str(message["Subject"]).splitlines()) == 1
+
+
+def test_what_is_written_arrives_as_it_was_written() -> None:
+    plain = "Grüße\n\nFrom hier\n.\n=20 bleibt  \n" + "ä" * 400 + "\n"
+    subject = "Neues zu: Über die Größe des Fußgängerüberwegs an der Ölmühle, der Münsterstraße und dem Bürgerbüro"
+    message = mail.build_message(
+        mail.Mail("k", "wer@bücher.example", subject, plain, "<p>Grüße</p>", sender_name='Stadt Bühl, "Amt 1"'),
+        "beteiligung@musterstadt.example")
+    wire = message.as_bytes(policy=mail.ON_THE_WIRE)
+    assert wire.isascii(), "for servers that know nothing else"
+    assert b"\n" not in wire.replace(b"\r\n", b"")
+    assert max(map(len, wire.split(b"\r\n"))) < 998, "RFC 5322, 2.1.1"
+    got = message_from_bytes(wire, policy=policy.default)
+    assert got["Subject"] == subject
+    assert got["From"].addresses[0].display_name == 'Stadt Bühl, "Amt 1"'
+    assert got["To"].addresses[0].addr_spec == "wer@xn--bcher-kva.example"
+    assert not any(part.defects for part in got.walk())
+    bodies = [got.get_body((kind,)) for kind in ("plain", "html")]
+    assert [body.get_content().replace("\r\n", "\n") for body in bodies if body] == [plain, "<p>Grüße</p>"]

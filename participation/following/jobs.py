@@ -8,20 +8,28 @@ show it once. A recipient whose server refuses or hesitates keeps nobody else wa
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from flask import url_for
+from flask import render_template, url_for
 from flask_babel import force_locale, gettext as _
+from markupsafe import Markup
 
 from participation import clock, outbox, schedule
 from participation.accounts.models import Account
 from participation.contributions.proposals.models import ANSWER_LABELS
 from participation.following import operations
 from participation.following.models import Follower, Frequency, Newsletter, NewsletterState, Subscription
-from participation.following.queries import News, due_followers, gather_news, newsletter_receivers
+from participation.following.queries import (
+    News,
+    ProcessDigest,
+    ProposalDigest,
+    due_followers,
+    gather_news,
+    newsletter_receivers,
+)
 from participation.i18n import N_
 from participation.mail import DelayedError, Mail, RefusedError, outgoing
 from participation.mail_templates import mail_context, render_mail, send
@@ -71,7 +79,8 @@ def send_digests(context: outbox.JobContext) -> None:
         readers = [_reader(keyring, follower, account) for follower, account in awake if news[follower.id]]
         silent, last = [one.id for one, _account in awake if not news[one.id]], due[-1][0].id if due else 0
     with mail_context():
-        mails = [_digest(one, news[one.id], until) for one in readers]
+        told = Told()
+        mails = [_digest(one, news[one.id], told, until) for one in readers]
     with context.database.unit_of_work() as session:
         unreadable = [one.id for one, message in zip(readers, mails, strict=True) if message is None]
         operations.note_silent(session, silent + unreadable, until)
@@ -235,15 +244,45 @@ def _list_headers(token: str, name: str) -> tuple[tuple[str, str], ...]:
             ("List-Id", f"<{name}.{urlsplit(address).hostname}>"))
 
 
-def _digest(reader: Reader, news: News, until: datetime) -> Mail | None:
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What a digest says of one process or proposal, in both forms."""
+
+    plain: str
+    html: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The parts of one batch: most followers of a process are told the same of it, so it is put into words once."""
+
+    _parts: dict[tuple[str, str], _Part] = field(default_factory=dict)
+
+    def parts(self, news: News, locale: str) -> list[_Part]:
+        """In the language that holds here, which is `locale`."""
+        return [self._part("proposal", one, locale) for one in news.proposals] + [
+            self._part("process", one, locale) for one in news.processes]
+
+    def _part(self, kind: str, one: ProposalDigest | ProcessDigest, locale: str) -> _Part:
+        key = (locale, repr(one))
+        if key not in self._parts:
+            plain, html = (render_template(f"mail/_digest_{kind}.{form}", one=one, answer_labels=ANSWER_LABELS)
+                           for form in ("txt", "html"))
+            self._parts[key] = _Part(plain, Markup(html))  # noqa: S704 - a template has escaped it
+        return self._parts[key]
+
+
+def _digest(reader: Reader, news: News, told: Told, until: datetime) -> Mail | None:
     """None where nobody can read the address any more."""
     if not reader.address:
         return None
     with force_locale(reader.locale):
-        return render_mail(
-            "digest", key=f"digest:{reader.id}:{until.isoformat()}", recipient=reader.address, name=reader.name, news=news,
-            answer_labels=ANSWER_LABELS, headers=_list_headers(reader.token, "neuigkeiten"), **_own_links(reader.token),
-        )
+        parts = told.parts(news, reader.locale)
+    return render_mail(
+        "digest", key=f"digest:{reader.id}:{until.isoformat()}", recipient=reader.address, name=reader.name,
+        first=(news.proposals or news.processes)[0].title, told=parts, locale=reader.locale,
+        headers=_list_headers(reader.token, "neuigkeiten"), **_own_links(reader.token),
+    )
 
 
 def _own_links(token: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import Boolean, bindparam, case, delete, exists, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -37,6 +37,7 @@ from participation.permissions import Actor, require
 from participation.processes.models import Process
 
 if TYPE_CHECKING:
+    from sqlalchemy import Table
     from sqlalchemy.orm import Session
 
     from participation.contributions.proposals.models import Proposal
@@ -356,7 +357,7 @@ def forget_account(session: Session, account_id: int) -> None:
 
 
 # Once a mail each: of the table, not the model, and built once, for building them costs more than running them.
-_FOLLOWER = Follower.__table__
+_FOLLOWER = cast("Table", Follower.__table__)
 _CLAIM = (
     update(_FOLLOWER)
     .where(_FOLLOWER.c.id == bindparam("follower_id"), _FOLLOWER.c.frequency == bindparam("wanted"),
