@@ -119,6 +119,7 @@ class PhaseForm(FlaskForm):
     vague_dates = StringField(_l("Zeitraum in Worten"))
     starts_at = WallClockField(_l("Beginn"), format=DATE_FORMATS, validators=[Optional()])
     ends_at = WallClockField(_l("Ende"), format=DATE_FORMATS, validators=[Optional()])
+    extension_reason = StringField(_l("Warum geht die Abstimmung weiter?"))
 
     def setting_groups(self, format_key: str) -> list[tuple[str, list[FormField]]]:
         """The same under their headings; without one they stand under the name of the format."""
@@ -170,6 +171,12 @@ class DocumentForm(FlaskForm):
 
     title = StringField(_l("Bezeichnung"), validators=[Needed()])
     document = FileField(_l("Datei"), validators=[Needed()])
+
+
+class DocumentTitleForm(FlaskForm):
+    """How a document is called."""
+
+    title = StringField(_l("Bezeichnung"), validators=[Needed()])
 
 
 @lru_cache(maxsize=32)

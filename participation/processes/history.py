@@ -23,6 +23,7 @@ from participation.municipalities.operations import raise_content_version
 from participation.permissions import Actor, require
 from participation.processes.models import (
     Phase,
+    PhaseState,
     Process,
     ProcessDocument,
     ProcessNews,
@@ -75,6 +76,7 @@ GROUPS: dict[str, Group] = {
     "news": Group(ProcessNews, ("title", "body", "published_at"), "title",
                   lambda session, process: session.scalars(news_of(process.id)).all()),
 }
+DATES = ("starts_at", "ends_at", "vague_dates")
 # Texts in other languages belong to the process itself or to one of these.
 ENTITIES = {"phase": "phases", "theme": "themes", "news": "news"}
 
@@ -158,6 +160,8 @@ class Effect:
     goes: list[tuple[str, str]] = field(default_factory=list)
     returns: list[tuple[str, str]] = field(default_factory=list)
     stays: list[tuple[str, str]] = field(default_factory=list)
+    # Phases whose dates stay as they are, since people have voted until then.
+    dates: list[tuple[str, str]] = field(default_factory=list)
 
 
 def held_rows(session: Session, content: Content) -> set[tuple[str, str]]:
@@ -170,11 +174,14 @@ def held_rows(session: Session, content: Content) -> set[tuple[str, str]]:
     return found
 
 
-def effect_of(now: Content, wanted: Content, held: set[tuple[str, str]]) -> Effect:
-    """What going back from one state to another would do."""
-    effect = Effect()
+def effect_of(
+    process: Process, current: Content, wanted: Content, held: set[tuple[str, str]], now: datetime
+) -> Effect:
+    """What going back from the state of a process to another would do."""
+    effect = Effect(dates=[("phases", phase.title) for phase in process.phases if phase.lineage in wanted["phases"]
+                           and _dates_stay(phase, wanted["phases"][phase.lineage], now)])
     for name, group in GROUPS.items():
-        here: Content = now[name]
+        here: Content = current[name]
         there: Content = wanted.get(name, here)
         for lineage in here.keys() - there.keys():
             target = effect.stays if (name, lineage) in held else effect.goes
@@ -183,6 +190,17 @@ def effect_of(now: Content, wanted: Content, held: set[tuple[str, str]]) -> Effe
     for part in (effect.goes, effect.returns, effect.stays):
         part.sort()
     return effect
+
+
+def _dates_stay(phase: Phase, wanted: Content, now: datetime) -> bool:
+    """Whether other dates would let a vote go on after its end, or end before the last votes."""
+    if phase.ballot is None or phase.process.published_at is None:
+        return False
+    before = {name: _read(name, wanted[name]) for name in DATES if name in wanted}
+    is_other = any(getattr(phase, name) != value for name, value in before.items())
+    ends_at = before.get("ends_at")
+    was_over = ends_at is not None and ends_at <= now and phase.state(now) is PhaseState.OPEN
+    return is_other and (phase.vote_is_over(now) or was_over)
 
 
 def restore_version(
@@ -196,7 +214,7 @@ def restore_version(
     begin_change(session, actor, process, now)
     before = content_of(session, process)
     held = held_rows(session, before)
-    effect = effect_of(before, version.content, held)
+    effect = effect_of(process, before, version.content, held, now)
     if process.state is ProcessState.PUBLISHED and not version.content["phases"] and not any(
         name == "phases" for name, _lineage in held
     ):
@@ -248,8 +266,9 @@ def _restore_rows(
                                              read_settings(values["format_key"], values["stored_settings"])))
         if isinstance(known, Phase) and known.stored_fields != values.get("stored_fields", known.stored_fields):
             emit(session, PublicFieldsChanged(known.id, now))
+        stay = DATES if isinstance(known, Phase) and _dates_stay(known, values, now) else ()
         for name in group.kept:
-            if name in values and name != "slug":
+            if name in values and name != "slug" and name not in stay:
                 setattr(back, name, _read(name, values[name]))
         session.add(back)
 

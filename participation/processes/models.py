@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -36,6 +37,23 @@ class PhaseState(enum.Enum):
     UPCOMING = "upcoming"
     OPEN = "open"
     CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """A vote went on after its end: everybody can read when, until when and why."""
+
+    ended_at: datetime
+    made_at: datetime
+    until: datetime | None
+    reason: str
+    # How many had voted by then.
+    people: int
+
+    def stored(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {"ended_at": self.ended_at.isoformat(), "made_at": self.made_at.isoformat(),
+                "until": self.until.isoformat() if self.until else None, "reason": self.reason, "people": self.people}
 
 
 class Process(Base):
@@ -106,8 +124,7 @@ class Process(Base):
 
     def hides_supports(self, now: datetime) -> bool:
         """Whether numbers of supports are secret until an open phase ends; asked by all that shows or orders by them."""
-        return any(phase.ballot is BallotRule.SUPPORT and phase.results is Results.AFTER
-                   for phase in self.open_phases(now))
+        return any(phase.ballot is BallotRule.SUPPORT and phase.hides_interim_results for phase in self.open_phases(now))
 
     def phase_opening(self, action: Action, now: datetime) -> Phase | None:
         """The first open phase that opens an action."""
@@ -138,6 +155,9 @@ class Phase(Base):
     stored_settings: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     # The fields that editors added to the form, in their order; see own_fields.
     stored_fields: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list, server_default="[]")
+
+    # How often a vote went on after its end, oldest first. No part of the history: undoing must not take it back.
+    stored_extensions: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list, server_default="[]")
 
     process: Mapped[Process] = relationship(back_populates="phases")
 
@@ -192,6 +212,24 @@ class Phase(Base):
         """When the numbers of its vote are public."""
         return getattr(self.settings, "results", Results.DURING)
 
+    @property
+    def extensions(self) -> tuple[Extension, ...]:
+        """Every time that its vote went on after its end, the first one first."""
+        return tuple(
+            Extension(datetime.fromisoformat(one["ended_at"]), datetime.fromisoformat(one["made_at"]),
+                      datetime.fromisoformat(one["until"]) if one["until"] else None, one["reason"], one["people"])
+            for one in self.stored_extensions)
+
+    @property
+    def hides_interim_results(self) -> bool:
+        """Whether nobody sees its numbers while it is open. What everybody has seen once is not hidden again."""
+        return self.ballot is not None and self.results is Results.AFTER and not self.stored_extensions
+
+    def vote_is_over(self, now: datetime) -> bool:
+        """Whether people could vote in it and its end has passed: everybody may have read the result."""
+        return (self.ballot is not None and self.process.published_at is not None
+                and self.state(now) is PhaseState.CLOSED)
+
     def shows_results(self, now: datetime) -> bool:
         """Whether the numbers of its vote are public; the same for everybody."""
         if self.ballot is None or self.state(now) is PhaseState.UPCOMING:
@@ -200,7 +238,7 @@ class Phase(Base):
             # Supports belong to the process: an earlier phase must not tell what a later one keeps secret.
             return False
         is_over = self.state(now) is PhaseState.CLOSED or self.process.state is ProcessState.ARCHIVED
-        return is_over or self.results is Results.DURING
+        return is_over or not self.hides_interim_results
 
 
 class Theme(Base):

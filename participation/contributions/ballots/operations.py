@@ -12,7 +12,7 @@ from participation.accounts.models import ParticipantKind
 from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.ballots.models import Ballot, BallotMark, BallotOption, BallotTally, BallotTurnout
-from participation.contributions.ballots.queries import costs_of, has_ballots, has_supports
+from participation.contributions.ballots.queries import costs_of, has_ballots, has_supports, turnout as turnout_of
 from participation.contributions.models import AnswerStatus, Contribution, ContributionState
 from participation.contributions.proposals.models import Proposal
 from participation.db import is_sqlite
@@ -23,6 +23,7 @@ from participation.i18n import N_
 from participation.municipalities.operations import raise_content_version
 from participation.permissions import Actor, require
 from participation.processes.models import Phase
+from participation.processes.operations import PEOPLE_OF_VOTE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -320,9 +321,17 @@ def _merged(session: Session, event: Event) -> None:
     session.flush()
 
 
+def _people_of(session: Session, phase: Phase) -> int:
+    """How many people voted; whoever votes this very moment is waited for."""
+    session.execute(select(Phase.id).where(Phase.id == phase.id).with_for_update())
+    return sum(turnout_of(session, phase).values())
+
+
 def connect() -> None:
     """Called once when the application is built."""
     listen(PhaseRulesChanging, _rules_changing)
+    if _people_of not in PEOPLE_OF_VOTE:
+        PEOPLE_OF_VOTE.append(_people_of)
     listen(ParticipantsMerged, _merged)
 
 

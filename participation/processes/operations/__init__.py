@@ -23,8 +23,14 @@ from participation.processes.operations.common import (
     TONES,
     VAGUE_MAX,
 )
-from participation.processes.operations.documents import add_document, delete_document, move_document
+from participation.processes.operations.documents import (
+    add_document,
+    delete_document,
+    move_document,
+    rename_document,
+)
 from participation.processes.operations.phases import (
+    PEOPLE_OF_VOTE,
     checked_settings,
     delete_own_field,
     delete_phase,
@@ -63,6 +69,7 @@ __all__ = [
     "LABEL_MAX",
     "LAST_YEAR",
     "LINE_MAX",
+    "PEOPLE_OF_VOTE",
     "PHASES_MAX",
     "SLUG_MAX",
     "SUMMARY_MAX",
@@ -96,6 +103,7 @@ __all__ = [
     "publish_process",
     "read_wall",
     "remove_picture",
+    "rename_document",
     "save_news",
     "save_own_field",
     "save_phase",

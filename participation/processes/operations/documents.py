@@ -34,7 +34,7 @@ def add_document(
 ) -> ProcessDocument:
     """Put a document up (`limit` in bytes). Raises InvalidInput (fields "title", "document")."""
     begin_change(session, actor, process, now)
-    name = checked_line(title, "title", TITLE_MAX, N_("Bitte geben Sie an, wie das Dokument heißt."))
+    name = _checked_title(title)
     number = session.scalar(select(func.count(ProcessDocument.id)).where(ProcessDocument.process_id == process.id)) or 0
     if number >= DOCUMENTS_MAX:
         raise InvalidInput(
@@ -48,11 +48,24 @@ def add_document(
     return document
 
 
+def rename_document(
+    session: Session, actor: Actor, process: Process, document: ProcessDocument, now: datetime, *, title: str
+) -> None:
+    """Change how it is called; file and address stay. Raises InvalidInput (field "title")."""
+    begin_change(session, actor, process, now)
+    document.title = _checked_title(title)
+    changed(session, actor, process, now, "document_renamed", document=document.id)
+
+
 def move_document(session: Session, actor: Actor, process: Process, document: ProcessDocument, step: int, now: datetime) -> None:
     """Let it stand earlier (step -1) or later (+1)."""
     begin_change(session, actor, process, now)
     move_row(process.documents, document, step)
     changed(session, actor, process, now, "document_moved", document=document.id)
+
+
+def _checked_title(raw: str) -> str:
+    return checked_line(raw, "title", TITLE_MAX, N_("Bitte geben Sie an, wie das Dokument heißt."))
 
 
 def delete_document(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from participation import audit
 from participation.actions import Action
 from participation.errors import Conflict, InvalidInput
 from participation.events import PhaseRulesChanging, PublicFieldsChanged, emit
@@ -14,7 +16,7 @@ from participation.i18n import N_
 from participation.own_fields import FIELDS_MAX, OwnField, checked_field, store_field
 from participation.permissions import Actor
 from participation.processes.history import begin_change, changed, forget_variants
-from participation.processes.models import Phase, Process, ProcessState
+from participation.processes.models import Extension, Phase, PhaseState, Process, ProcessState
 from participation.processes.operations.common import (
     BODY_MAX,
     LINE_MAX,
@@ -25,13 +27,16 @@ from participation.processes.operations.common import (
     checked_text,
     move_row,
 )
-from participation.processes.operations.times import read_end, read_wall
+from participation.processes.operations.times import read_end, read_wall, shown_end
 from participation.processes.queries import is_referred_to
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy.orm import Session
+
+# Features above this one know how many people voted in a phase.
+PEOPLE_OF_VOTE: list[Callable[[Session, Phase], int]] = []
 
 
 def save_phase(
@@ -48,10 +53,11 @@ def save_phase(
     starts_at: datetime | None,
     ends_at: datetime | None,
     settings: PhaseSettings,
+    extension_reason: str = "",
 ) -> Phase:
     """Add a phase, or change one. `starts_at` and `ends_at` are wall-clock times in Berlin without zone.
 
-    Raises InvalidInput for times that do not exist or contradict each other, and for settings out of range; Conflict
+    A vote that is over goes on only with a reason that everybody can read. Raises InvalidInput for times that do not exist or contradict each other, and for settings out of range; Conflict
     when people have voted by other rules.
     """
     begin_change(session, actor, process, now)
@@ -60,6 +66,8 @@ def save_phase(
     name = checked_line(title, "title", TITLE_MAX, N_("Bitte geben Sie der Phase einen Titel."))
     wording = checked_text(body, "body", BODY_MAX)
     start, end = read_wall(starts_at, "starts_at"), read_end(ends_at)
+    if phase is not None and _is_as_shown(phase.ends_at, ends_at):
+        end = phase.ends_at
     if start is not None and end is not None and end <= start:
         raise InvalidInput(
             N_("Das Ende liegt vor dem Beginn. Bitte wählen Sie ein späteres Ende."), field="ends_at"
@@ -70,6 +78,8 @@ def save_phase(
             N_("Ohne Ende kämen die Ergebnisse nie. Bitte geben Sie ein Ende an, oder zeigen Sie sie sofort."),
             field="ends_at",
         )
+    vague = checked_line(vague_dates, "vague_dates", VAGUE_MAX)
+    extension = None if phase is None else _checked_end(session, phase, start, end, vague, extension_reason, now)
     is_new = phase is None
     if phase is None:
         if len(process.phases) >= PHASES_MAX:
@@ -80,10 +90,45 @@ def save_phase(
         emit(session, PhaseRulesChanging(phase.id, phase.settings, settings))
     phase.format_key, phase.title, phase.body = format_key, name, wording
     phase.starts_at, phase.ends_at, phase.stored_settings = start, end, stored
-    phase.vague_dates = checked_line(vague_dates, "vague_dates", VAGUE_MAX)
+    phase.vague_dates = vague
+    if extension is not None:
+        phase.stored_extensions = [*phase.stored_extensions, extension.stored()]
     session.flush()
     changed(session, actor, process, now, "phase_added" if is_new else "phase_edited", phase=phase.id)
+    if extension is not None:
+        audit.record(session, at=now, actor=actor.label, action="phase_extended", subject_type="phase",
+                     subject_id=phase.id, **extension.stored())
     return phase
+
+
+def _is_as_shown(stored: datetime | None, wall: datetime | None) -> bool:
+    """Whether an end came back as the form showed it, without its seconds."""
+    shown = shown_end(stored)
+    return shown is not None and wall is not None and shown.replace(second=0, microsecond=0) == wall
+
+
+def _checked_end(
+    session: Session, phase: Phase, start: datetime | None, end: datetime | None, vague: str, reason: str, now: datetime
+) -> Extension | None:
+    """What to publish about the new dates of a vote. Raises InvalidInput.
+
+    Its end separates what everybody voted before and after they could read the result. So it never lies before votes
+    that were given, and who reads the result can't quietly let the vote go on.
+    """
+    if phase.ballot is None or phase.process.published_at is None:
+        return None
+    wanted = Phase(starts_at=start, ends_at=end, vague_dates=vague).state(now)
+    if phase.state(now) is PhaseState.OPEN and wanted is PhaseState.CLOSED:
+        raise InvalidInput(N_("Bis jetzt konnten alle abstimmen. Bitte wählen Sie ein Ende, das noch kommt, zum Beispiel in "
+                              "zwei Minuten."), field="ends_at")
+    if not phase.vote_is_over(now) or phase.ends_at is None or end == phase.ends_at:
+        return None
+    if wanted is not PhaseState.OPEN:
+        raise InvalidInput(N_("Diese Abstimmung ist schon zu Ende. Sie können sie nur noch verlängern, mit einem Ende, das "
+                              "noch kommt."), field="starts_at" if wanted is PhaseState.UPCOMING else "ends_at")
+    why = checked_line(reason, "extension_reason", LINE_MAX, N_(
+        "Diese Abstimmung war schon zu Ende. Bitte schreiben Sie, warum sie weitergeht. Alle können den Grund lesen."))
+    return Extension(phase.ends_at, now, end, why, sum(count(session, phase) for count in PEOPLE_OF_VOTE))
 
 
 def checked_settings(settings: PhaseSettings) -> dict[str, object]:

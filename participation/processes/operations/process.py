@@ -143,6 +143,11 @@ def archive_process(session: Session, actor: Actor, process: Process, now: datet
     begin_change(session, actor, process, now)
     if process.state is not ProcessState.PUBLISHED:
         raise Conflict(N_("Nur ein veröffentlichtes Verfahren kann ins Archiv."))
+    secret = next((phase for phase in process.open_phases(now) if phase.hides_interim_results), None)
+    if secret is not None:
+        # The archive shows results, and the way back from it opens the vote again.
+        raise Conflict(N_("In „%(title)s“ wird noch abgestimmt, und das Ergebnis ist bis zum Ende geheim. Beenden Sie zuerst "
+                          "diese Phase."), title=secret.title)
     process.state = ProcessState.ARCHIVED
     changed(session, actor, process, now, "process_archived")
 

@@ -216,7 +216,11 @@ def publish(process_id: int) -> ResponseReturnValue:
 def archive(process_id: int) -> ResponseReturnValue:
     """End it; everything stays readable."""
     process = load_for_editing(process_id)
-    operations.archive_process(web.current_session(), web.current_actor(), process, web.current_now())
+    try:
+        operations.archive_process(web.current_session(), web.current_actor(), process, web.current_now())
+    except Conflict as error:
+        flash(web.translated(error), "error")
+        return _edit_page(process, ProcessForm(formdata=None, obj=process)), error.status
     flash(_("Das Verfahren ist im Archiv. Alles bleibt lesbar, nichts kann mehr dazukommen."), "success")
     return web.go("processes.edit", process_id=process.id)
 

@@ -85,6 +85,7 @@ def _phase_page(process: Process, phase: Phase | None) -> ResponseReturnValue:
             # The settings of another format were not on the page that was sent: its defaults are no answer of anybody.
             form = phase_form_class(key)(formdata=None, data={
                 "format_key": key, "title": form.title.data, "body": form.body.data, "vague_dates": form.vague_dates.data,
+                "extension_reason": form.extension_reason.data,
             })
             for name in ("starts_at", "ends_at"):
                 form[name].raw_data = [request.form.get(name, "")]
@@ -100,6 +101,7 @@ def _phase_page(process: Process, phase: Phase | None) -> ResponseReturnValue:
             web.current_session(), web.current_actor(), process, phase, web.current_now(), format_key=key,
             title=form.title.data or "", body=form.body.data or "", starts_at=form.starts_at.data,
             ends_at=form.ends_at.data, settings=form.settings(key), vague_dates=form.vague_dates.data or "",
+            extension_reason=form.extension_reason.data or "",
         )
     except (InvalidInput, Conflict) as error:
         web.attach(form, error)

@@ -46,7 +46,7 @@ def tabs_of(process: Process) -> list[tuple[str, str, bool]]:
         (_("Phasen"), "processes.phases", ("processes.phases", "processes.new_phase", "processes.edit_phase",
                                              "processes.own_fields", "processes.edit_own_field")),
         (_("Themen"), "processes.themes", ("processes.themes", "processes.edit_theme")),
-        (_("Dokumente"), "processes.documents", ("processes.documents",)),
+        (_("Dokumente"), "processes.documents", ("processes.documents", "processes.edit_document")),
         (_("Sprachen"), "processes.variants", ("processes.variants",)),
         (_("Verlauf"), "processes.versions", ("processes.versions",)),
         (_("Neuigkeiten"), "processes.news", ("processes.news", "processes.edit_news")),

@@ -34,7 +34,7 @@ ACTIONS = {
     "phase_moved": N_("Phase verschoben"), "theme_added": N_("Thema hinzugefügt"), "theme_edited": N_("Thema geändert"),
     "theme_deleted": N_("Thema gelöscht"), "theme_moved": N_("Thema verschoben"),
     "document_added": N_("Dokument hochgeladen"), "document_deleted": N_("Dokument gelöscht"),
-    "document_moved": N_("Dokument verschoben"), "process_news_saved": N_("Neuigkeit geschrieben"),
+    "document_renamed": N_("Dokument umbenannt"), "document_moved": N_("Dokument verschoben"), "process_news_saved": N_("Neuigkeit geschrieben"),
     "process_news_deleted": N_("Neuigkeit gelöscht"), "process_translated": N_("Übersetzung geändert"),
     "own_field_added": N_("Eigenes Feld hinzugefügt"), "own_field_edited": N_("Eigenes Feld geändert"),
     "own_field_moved": N_("Eigenes Feld verschoben"), "own_field_deleted": N_("Eigenes Feld gelöscht"),
@@ -67,7 +67,7 @@ def versions(process_id: int) -> ResponseReturnValue:
     return render_page(
         "processes/versions.html", process, actions=ACTIONS, is_newest=before is None,
         rows=[(row, _differences(rows[place + 1] if place + 1 < len(rows) else None, row),
-               _effect(history.effect_of(current, row.content, held)))
+               _effect(history.effect_of(process, current, row.content, held, web.current_now())))
               for place, row in enumerate(rows[:VERSIONS])],
         next_url=url_for("processes.versions", process_id=process.id, vor=rows[VERSIONS - 1].id)
         if len(rows) > VERSIONS else None,
@@ -81,7 +81,8 @@ def _named(rows: list[tuple[str, str]]) -> str:
 def _effect(effect: history.Effect) -> list[tuple[str, str]]:
     """What going back would do, as (what happens, to what)."""
     parts = ((_("Kommt zurück"), effect.returns), (_("Kommt weg"), effect.goes),
-             (_("Bleibt, weil schon Beiträge dazugehören"), effect.stays))
+             (_("Bleibt, weil schon Beiträge dazugehören"), effect.stays),
+             (_("Zeitraum bleibt, weil schon abgestimmt wurde"), effect.dates))
     return [(label, _named(rows)) for label, rows in parts if rows]
 
 
@@ -172,4 +173,6 @@ def restore(process_id: int, version_id: int) -> ResponseReturnValue:
     flash(_("Der frühere Stand ist wiederhergestellt. Auch das lässt sich hier rückgängig machen."), "success")
     if effect.stays:
         flash(_("Geblieben ist, weil schon Beiträge dazugehören: %(names)s.", names=_named(effect.stays)), "warning")
+    if effect.dates:
+        flash(_("Der Zeitraum ist geblieben, weil schon abgestimmt wurde: %(names)s.", names=_named(effect.dates)), "warning")
     return web.go("processes.versions", process_id=process_id)
