@@ -230,6 +230,29 @@ def test_document_is_offered_until_it_is_deleted(session: Session, process: Proc
     assert editor.post(base, disguised, content_type="multipart/form-data").status_code == 422
 
 
+def test_a_document_is_renamed_and_that_can_be_undone(session: Session, process: Process, editor: Browser) -> None:
+    base = f"/verwaltung/verfahren/{process.id}/dokumente"
+    for title in ("Protokol", "Plan"):
+        editor.post(base, {"title": title, "document": (io.BytesIO(b"%PDF-1.7 ..."), "datei.pdf")}, content_type="multipart/form-data")
+    page, shown = editor.open(base).xpath("//th/a/@href")[0], f"/verfahren/{process.slug}"
+    address = editor.open(shown).xpath("//a[contains(@href, '/dokumente/')]/@href")
+    answer = editor.submit(page, {"title": " "}, form=-1)
+    assert (answer.status_code, "Bitte" in answer.get_data(as_text=True)) == (422, True)
+    opened = dict(editor.open(page).forms[-1].form_values())
+    editor.submit(page, {"title": "Protokoll"}, form=-1)
+    assert "Protokoll" in editor.text(shown)
+    assert editor.open(shown).xpath("//a[contains(@href, '/dokumente/')]/@href") == address, "links go on working"
+    late = editor.post(page, {**opened, "title": "Etwas anderes"})
+    assert (late.status_code, "Etwas anderes" in late.get_data(as_text=True)) == (409, True)
+    editor.submit(base, form="verschieben")
+    history = f"/verwaltung/verfahren/{process.id}/verlauf"
+    assert "Dokument umbenannt" in editor.text(history)
+    before = [one for one in editor.open(history).forms if "wiederherstellen" in (one.action or "")]
+    editor.submit(history, form=before[-2].action)
+    assert "Protokoll" not in editor.text(shown)
+    assert "Protokol" in editor.text(shown)
+
+
 def test_archived_process_is_read_but_takes_nothing(session: Session, process: Process, editor: Browser) -> None:
     process.body = "Text"
     session.commit()

@@ -10,13 +10,20 @@ from flask_babel import gettext as _
 
 from participation import web
 from participation.actions import Action
-from participation.errors import InvalidInput, NotFound
-from participation.processes import operations
-from participation.processes.forms import DocumentForm
+from participation.errors import Conflict, InvalidInput, NotFound
+from participation.processes import history, operations
+from participation.processes.forms import DocumentForm, DocumentTitleForm
 from participation.processes.models import Process, ProcessDocument
 from participation.processes.queries import documents_of
 from participation.processes.views.pages import blueprint
-from participation.processes.views.staff import load_for_editing, render_page, wanted_step
+from participation.processes.views.staff import (
+    load_for_editing,
+    refuse_overwriting,
+    render_page,
+    seen_by_form,
+    status_of,
+    wanted_step,
+)
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -30,7 +37,7 @@ def documents(process_id: int) -> ResponseReturnValue:
     form = DocumentForm()
     rows = web.current_session().scalars(documents_of(process.id)).all()
     if request.method == "GET":
-        return render_page("processes/documents.html", process, form=form, documents=rows)
+        return render_page("processes/documents.html", process, form=form, documents=rows, item=None)
     settings = web.current_settings()
     file = form.document.data
     try:
@@ -41,7 +48,7 @@ def documents(process_id: int) -> ResponseReturnValue:
         )
     except InvalidInput as error:
         web.attach(form, error)
-        return render_page("processes/documents.html", process, form=form, documents=rows), 422
+        return render_page("processes/documents.html", process, form=form, documents=rows, item=None), 422
     flash(_("Das Dokument ist hochgeladen."), "success")
     return web.go("processes.documents", process_id=process.id)
 
@@ -52,6 +59,32 @@ def _document(process: Process, document_id: int) -> ProcessDocument:
     if found is None:
         raise NotFound
     return found
+
+
+@blueprint.route("/verwaltung/verfahren/<int:process_id>/dokumente/<int:document_id>", methods=["GET", "POST"])
+@web.allows(Action.EDIT_PROCESS)
+def edit_document(process_id: int, document_id: int) -> ResponseReturnValue:
+    """Call a document something else."""
+    process = load_for_editing(process_id)
+    document = _document(process, document_id)
+    form = DocumentTitleForm(data={"title": document.title})
+    current, status = history.fingerprint(document), 200
+    seen = seen_by_form(current)
+    if request.method == "POST":
+        status = 422
+        if form.validate():
+            try:
+                refuse_overwriting(process, current)
+                operations.rename_document(web.current_session(), web.current_actor(), process, document,
+                                           web.current_now(), title=form.title.data or "")
+            except (InvalidInput, Conflict) as error:
+                web.attach(form, error)
+                seen, status = seen_by_form(current, error), status_of(error)
+            else:
+                flash(_("Die Bezeichnung ist geändert."), "success")
+                return web.go("processes.documents", process_id=process.id)
+    rows = web.current_session().scalars(documents_of(process.id)).all()
+    return render_page("processes/documents.html", process, form=form, documents=rows, item=document, seen=seen), status
 
 
 @blueprint.post("/verwaltung/verfahren/<int:process_id>/dokumente/<int:document_id>/verschieben")
