@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import wraps
+from ipaddress import IPv4Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from flask import current_app, g, redirect, request, session as cookie, url_for
@@ -48,7 +49,21 @@ _kept: dict[tuple[Any, ...], str] = {}
 # Random marks of this process: nothing that a resident writes can look like them.
 _CSRF_PLACE, _FRESH_PLACE = new_token(), new_token()
 
-limiter = Limiter(key_func=get_remote_address, in_memory_fallback_enabled=True, swallow_errors=True)
+
+
+def client_network() -> str:
+    """Where a request comes from, as throttles count it: an IPv6 line owns at least a /64, and may change within it at will."""
+    raw = get_remote_address()
+    try:
+        address = ip_address(raw)
+    except ValueError:
+        return raw
+    if isinstance(address, IPv4Address):
+        return str(address)
+    return str(address.ipv4_mapped or ip_network((address, 64), strict=False))
+
+
+limiter = Limiter(key_func=client_network, in_memory_fallback_enabled=True, swallow_errors=True)
 
 
 @dataclass(slots=True)

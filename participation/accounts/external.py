@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from participation import audit, outbox
 from participation.accounts.models import Account, ExternalIdentity, SignInSession
+from participation.accounts.names import claims_office
 from participation.accounts.operations import NAME_MAX, add_account, clean_email
 from participation.accounts.queries import account_by_email, identities_of
 from participation.accounts.verification import verify
@@ -164,11 +165,17 @@ def _usable(account: Account) -> Account:
     return account
 
 
+def _name_of(claims: Claims) -> str:
+    """What the provider calls the person, unless it reads like an office; they can choose another name at any time."""
+    name = claims.name[:NAME_MAX].strip()
+    return NEW_NAME if not name or claims_office(name) else name
+
+
 def _new_account(
     session: Session, claims: Claims, email: str, now: datetime, *, confirmed_at: datetime | None
 ) -> Account | None:
     """None where the address has an account already."""
-    account = add_account(session, Account(email=email, display_name=claims.name[:NAME_MAX] or NEW_NAME, created_at=now,
+    account = add_account(session, Account(email=email, display_name=_name_of(claims), created_at=now,
                                            email_confirmed_at=confirmed_at), now)
     if account is None:
         return None

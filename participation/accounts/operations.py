@@ -432,11 +432,26 @@ def confirm_second_factor(session: Session, keyring: Keyring, account: Account, 
         raise Conflict(N_("Ihr zweiter Faktor ist schon eingerichtet."))
     check_code(session, keyring, account, code, now)
     account.totp_confirmed_at = now
+    codes = _new_recovery_codes(session, keyring, account)
+    audit.record(session, at=now, actor=f"account:{account.id}", action="second_factor_set_up", subject_type="account",
+                 subject_id=account.id)
+    return codes
+
+
+def renew_recovery_codes(session: Session, keyring: Keyring, account: Account, now: datetime) -> list[str]:
+    """Other codes on paper, shown this once; the old ones are worth nothing any more. Raises Conflict without an app."""
+    if account.totp_confirmed_at is None:
+        raise Conflict(N_("Richten Sie zuerst den zweiten Faktor ein."))
+    codes = _new_recovery_codes(session, keyring, account)
+    audit.record(session, at=now, actor=f"account:{account.id}", action="recovery_codes_renewed",
+                 subject_type="account", subject_id=account.id)
+    return codes
+
+
+def _new_recovery_codes(session: Session, keyring: Keyring, account: Account) -> list[str]:
     session.execute(delete(RecoveryCode).where(RecoveryCode.account_id == account.id))
     codes = [f"{secrets.token_hex(3)}-{secrets.token_hex(3)}" for _ in range(RECOVERY_CODES)]
     session.add_all(RecoveryCode(account_id=account.id, code_hash=keyring.mark("recovery-code", code)) for code in codes)
-    audit.record(session, at=now, actor=f"account:{account.id}", action="second_factor_set_up", subject_type="account",
-                 subject_id=account.id)
     return codes
 
 

@@ -14,6 +14,7 @@ from participation.accounts.models import (
     LetterCode,
     Participant,
     Passkey,
+    RecoveryCode,
     RoleGrant,
     SignInSession,
 )
@@ -162,6 +163,12 @@ def has_second_factor(session: Session, account: Account) -> bool:
     if account.totp_confirmed_at is not None:
         return True
     return bool(account.grants) and session.scalar(passkeys_of(account.id).limit(1)) is not None
+
+
+def unused_recovery_codes(account_id: int) -> Select[int]:
+    """How many codes on paper are left."""
+    return select(func.count()).select_from(RecoveryCode).where(
+        RecoveryCode.account_id == account_id, RecoveryCode.used_at.is_(None))
 
 
 def passkeys_of(account_id: int) -> Select[Passkey]:

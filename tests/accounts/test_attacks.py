@@ -125,6 +125,22 @@ def test_codes_of_one_account_are_guessed_ten_times_and_no_more_from_wherever(
     assert answers == [422] * 10 + [429]
 
 
+def test_an_ipv6_line_is_throttled_as_one_however_often_its_address_changes(
+    throttled: Beteiligung, town: Any,  # noqa: F811
+) -> None:
+    attacker = Browser(throttled)
+
+    def statuses(addresses: list[str], number: int) -> list[int]:
+        return [attacker.post("/konto/passkey/anmelden", environ_base={"REMOTE_ADDR": addresses[one % len(addresses)]}).status_code
+                for one in range(number)]
+
+    same_line = [f"2001:db8:0:7:{number:x}::1" for number in range(40)]
+    assert statuses(same_line, 31)[-2:] == [422, 429]
+    assert statuses(["2001:db8:0:8::1"], 1) == [422], "the neighbour is somebody else"
+    assert statuses(["::ffff:10.0.0.1", "10.0.0.1"], 31)[-2:] == [422, 429], "one address written in two ways"
+    assert statuses(["10.0.0.2"], 1) == [422]
+
+
 def test_another_spelling_of_the_address_gets_no_more_tries(
     session: Session, throttled: Beteiligung, town: Any,  # noqa: F811
 ) -> None:

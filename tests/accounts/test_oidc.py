@@ -98,6 +98,14 @@ def test_the_person_is_known_by_issuer_and_subject_whatever_the_address(
     assert session.scalars(select(ExternalIdentity.subject)).all() == ["person-1"]
 
 
+@pytest.mark.parametrize("name", ["Stadtverwaltung", "R@thaus Billerbeck", "   "])
+def test_a_provider_makes_nobody_the_town_hall(browser: Browser, provider: Provider, name: str) -> None:
+    provider.person |= {"email": "neu@beispiel.example", "email_verified": True, "preferred_username": name}
+    text = sign_in(browser).get_data(as_text=True)
+    assert "Guten Tag, Neu dabei" in text
+    assert name.strip() not in text or not name.strip()
+
+
 @pytest.mark.parametrize("verified", [False, None, "true"])
 def test_an_address_that_the_provider_did_not_verify_opens_no_account(
     session: Session, browser: Browser, provider: Provider, verified: Any,

@@ -7,11 +7,14 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import pyotp
 import pytest
+from lxml import html
 from sqlalchemy import select, update
 
 from app import create_app
 from participation import clock, web
+from participation.accounts import operations
 from participation.accounts.models import Account, OneTimeToken, SignInSession, TokenPurpose
 from participation.accounts.operations import (
     LINKS_AT_ONCE,
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
     from app import Beteiligung
     from participation.db import Database
+    from participation.tokens import Keyring
 
 PASSWORD = "drei lose Wörter im Wind"
 OTHER = "vier ganz andere Dinge dort"
@@ -211,6 +215,35 @@ def test_what_changes_the_account_asks_again_after_a_while(session: Session, bro
     assert wrong.status_code == 422
     answer = browser.submit("/konto/nochmal-anmelden?next=/konto/kennwort", {"password": PASSWORD}, form=1)
     assert answer.request.path == "/konto/kennwort"
+
+
+def test_new_recovery_codes_are_shown_once_and_end_the_old_ones(
+    session: Session, browser: Browser, keyring: Keyring, town,
+) -> None:
+    account = factories.account(session, password_hash=hash_password(PASSWORD))
+    browser.sign_in(account)
+    assert browser.get("/konto/notfall-codes").headers["Location"] == "/konto/sicherheit", "no app, no codes"
+    now = clock.now()
+    old = operations.confirm_second_factor(
+        session, keyring, account, pyotp.TOTP(operations.begin_second_factor(session, keyring, account)).at(now), now)
+    operations.check_code(session, keyring, account, old[0], now)
+    session.commit()
+    assert "noch 9 unbenutzt" in browser.text("/konto/notfall-codes")
+    answer = browser.submit("/konto/notfall-codes", form=-1)
+    new = [code.text_content() for code in html.fromstring(answer.get_data(as_text=True)).xpath("//li/code")]
+    assert len(set(new)) == 10
+    assert not set(new) & set(old)
+    assert "no-store" in answer.headers["Cache-Control"]
+    assert not any(code in browser.text("/konto/notfall-codes") for code in new)
+    with pytest.raises(InvalidInput):
+        operations.check_code(session, keyring, account, old[1], now)
+    operations.check_code(session, keyring, account, new[3], now)
+    session.commit()
+    _make_old(session, account)
+    assert browser.post("/konto/notfall-codes").headers["Location"].startswith("/konto/nochmal-anmelden")
+    password_alone = browser.sign_in(account, second_factor=False)
+    assert password_alone.post("/konto/notfall-codes").status_code == 401
+    operations.check_code(session, keyring, account, new[4], now)
 
 
 def test_a_new_password_ends_all_other_sessions(

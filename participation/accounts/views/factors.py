@@ -17,7 +17,7 @@ from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
 from participation import web
 from participation.accounts import operations, passkeys
 from participation.accounts.forms import CodeForm, EmptyForm
-from participation.accounts.queries import has_second_factor, passkeys_of
+from participation.accounts.queries import has_second_factor, passkeys_of, unused_recovery_codes
 from participation.accounts.views.own import account_key, ask_again, session_token
 from participation.accounts.views.signing import (
     after_sign_in,
@@ -103,7 +103,7 @@ def set_up_second_factor() -> ResponseReturnValue:
             web.attach(form, error)
         else:
             operations.pass_second_factor(web.current_session(), session_token(), web.current_now())
-            return render_template("accounts/recovery_codes.html", codes=codes, next=target)
+            return _shown_codes(account, codes, target)
     uri = pyotp.TOTP(secret).provisioning_uri(name=account.email, issuer_name=_("Beteiligung %(town)s", town=town_name()))
     image = io.BytesIO()
     segno.make(uri).save(image, kind="png", scale=5, border=2)
@@ -111,6 +111,31 @@ def set_up_second_factor() -> ResponseReturnValue:
     wrong = form.is_submitted() and "code" in request.form
     return render_template("accounts/set_up_second_factor.html", form=form, secret=secret, picture=picture,
                            next=target), 422 if wrong else 200
+
+
+@blueprint.route("/konto/notfall-codes", methods=["GET", "POST"])
+@web.allows(Action.MANAGE_OWN_ACCOUNT)
+@web.limiter.limit("10 per hour", methods=["POST"], key_func=account_key)
+def recovery_codes() -> ResponseReturnValue:
+    """How many codes on paper are left; new ones, shown once."""
+    account, back = own_account(), url_for("accounts.recovery_codes")
+    if account.totp_confirmed_at is None:
+        return web.go("accounts.security")
+    first = ask_again(back)
+    if first is not None:
+        return first
+    session = web.current_session()
+    if request.method == "POST":
+        codes = operations.renew_recovery_codes(session, web.current_keyring(), account, web.current_now())
+        return _shown_codes(account, codes, url_for("accounts.security"))
+    return render_template("accounts/renew_recovery_codes.html", form=EmptyForm(),
+                           left=session.scalar(unused_recovery_codes(account.id)))
+
+
+def _shown_codes(account: Account, codes: list[str], target: str) -> ResponseReturnValue:
+    """The only time that anybody sees them."""
+    web.do_not_cache()
+    return render_template("accounts/recovery_codes.html", account=account, codes=codes, next=target, town=town_name())
 
 
 # -------------------------------------------------------------------------------------------------------- passkeys

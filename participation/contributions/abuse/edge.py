@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flask import request
-from flask_limiter.util import get_remote_address
 from sqlalchemy import select
 
 from participation import web
@@ -22,7 +21,7 @@ FROM_ONE_ADDRESS = "200 per hour"
 
 def current_source() -> str:
     """Where the vote of this request comes from, as far as it is kept."""
-    return source_of(web.current_keyring(), get_remote_address(), web.current_now())
+    return source_of(web.current_keyring(), web.client_network(), web.current_now())
 
 
 def _breached(_limit: RequestLimit) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, flash, render_template, request, url_for
 from flask_babel import gettext as _
-from flask_limiter.util import get_remote_address
 from sqlalchemy.orm.attributes import set_committed_value
 
 from participation import web
@@ -100,7 +99,7 @@ HOLES: dict[str, Callable[..., str]] = {
 def _writer() -> str:
     """Who is throttled: the account, so that a whole town hall behind one address is not."""
     actor = web.current_actor()
-    return f"account:{actor.account_id}" if actor.is_signed_in else get_remote_address()
+    return f"account:{actor.account_id}" if actor.is_signed_in else web.client_network()
 
 
 def _parent(proposal: Proposal, raw: str) -> Comment | None:

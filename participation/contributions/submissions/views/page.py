@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, make_response, render_template, url_for
 from flask_babel import format_date, format_decimal, gettext as _
-from flask_limiter.util import get_remote_address
 from markupsafe import Markup
 
 from mapping.basemap import basemap_from_settings
@@ -43,7 +42,7 @@ EXAMPLE_FORMAT = "0.00"
 def sender() -> str:
     """Who is throttled: an account, so that a town hall behind one address is not; else the address."""
     actor = web.current_actor()
-    return f"account:{actor.account_id}" if actor.is_signed_in else get_remote_address()
+    return f"account:{actor.account_id}" if actor.is_signed_in else web.client_network()
 
 
 def private(body: str, status: int = 200) -> Response:
