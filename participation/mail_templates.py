@@ -46,9 +46,7 @@ def render_mail(
 
     In the given language, else that of the account that has the address, else the one that holds here.
     """
-    if locale is None:
-        rows = current_database().glance(_LANGUAGE, {"email": recipient})
-        locale = rows[0][0] if rows else None
+    locale = locale or language_of_address(recipient)
     with force_locale(locale) if locale else nullcontext():
         plain = render_template(f"mail/{template}.txt", **context)
         foot = render_template("mail/_foot.txt")
@@ -62,6 +60,12 @@ def render_mail(
         key=key, recipient=recipient, subject=subject.removeprefix("Betreff:").strip(), plain=wrapped(f"{body.strip()}\n{foot}"),
         html=html, sender_name=municipality.name if municipality else "", headers=headers,
     )
+
+
+def language_of_address(address: str) -> str | None:
+    """In which language the account that has an address last signed in; None without one."""
+    rows = current_database().glance(_LANGUAGE, {"email": address})
+    return str(rows[0][0]) if rows else None
 
 
 def wrapped(plain: str) -> str:

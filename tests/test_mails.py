@@ -46,7 +46,7 @@ def _values(name: str, words: str) -> dict[str, Any]:
         news=[(1, words)], proposals=[(2, words)], more_proposals=3, answers=[(3, words, status)], more_answers=1,
         begun=[words], ending=[(words, clock.now())]))
     own = {"settings_link": LINK + "/a", "leave_link": LINK + "/b"}
-    letter = SimpleNamespace(subject=words, body=f"## Stand\n\n{words}\n\n- eins\n- zwei", process=words, author=person)
+    letter = SimpleNamespace(subject=words, body=f"## Stand\n\n{words}\n\n- eins\n- zwei", author=person)
     special: dict[str, dict[str, Any]] = {
         "account_deleted": {"name": "", "take_along": True},
         "answer": {"title": words, "label": ANSWER_LABELS[status], "answer": words},
@@ -56,7 +56,7 @@ def _values(name: str, words: str) -> dict[str, Any]:
                      "outcome_label": "abgelehnt", "is_change": True},
         "digest": {"news": news, **own},
         "invite_co_author": {"process": words},
-        "newsletter": {"letter": letter, "test_mark": "", **own},
+        "newsletter": {"letter": letter, "process": words, "test_mark": "", **own},
         "receipt": {"number": "K7P-4MX-2QD", "title": words, "is_guest": True, "is_published": False},
         "report_outcome": {"number": "K7P-4MX-2QD", "reason": "Werbung", "is_gone": True},
         "report_receipt": {"number": "K7P-4MX-2QD", "reason": "Werbung", "is_gone": False},

@@ -31,8 +31,10 @@ from participation.following.queries import (
     newsletter_receivers,
 )
 from participation.i18n import N_
+from participation.language import DEFAULT, LANGUAGES
 from participation.mail import DelayedError, Mail, RefusedError, outgoing
 from participation.mail_templates import mail_context, render_mail, send
+from participation.processes.queries import title_in
 from participation.web import current_database, current_keyring, current_settings, platform
 
 if TYPE_CHECKING:
@@ -140,7 +142,7 @@ def send_newsletter(context: outbox.JobContext) -> None:
         due = session.execute(
             newsletter_receivers(newsletter.process_id).where(Follower.id > newsletter.reached).limit(BATCH)).all()
         readers = [_reader(keyring, follower, account) for follower, account in due]
-        letter = _Letter(newsletter)
+        letter = _Letter(session, newsletter)
     with mail_context():
         mails = [letter.to(one) if one.address else None for one in readers]
     with outgoing(current_settings()) as post:
@@ -167,7 +169,7 @@ def mail_newsletter_late(context: outbox.JobContext) -> None:
             newsletter_receivers(newsletter.process_id).where(Follower.id == context.args["follower_id"])).first()
         if due is None:
             return
-        letter, reader = _Letter(newsletter), _reader(keyring, due[0], due[1])
+        letter, reader = _Letter(session, newsletter), _reader(keyring, due[0], due[1])
     with mail_context():
         message = letter.to(reader)
     with outgoing(current_settings()) as post:
@@ -189,7 +191,7 @@ def mail_newsletter_test(context: outbox.JobContext) -> None:
         account = session.get(Account, context.args["account_id"])
         if newsletter is None or account is None or account.is_disabled:
             return
-        letter, writer = _Letter(newsletter), Reader(0, account.email, account.display_name, "", account.locale)
+        letter, writer = _Letter(session, newsletter), Reader(0, account.email, account.display_name, "", account.locale)
     with mail_context():
         send(letter.to(writer, key=context.key))
 
@@ -205,7 +207,8 @@ def mail_confirm_following(context: outbox.JobContext) -> None:
         address, locale = keyring.unseal(subscription.follower.email_sealed), subscription.follower.locale
         is_known, token = subscription.confirmed_at is not None, operations.subscription_token(keyring, subscription)
         own = operations.follower_token(keyring, subscription.follower)
-        title = (subscription.shown_proposal or subscription.process).title
+        proposal = subscription.shown_proposal
+        title = proposal.title if proposal is not None else title_in(session, subscription.process, locale)
     if address is None:
         return
     with mail_context(), force_locale(locale):
@@ -295,16 +298,18 @@ def _own_links(token: str) -> dict[str, str]:
 class _Letter:
     """A newsletter, ready to be addressed."""
 
-    def __init__(self, newsletter: Newsletter) -> None:
+    def __init__(self, session: Session, newsletter: Newsletter) -> None:
         self.id, self.subject, self.body = newsletter.id, newsletter.subject, newsletter.body
-        self.process, self.slug, self.author = newsletter.process.title, newsletter.process.slug, newsletter.author
+        self.slug, self.author = newsletter.process.slug, newsletter.author
+        self.titles = {language: title_in(session, newsletter.process, language) for language in LANGUAGES}
 
     def to(self, reader: Reader, *, key: str = "") -> Mail:
         """The letter to one reader."""
         with force_locale(reader.locale):
             return render_mail(
                 "newsletter", key=key or f"newsletter:{self.id}:{reader.id}", recipient=reader.address or "",
-                name=reader.name, letter=self, link=url_for("processes.show", slug=self.slug, _external=True),
+                name=reader.name, letter=self, process=self.titles.get(reader.locale, self.titles[DEFAULT]),
+                link=url_for("processes.show", slug=self.slug, _external=True),
                 headers=_list_headers(reader.token, "rundbrief") if reader.token else (),
                 test_mark="" if reader.id else _("Probe: "), **_own_links(reader.token),
             )

@@ -218,7 +218,9 @@ def gather_news(
     proposals = _proposal_facts(session, {row.proposal_id for row in rows if row.proposal_id is not None}, span,
                                 set().union(*own.values()))
     languages = languages or {}
-    titles = _translated_titles(session, {row.process_id for row in rows}, set(languages.values()) - {DEFAULT})
+    titles = _translated_titles(session, {row.process_id for row in rows},
+                                {number for one in processes.values() for number, _title, _at in one.news},
+                                set(languages.values()) - {DEFAULT})
     told: dict[int, News] = {}
     for one in followers:
         news, since = News(), one.told_until
@@ -279,7 +281,7 @@ class _ProcessFacts:
         answers = [(number, title, status) for number, title, at, status in self.answers if at > since]
         return ProcessDigest(
             titles.get(("process", self.id), self.title), self.slug,
-            news=[(number, title) for number, title, at in self.news if at > since],
+            news=[(number, titles.get(("news", number), title)) for number, title, at in self.news if at > since],
             proposals=proposals, more_proposals=max(0, self.new.get(since, 0) - len(proposals)),
             answers=answers, more_answers=max(0, self.answered.get(since, 0) - len(answers)),
             begun=[titles.get(("phase", one.id), one.title) for one in self.phases if one.id in begun],
@@ -321,14 +323,15 @@ class _ProposalFacts:
 
 
 def _translated_titles(
-    session: Session, process_ids: set[int], languages: set[str]
+    session: Session, process_ids: set[int], news_ids: set[int], languages: set[str]
 ) -> defaultdict[str, dict[tuple[str, int], str]]:
-    """By language: the titles of processes and phases that the editors have translated."""
+    """By language: the titles of processes, phases and these news that the editors have translated."""
     found: defaultdict[str, dict[tuple[str, int], str]] = defaultdict(dict)
     if languages:
         for row in session.scalars(select(TextVariant).where(
             TextVariant.process_id.in_(process_ids), TextVariant.language.in_(languages), TextVariant.field == "title",
-            TextVariant.entity.in_(("process", "phase")),
+            or_(TextVariant.entity.in_(("process", "phase")),
+                and_(TextVariant.entity == "news", TextVariant.entity_id.in_(news_ids))),
         )):
             found[row.language][row.entity, row.entity_id] = row.text
     return found

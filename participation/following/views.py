@@ -27,7 +27,7 @@ from participation.following.queries import (
     target_of,
 )
 from participation.i18n import N_
-from participation.processes.edge import load_process
+from participation.processes.edge import load_process, shown_names
 from participation.processes.models import ProcessState
 from participation.processes.views.staff import add_tab, load_for_editing, tabs_of
 
@@ -146,8 +146,9 @@ def _page(follower: Follower | None, token: str, form: FollowForm | None = None,
     form = form or FollowForm(
         formdata=None, frequency=(follower.frequency if follower else Frequency.WEEKLY).value).offer(silence=True)
     rows = list(web.current_session().scalars(subscriptions_of(follower.id, SHOWN))) if follower else []
+    names = {one.id: one for one in shown_names(list({row.process.id: row.process for row in rows}.values()))}
     body = render_template(
-        "following/account.html" if not token else "following/own.html", rows=rows, form=form, token=token,
+        "following/account.html" if not token else "following/own.html", rows=rows, names=names, form=form, token=token,
         follower=follower, unreachable=follower is not None and operations.is_unreachable(follower),
     )
     return _private(body, status)

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, bindparam, fun
 from sqlalchemy.orm import joinedload, selectinload
 
 from participation.db import Base
-from participation.language import EASY
+from participation.language import EASY, VARIANTS
 from participation.processes.models import (
     Phase,
     Process,
@@ -125,6 +125,15 @@ def names_in(process_ids: Sequence[int], language: str) -> Select[TextVariant]:
     return select(TextVariant).where(
         TextVariant.process_id.in_(process_ids), TextVariant.language == language,
         TextVariant.field.in_(("title", "summary", "name", "theme_label")), TextVariant.entity != "news")
+
+
+def title_in(session: Session, process: Process, language: str) -> str:
+    """The title of a process for mails, which no request of a reader belongs to; German where it is not translated."""
+    if language not in VARIANTS:
+        return process.title
+    return session.scalar(select(TextVariant.text).where(
+        TextVariant.entity == "process", TextVariant.entity_id == process.id, TextVariant.field == "title",
+        TextVariant.language == language)) or process.title
 
 
 def news_of(process_id: int, before_id: int | None = None) -> Select[ProcessNews]:

@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from participation import clock, outbox
 from participation.catalogue.models import Measure
 from participation.catalogue.operations import drop_source, save_measure, set_publication, take_up_proposal
+from participation.contributions.coauthors import operations as co_authors
 from participation.following import operations
 from participation.following.models import Follower, Frequency, Newsletter, NewsletterState
 from participation.permissions import Role
@@ -146,6 +147,44 @@ def test_titles_of_processes_and_phases_come_in_the_readers_language(
     assert "Reden wir" not in texts[reader.email]
     assert "Stadt von morgen" in texts[german.email]
     assert "Reden wir darüber" in texts[german.email]
+
+
+def test_lists_of_the_account_and_all_mails_name_a_process_as_its_reader_reads_it(
+    session: Session, keyring: Keyring, proposal: Proposal, reader: Account, browser: Browser,
+    run_jobs: Callable[[], int], mails: Callable[[], list[str]],
+) -> None:
+    process, now = proposal.process, clock.now()
+    session.add(TextVariant(entity="process", entity_id=process.id, field="title", language="en", process_id=process.id,
+                            text="Town of tomorrow"))
+    reader.locale = "en"
+    german = factories.account(session, email="leser@beispiel.example")
+    for one in (reader, german):
+        _follow(session, keyring, one, proposal, whole=True)
+    author = factories.actor(factories.account(session))
+    proposal.is_own = True
+    co_authors.invite(session, keyring, author, proposal, now, email=reader.email)
+    operations.request_following(session, keyring, process, None, "neu@beispiel.example", now,
+                                 frequency=Frequency.WEEKLY, locale="en")
+    editor = factories.actor(factories.account(session, Role.EDITOR, town=process.municipality))
+    letter = operations.write_newsletter(session, editor, process, "Rundbrief", "Kommen Sie.", now)
+    operations.send_newsletter(session, editor, letter, now)
+    session.commit()
+    run_jobs()
+    texts = [" ".join(one.split()) for one in mails()]
+    for address, number in ((reader.email, 2), ("neu@beispiel.example", 1)):
+        own = [one for one in texts if f"To: {address}" in one]
+        assert len(own) == number
+        assert all("Town of tomorrow" in one and "Stadt von morgen" not in one for one in own)
+    (own,) = [one for one in texts if f"To: {german.email}" in one]
+    assert "Stadt von morgen" in own
+
+    browser.sign_in(reader)
+    form = f"/verfahren/{process.slug}/vorschlaege/neu"
+    browser.submit(form, {"step": "draft", "title": "Eine Bank"}, form=-1)
+    browser.client.environ_base["HTTP_ACCEPT_LANGUAGE"] = "en"
+    for page in ("/konto/benachrichtigungen", "/konto/beitraege"):
+        assert "Town of tomorrow" in browser.text(page), page
+        assert "Stadt von morgen" not in browser.text(page), page
 
 
 def test_the_editors_see_per_newsletter_how_many_were_refused(

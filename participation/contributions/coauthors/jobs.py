@@ -8,7 +8,9 @@ from participation import clock, outbox, schedule
 from participation.contributions.coauthors.operations import forget_expired
 from participation.contributions.proposals.models import Proposal
 from participation.i18n import N_
-from participation.mail_templates import mail_context, render_mail, send
+from participation.language import DEFAULT
+from participation.mail_templates import language_of_address, mail_context, render_mail, send
+from participation.processes.queries import title_in
 from participation.web import current_database, current_keyring
 
 
@@ -26,9 +28,9 @@ def mail_invite_co_author(context: outbox.JobContext) -> None:
     address, token = keyring.unseal(context.args["email"]), keyring.unseal(context.args["token"])
     with context.database.reading() as session:
         proposal = session.get(Proposal, context.args["proposal_id"])
-        process = proposal.process.title if proposal is not None else ""
-    if not (address and token and process):
-        return
+        if proposal is None or not (address and token):
+            return
+        title = title_in(session, proposal.process, language_of_address(address) or DEFAULT)
     with mail_context():
         link = url_for("coauthors.invitation", token=token, _external=True)
-        send(render_mail("invite_co_author", key=context.key, recipient=address, process=process, link=link))
+        send(render_mail("invite_co_author", key=context.key, recipient=address, process=title, link=link))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, flash, render_template, request
 from flask_babel import gettext as _
@@ -14,7 +14,7 @@ from participation.actions import Action
 from participation.contributions.drafts import jobs  # noqa: F401 - registers itself
 from participation.contributions.drafts.operations import KEPT_FOR, discard_draft, own_draft, read_draft
 from participation.contributions.drafts.queries import own_drafts
-from participation.processes.edge import load_process
+from participation.processes.edge import load_process, shown_names
 from participation.uploads import picture_path
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ class Row:
     id: int
     title: str
     saved_at: datetime
-    process: Process
+    # As it is read.
+    process: Any
 
 
 def rows_of(process_id: int | None = None) -> list[Row]:
@@ -48,8 +49,9 @@ def rows_of(process_id: int | None = None) -> list[Row]:
         return []
     keyring = web.current_keyring()
     statement = own_drafts(keyring, actor.account_id, process_id)
-    found = web.current_session().scalars(statement)
-    return [Row(draft.id, content.title, draft.saved_at, draft.process)
+    found = web.current_session().scalars(statement).all()
+    names = {one.id: one for one in shown_names(list({draft.process.id: draft.process for draft in found}.values()))}
+    return [Row(draft.id, content.title, draft.saved_at, names[draft.process_id])
             for draft in found if (content := read_draft(keyring, draft)) is not None]
 
 

@@ -20,6 +20,7 @@ from participation.contributions.personal.forms import TAKE, DeleteForm
 from participation.contributions.personal.queries import own_contributions, participants_of, processes_of, written_along
 from participation.contributions.submissions.views import contribution_of_token, remove_after_commit
 from participation.errors import Conflict, InvalidInput
+from participation.processes.edge import shown_names
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -65,6 +66,7 @@ def contributions() -> ResponseReturnValue:
         processes_of(list({row.process_id for row in [*shown, *along]})))}
     return render_template(
         "contributions/personal/contributions.html", rows=shown, along=along, processes=processes,
+        names={one.id: one.title for one in shown_names(list(processes.values()))},
         secret={one.id for one in processes.values() if one.hides_supports(web.current_now())},
         published=ContributionState.PUBLISHED, is_first=before is None,
         drafts=rows_of() if before is None else [], kept_days=KEPT_DAYS,
