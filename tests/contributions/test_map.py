@@ -106,7 +106,7 @@ def test_above_the_limit_the_browser_asks_for_groups(
 ) -> None:
     script = f"/verfahren/{process.slug}/karte.js"
     assert '"clustered": false' in browser.get(script).get_data(as_text=True)
-    monkeypatch.setattr("participation.contributions.proposals.views.CLUSTER_FROM", 2)
+    monkeypatch.setattr("participation.contributions.proposals.views.maps.CLUSTER_FROM", 2)
     assert '"clustered": true' in browser.get(script).get_data(as_text=True)
 
 

@@ -133,7 +133,7 @@ def test_a_frequent_word_is_counted_up_to_a_limit_only(
     session: Session, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("participation.contributions.proposals.queries.MATCHES_MAX", 3)
-    monkeypatch.setattr("participation.contributions.proposals.views.MATCHES_MAX", 3)
+    monkeypatch.setattr("participation.contributions.proposals.views.lists.MATCHES_MAX", 3)
     process = factories.process(session)
     for _ in range(5):
         factories.proposal(session, process, title="Bänke im Park")
