@@ -255,7 +255,6 @@ def _contributions(
 
 def _index(session: Session, process_id: int, keys: list[int], titles: list[str], texts: list[str]) -> None:
     """The same rows that search.index_proposal writes; stems are made once per text."""
-    search._add_words(session, process_id, [*titles, *texts])
     if is_sqlite(session):
         stemmed = [
             (" ".join(search.stems(title)), " ".join(search.stems(body)))
@@ -277,6 +276,8 @@ def _index(session: Session, process_id: int, keys: list[int], titles: list[str]
         ]
     for begin in range(0, len(rows), CHUNK):
         session.execute(statement, rows[begin : begin + CHUNK])
+    # Every text occurs among these.
+    search._add_words(session, process_id, list(zip(keys, titles, texts, strict=False)))
 
 
 def _table(model: type[Base]) -> Table:
