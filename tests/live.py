@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,11 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.ports import free_port
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
-START_SECONDS = 90
+# With a demo town to build, on a machine that does other things as well.
+START_SECONDS = 240
 # What `make` writes beside the interpreter.
 STARTER = Path(sys.executable).with_name("beteiligung")
 
@@ -46,9 +48,7 @@ class LivePlatform:
 @contextmanager
 def serving(data_dir: Path, **extra: str) -> Iterator[LivePlatform]:
     """Start everything, wait until it answers, stop everything."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = {
         **{name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "REDIS_URL", "SECRET_KEY"}},
         "BETEILIGUNG_ENV": "demo", "DATA_DIR": str(data_dir), "HOST": "127.0.0.1", "PORT": str(port),

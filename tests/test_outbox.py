@@ -14,8 +14,8 @@ from redis.retry import Retry
 from sqlalchemy import select
 
 from participation import audit, clock, outbox
-from participation.commands.database import migrate
 from participation.db import Database
+from tests.databases import migrated_sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,8 +76,7 @@ def test_same_key_is_one_job(database: Database) -> None:
 
 @pytest.mark.usefixtures("handlers")
 def test_job_run_twice_at_once_acts_once(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'race.sqlite3'}"
-    migrate(url)
+    url = migrated_sqlite(tmp_path / "race.sqlite3")
     database = Database(url)
     rows = [_enqueue(database, "write", f"race-{number}", number=number) for number in range(10)]
     threads = [threading.Thread(target=lambda: [outbox.work_row(database, row) for row in rows]) for _ in range(3)]

@@ -9,13 +9,13 @@ import pytest
 
 from app import Beteiligung, create_app
 from participation import clock
-from participation.commands.database import migrate
 from participation.contributions import operations as contributions
 from participation.contributions.proposals.models import Proposal
 from participation.settings import Settings
 from tests import factories
 from tests.browser_client import Browser
 from tests.conftest import SECRET
+from tests.databases import migrated_sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def live(tmp_path: Path) -> Iterator[Beteiligung]:
     """An application with the page cache on, on a database of its own that really commits."""
-    url = f"sqlite:///{tmp_path / 'town.sqlite3'}"
-    migrate(url)
+    url = migrated_sqlite(tmp_path / "town.sqlite3")
     app = create_app(
         Settings(
             environment="test",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyotp
 import pytest
+from argon2 import PasswordHasher, Type, extract_parameters
 from sqlalchemy import delete, select
 
 from participation import clock
@@ -19,7 +20,7 @@ from participation.accounts.operations import (
     invite_staff,
     issue_token,
 )
-from participation.accounts.passwords import check_password, hash_password
+from participation.accounts.passwords import check_password, hash_password, needs_rehash
 from participation.errors import InvalidInput
 from participation.permissions import Role
 from tests import factories
@@ -115,6 +116,23 @@ def test_easy_passwords_are_refused(password: str) -> None:
 @pytest.mark.parametrize("password", [PASSWORD, "korrekt Pferd Batterie", "y" * 3 + "Regenschirm-Tasse-77", "Ä" + "bcdefghijkl ö ü ß" * 6])
 def test_long_passwords_of_any_kind_are_fine(password: str) -> None:
     check_password(password, "hanne", "Billerbeck")
+
+
+def test_hashes_stand_above_the_floor_and_weaker_ones_are_renewed(
+    session: Session, browser: Browser, town, real_hasher: PasswordHasher
+) -> None:
+    kept = extract_parameters(real_hasher.hash(PASSWORD))
+    assert kept.type is Type.ID
+    assert kept.memory_cost >= 19_456
+    assert kept.time_cost >= 2
+    weak = PasswordHasher(time_cost=1, memory_cost=16, parallelism=2).hash(PASSWORD)
+    account = factories.account(session, password_hash=weak)
+    session.commit()
+    assert needs_rehash(weak)
+    browser.submit("/konto/anmelden", {"email": account.email, "password": PASSWORD}, form=-1)
+    session.refresh(account)
+    assert account.password_hash != weak
+    assert not needs_rehash(account.password_hash)
 
 
 def test_reset_links_work_once_and_end_all_sessions(

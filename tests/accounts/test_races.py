@@ -8,27 +8,24 @@ from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 
 from participation import clock
 from participation.accounts.models import Account, AccountVerification, Participant, ParticipantKind, TokenPurpose
 from participation.accounts.operations import issue_token, sign_in_by_link
 from participation.accounts.verification import issue_codes, redeem_code
-from participation.commands.database import migrate
 from participation.contributions import operations as contributions
 from participation.contributions.personal.operations import attach_to_account
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.proposals.operations import recount
 from participation.contributions.votes.models import Vote
 from participation.contributions.votes.operations import support
-from participation.db import Base, Database
+from participation.db import Database
 from participation.errors import DomainError
 from participation.permissions import Role
 from tests import factories
-from tests.conftest import DATABASES
 
 if TYPE_CHECKING:
-    from pathlib import Path
 
     from sqlalchemy.orm import Session
 
@@ -37,19 +34,10 @@ if TYPE_CHECKING:
 AT_ONCE = 8
 
 
-@pytest.fixture(params=DATABASES)
-def committing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    url = f"sqlite:///{tmp_path / 'races.sqlite3'}"
-    if request.param != "sqlite":
-        url = request.getfixturevalue("postgresql_url")
-    else:
-        migrate(url)
-    database = Database(url)
+@pytest.fixture
+def committing(committing_url: str) -> Iterator[Database]:
+    database = Database(committing_url)
     yield database
-    if request.param != "sqlite":
-        with database.unit_of_work() as session:
-            for table in reversed(Base.metadata.sorted_tables):
-                session.execute(delete(table))
     database.dispose()
 
 

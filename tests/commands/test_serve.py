@@ -18,6 +18,7 @@ from redis import Redis
 from participation.commands import serve as supervisor
 from participation.commands.serve import Plan, Program
 from participation.settings import Settings
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 NOT_EMBEDDED = "redis://127.0.0.1:1/0"
@@ -69,13 +70,7 @@ sys.exit(s.serve(settings, dict(os.environ), plan))
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def until(condition: Callable[[], object], seconds: float = 15) -> None:
+def until(condition: Callable[[], object], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -131,7 +126,7 @@ def test_a_signal_stops_everything_web_first_and_counts_as_success(start, number
     platform = start()
     pids = platform.until_running()
     platform.process.send_signal(number)
-    assert platform.process.wait(15) == 0
+    assert platform.process.wait(60) == 0
     assert (platform.folder / "order").read_text() == "web worker "
     assert not [pid for pid in pids if is_alive(pid)]
 
@@ -140,7 +135,7 @@ def test_when_one_dies_all_stop_and_the_message_names_it(start):
     platform = start()
     pids = platform.until_running()
     os.kill(pids[-1], signal.SIGKILL)
-    assert platform.process.wait(15) == 1
+    assert platform.process.wait(60) == 1
     assert "Der Helfer hat sich durch das Signal 9 beendet." in platform.text()
     assert not [pid for pid in pids if is_alive(pid)]
 
@@ -149,7 +144,7 @@ def test_a_program_that_will_not_end_is_killed_after_its_patience(start):
     platform = start(worker=STUBBORN)
     pids = platform.until_running()
     platform.process.terminate()
-    assert platform.process.wait(15) == 0
+    assert platform.process.wait(60) == 0
     assert not [pid for pid in pids if is_alive(pid)]
 
 
@@ -162,7 +157,7 @@ def test_nothing_survives_when_the_supervisor_itself_is_killed(start):
 
 def test_a_program_that_fails_at_once_is_shown_with_its_last_words(start):
     platform = start(worker="raise SystemExit('die Einstellung X fehlt')")
-    assert platform.process.wait(15) == 1
+    assert platform.process.wait(60) == 1
     assert "Der Helfer hat sich mit dem Status 1 beendet." in platform.text()
     assert "    die Einstellung X fehlt" in platform.text()
 
@@ -186,7 +181,7 @@ def test_the_embedded_queue_keeps_its_jobs_over_a_kill_and_wants_a_password(star
     Redis.from_url(url).set("job", "must not be lost")
     until(lambda: Redis.from_url(url).info("persistence")["aof_pending_bio_fsync"] == 0)
     first.process.kill()
-    first.process.wait(15)
+    first.process.wait(60)
     (tmp_path / "web.pid").unlink()
     start(redis_url="").until_running()
     url = (tmp_path / "valkey" / "url").read_text()
@@ -204,7 +199,7 @@ def outcome(capsys: pytest.CaptureFixture[str], settings: Settings) -> tuple[int
 def test_a_port_in_use_is_named_with_the_cure(tmp_path, capsys):
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        other.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", free_port()))
         other.listen()
         port = other.getsockname()[1]
         status, error = outcome(capsys, Settings(port=port, data_dir=tmp_path, redis_url=NOT_EMBEDDED))

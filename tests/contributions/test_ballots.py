@@ -446,9 +446,8 @@ def vote_of_points(committing: Beteiligung) -> tuple[int, int, Any, Any]:
         return phase.id, first.id, voter, editor
 
 
-def test_a_price_does_not_change_under_a_basket_that_is_being_stored(
-    committing: Beteiligung, keyring: Keyring, basket: tuple[int, int, Any, Any],
-) -> None:
+def _both(basket: tuple[int, int, Any, Any], keyring: Keyring) -> tuple[Callable[[Session], object], ...]:
+    """Who packs a basket, and who raises the price of what lies in it."""
     phase_id, bench, voter, editor = basket
 
     def vote(session: Session) -> object:
@@ -458,21 +457,20 @@ def test_a_price_does_not_change_under_a_basket_that_is_being_stored(
     def raise_price(session: Session) -> object:
         return operations.set_option(session, editor, session.get_one(Phase, phase_id), bench, 5000, clock.now())
 
+    return vote, raise_price
+
+
+def test_a_price_does_not_change_under_a_basket_that_is_being_stored(
+    committing: Beteiligung, keyring: Keyring, basket: tuple[int, int, Any, Any],
+) -> None:
+    vote, raise_price = _both(basket, keyring)
     assert isinstance(_alongside(committing, vote, raise_price), Conflict)
 
 
 def test_a_basket_counts_by_the_price_that_is_being_stored(
     committing: Beteiligung, keyring: Keyring, basket: tuple[int, int, Any, Any],
 ) -> None:
-    phase_id, bench, voter, editor = basket
-
-    def vote(session: Session) -> object:
-        phase = session.get_one(Phase, phase_id)
-        return operations.cast(session, keyring, voter, phase, {bench: 1}, clock.now(), replace=True)
-
-    def raise_price(session: Session) -> object:
-        return operations.set_option(session, editor, session.get_one(Phase, phase_id), bench, 5000, clock.now())
-
+    vote, raise_price = _both(basket, keyring)
     assert isinstance(_alongside(committing, raise_price, vote), InvalidInput)
     with committing.extensions["platform"].database.reading() as session:
         assert session.scalar(select(func.count()).select_from(Ballot)) == 0

@@ -14,7 +14,6 @@ from PIL import Image
 from app import Beteiligung, create_app
 from participation import clock
 from participation.accounts.models import ParticipantKind
-from participation.commands.database import migrate
 from participation.contributions import operations as contributions
 from participation.contributions.models import Contribution, ContributionPicture, ContributionState
 from participation.contributions.operations import ensure_participant
@@ -28,6 +27,7 @@ from participation.uploads import store_picture
 from tests import factories
 from tests.browser_client import Browser
 from tests.conftest import SECRET
+from tests.databases import migrated_sqlite
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -165,8 +165,7 @@ def test_a_page_with_200_comments_needs_few_queries(
 @pytest.fixture
 def live(tmp_path: Path) -> Iterator[Beteiligung]:
     """An application with the page cache on, on a database of its own that really commits."""
-    url = f"sqlite:///{tmp_path / 'town.sqlite3'}"
-    migrate(url)
+    url = migrated_sqlite(tmp_path / "town.sqlite3")
     app = create_app(Settings(
         environment="test", data_dir=tmp_path, database_url=url, secret_key=SECRET, base_url="http://localhost",
         rate_limits=False, page_cache=True,

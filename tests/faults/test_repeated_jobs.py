@@ -10,12 +10,12 @@ from sqlalchemy import func, select
 from app import create_app
 from moderation.models import Case, Finding
 from participation import outbox
-from participation.commands.database import migrate
 from participation.permissions import Role
 from participation.settings import Settings
 from tests import factories
 from tests.browser_client import Browser
 from tests.conftest import SECRET
+from tests.databases import migrated_sqlite
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 
 def test_every_job_may_come_twice_at_once_and_again(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'town.sqlite3'}"
-    migrate(url)
+    url = migrated_sqlite(tmp_path / "town.sqlite3")
     settings = Settings(environment="test", data_dir=tmp_path, database_url=url, secret_key=SECRET,
                         base_url="http://localhost", rate_limits=False)
     app = create_app(settings)

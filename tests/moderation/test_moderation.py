@@ -16,7 +16,6 @@ from moderation.models import Case, CaseState, Decision, Finding, Outcome
 from moderation.operations import decide
 from participation import clock
 from participation.actions import Action
-from participation.commands.database import migrate
 from participation.contributions.models import ContributionState
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.proposals.operations import ProposalDraft, submit_proposal
@@ -24,6 +23,7 @@ from participation.db import Database
 from participation.errors import Conflict, InvalidInput
 from participation.permissions import Actor, Role, can
 from tests import factories
+from tests.databases import migrated_sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,8 +137,7 @@ def test_the_second_moderator_sees_who_decided_what(session: Session, keyring: K
 
 
 def test_of_two_decisions_at_once_one_counts(tmp_path: Path, keyring: Keyring) -> None:
-    url = f"sqlite:///{tmp_path / 'race.sqlite3'}"
-    migrate(url)
+    url = migrated_sqlite(tmp_path / "race.sqlite3")
     database = Database(url)
     with database.unit_of_work() as session:
         process = factories.process(session)
