@@ -21,11 +21,25 @@ from participation.accounts.models import Account, SignInSession
 from participation.contributions.models import Contribution
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.votes.models import Vote
+from participation.db import Database
 from participation.processes.models import Process
 from participation.settings import Settings
+from tests import factories
+from tests.databases import migrated_sqlite
 from tests.live import LivePlatform, serving
 
 VOTERS, ROUNDS = 10, 50
+
+
+def _town(folder: Path) -> None:
+    """A town with as much to support as is needed; the demo town would take longer to build than all the rest."""
+    folder.mkdir()
+    database = Database(migrated_sqlite(folder / "beteiligung.sqlite3"))
+    with database.unit_of_work() as session:
+        process = factories.process(session, slug="smart-city")
+        for _number in range(ROUNDS):
+            factories.proposal(session, process)
+    database.dispose()
 
 
 def _sign_in(platform: LivePlatform, number: int) -> tuple[dict[str, str], list[str], dict[int, int]]:
@@ -79,6 +93,7 @@ def _vote(platform: LivePlatform, cookie: str, csrf: str, addresses: list[str], 
 @pytest.mark.fault
 def test_every_acknowledged_vote_survives_a_killed_web_server(tmp_path: Path) -> None:
     acknowledged: list[tuple[str, str]] = []
+    _town(tmp_path / "data")
     with serving(tmp_path / "data") as platform:
         voters, addresses, baseline = _sign_in(platform, VOTERS)
         threads = [threading.Thread(target=_vote, args=(platform, cookie, csrf, addresses, acknowledged))
