@@ -42,6 +42,8 @@ class Mail:
     sender_name: str = ""
     # Further headers, as List-Unsubscribe.
     headers: tuple[tuple[str, str], ...] = ()
+    # In whose name it is written; that administration reads it where it is kept.
+    municipality_id: int | None = None
 
 
 class RefusedError(Exception):
@@ -113,7 +115,7 @@ def deliver(mail: Mail, settings: Settings) -> None:
         with _connection(settings.smtp_url) as connection:
             _hand_over(connection, mail, settings.mail_from)
     else:
-        _keep(bytes(build_message(mail, settings.mail_from)), mail.key, settings.mail_dir)
+        _keep(bytes(build_message(mail, settings.mail_from)), mail, settings.mail_dir)
 
 
 @contextmanager
@@ -170,10 +172,19 @@ def _connection(url: str) -> Iterator[smtplib.SMTP]:
         yield connection
 
 
-def _keep(message: bytes, key: str, folder: Path) -> None:
-    """One file per key: the same mail delivered twice stays one."""
+def kept_mails(folder: Path, municipality_id: int, *, with_nobodys: bool) -> Iterator[Path]:
+    """The mails kept for one municipality, the newest first; `with_nobodys`: also those that belong to none."""
+    for path in sorted(folder.glob("*.eml"), reverse=True) if folder.exists() else ():
+        _stamp, _name, *owner = path.stem.split("_")
+        if owner == [str(municipality_id)] or (with_nobodys and not owner):
+            yield path
+
+
+def _keep(message: bytes, mail: Mail, folder: Path) -> None:
+    """One file per key: the same mail delivered twice stays one. Its name says whose it is."""
     folder.mkdir(parents=True, exist_ok=True)
-    name = re.sub(r"[^A-Za-z0-9.-]+", "-", key)[:100]
+    name = re.sub(r"[^A-Za-z0-9.-]+", "-", mail.key)[:100]
+    name += "" if mail.municipality_id is None else f"_{mail.municipality_id}"
     stamp = clock.now().strftime("%Y%m%dT%H%M%S")
     existing = next(folder.glob(f"*_{name}.eml"), None)
     path = existing or folder / f"{stamp}_{name}.eml"

@@ -6,19 +6,23 @@ import re
 import textwrap
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from flask import current_app, render_template
 from flask_babel import force_locale, get_locale
-from sqlalchemy import Select, String, bindparam, column, select, table
+from sqlalchemy import Integer, Select, String, bindparam, column, select, table
 
-from participation import mail
+from participation import mail, outbox
 from participation.web import current_database, current_municipality, current_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-# Not the model: it belongs to a feature, and this module knows none.
+# Not the models: they belong to features, and this module knows none.
+_HOST: Select[str] = (
+    select(column("host", String)).select_from(table("municipality")).where(column("id", Integer) == bindparam("id"))
+)
 _LANGUAGE: Select[str] = (
     select(column("locale", String)).select_from(table("account")).where(column("email", String) == bindparam("email"))
 )
@@ -31,11 +35,21 @@ LINE_LENGTH = 76
 def mail_context() -> Iterator[None]:
     """A request's context on the public address, so that links in mails never follow somebody's Host header.
 
-    With an application context of its own: what a job has loaded before must not be taken for this request's.
+    On that of the municipality whose job it is, where it has a host name of its own. With an application context of its own: what a job has loaded before must not be taken for this request's.
     """
     app = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - the way Flask documents
-    with app.app_context(), app.test_request_context(base_url=current_settings().base_url):
+    with app.app_context(), app.test_request_context(base_url=_base_url()):
         yield
+
+
+def _base_url() -> str:
+    settings, municipality_id = current_settings(), outbox.current_municipality_id.get()
+    rows = current_database().glance(_HOST, {"id": municipality_id}) if municipality_id is not None else ()
+    host = rows[0][0] if rows else None
+    if not host or (settings.trusted_hosts and host not in settings.trusted_hosts):
+        return settings.base_url
+    parts = urlsplit(settings.base_url)
+    return parts._replace(netloc=f"{host}:{parts.port}" if parts.port else host).geturl()
 
 
 def render_mail(
@@ -59,6 +73,7 @@ def render_mail(
     return mail.Mail(
         key=key, recipient=recipient, subject=subject.removeprefix("Betreff:").strip(), plain=wrapped(f"{body.strip()}\n{foot}"),
         html=html, sender_name=municipality.name if municipality else "", headers=headers,
+        municipality_id=municipality.id if municipality else None,
     )
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
-from sqlalchemy import JSON, Index, String, or_, select, update
+from sqlalchemy import JSON, ForeignKey, Index, String, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -34,6 +35,11 @@ RETRY_DELAYS = (timedelta(seconds=10), timedelta(seconds=60))
 RESEND_AFTER = timedelta(seconds=60)
 SWEEP_BATCH = 500
 
+# In the info of a request's session: says which municipality the request belongs to.
+MUNICIPALITY = "municipality"
+# Of the job that this process works on just now; its mails carry the address of that town, the jobs it asks for too.
+current_municipality_id: ContextVar[int | None] = ContextVar("current_municipality_id", default=None)
+
 Handler = Callable[["JobContext"], None]
 _handlers: dict[str, Handler] = {}
 job_labels: dict[str, str] = {}
@@ -43,12 +49,17 @@ class OutboxRow(Base):
     """One job: its name, the ids it needs, and how far it got."""
 
     __tablename__ = "outbox"
-    __table_args__ = (Index("ix_outbox_open", "done_at", "failed_at", "not_before_at"),)
+    __table_args__ = (
+        Index("ix_outbox_open", "done_at", "failed_at", "not_before_at"),
+        Index("ix_outbox_municipality", "municipality_id", "id"),
+    )
 
     id: Mapped[Key]
     key: Mapped[str] = mapped_column(String(120), unique=True)
     job: Mapped[str] = mapped_column(String(60))
     args: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    # Whose administration sees it; none for what concerns the whole installation.
+    municipality_id: Mapped[int | None] = mapped_column(ForeignKey("municipality.id", ondelete="SET NULL"))
     created_at: Mapped[Created]
     not_before_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]
@@ -93,13 +104,23 @@ def job(name: str, label: str = "") -> Callable[[Handler], Handler]:
     return register
 
 
-def enqueue(session: Session, name: str, key: str, *, not_before: datetime | None = None, **args: object) -> None:
-    """Write the row in the running transaction. The same key is written once, however often it is asked for."""
+def enqueue(
+    session: Session, name: str, key: str, *, not_before: datetime | None = None, owner_id: int | None = None,
+    **args: object,
+) -> None:
+    """Write the row in the running transaction. The same key is written once, however often it is asked for.
+
+    It belongs to the given municipality (`owner_id`), else to that of the request or job that asks for it.
+    """
     now = clock.now()
+    if owner_id is None:
+        of_request = session.info.get(MUNICIPALITY)
+        owner_id = of_request() if of_request is not None else current_municipality_id.get()
     values = {
         "key": key,
         "job": name,
         "args": args,
+        "municipality_id": owner_id,
         "created_at": now,
         "not_before_at": not_before or now,
         "attempts": 0,
@@ -187,8 +208,9 @@ def work_row(database: Database, row_id: int) -> bool:
         if not leased.rowcount:  # type: ignore[attr-defined]
             return False
         row = session.get_one(OutboxRow, row_id)
-        name, key, args, attempts = row.job, row.key, dict(row.args), row.attempts
+        name, key, args, attempts, municipality_id = row.job, row.key, dict(row.args), row.attempts, row.municipality_id
     context = JobContext(database, row_id, key, args)
+    before = current_municipality_id.set(municipality_id)
     try:
         if attempts > MAX_ATTEMPTS:
             message = "the worker died with this job"
@@ -199,6 +221,8 @@ def work_row(database: Database, row_id: int) -> bool:
     except Exception as error:  # noqa: BLE001 - whatever a job raises must be kept, and others must proceed
         _keep_failure(database, row_id, attempts, error)
         return False
+    finally:
+        current_municipality_id.reset(before)
     return True
 
 

@@ -25,6 +25,7 @@ from participation.actions import Action
 from participation.db import Database
 from participation.errors import DomainError
 from participation.language import DEFAULT, direction, language_of, locale_of, wording_of
+from participation.outbox import MUNICIPALITY
 from participation.permissions import ANONYMOUS, Actor, can as actor_can, require as actor_require
 from participation.tokens import new_token
 
@@ -112,6 +113,7 @@ def current_session() -> Session:
         # Who is signed in is read before, on its own connection: the write lock is then held for the change alone.
         current_actor()
         found = g.session = platform().database.new_session(write=request.method not in SAFE_METHODS)
+        found.info[MUNICIPALITY] = _municipality_id
     return found
 
 
@@ -145,6 +147,11 @@ def current_municipality() -> Municipality | None:
     if "municipality" not in g:
         g.municipality = platform().load_municipality(current_session(), request.host.split(":")[0].lower())
     return cast("Municipality | None", g.municipality)
+
+
+def _municipality_id() -> int | None:
+    found = current_municipality()
+    return found.id if found is not None else None
 
 
 def the_municipality() -> Municipality:

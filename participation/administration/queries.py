@@ -9,6 +9,7 @@ from sqlalchemy.orm import aliased, contains_eager
 
 from participation.accounts.models import Account, Passkey, RoleGrant
 from participation.municipalities.models import Municipality
+from participation.outbox import OutboxRow
 from participation.permissions import Role
 from participation.processes.models import Process
 
@@ -23,6 +24,17 @@ PEOPLE_PER_PAGE = 50
 def in_municipality(municipality_id: int) -> ColumnElement[bool]:
     """Every role in a municipality, for all of it or for one process."""
     return RoleGrant.municipality_id == municipality_id
+
+
+def is_only_one(session: Session) -> bool:
+    """Whether the installation has one municipality, whose administration sees what belongs to none, too."""
+    return len(session.scalars(select(Municipality.id).limit(2)).all()) == 1
+
+
+def jobs_of(session: Session, municipality_id: int) -> ColumnElement[bool]:
+    """The jobs that the administration of a municipality sees."""
+    own = OutboxRow.municipality_id == municipality_id
+    return or_(own, OutboxRow.municipality_id.is_(None)) if is_only_one(session) else own
 
 
 def covering(process: Process) -> ColumnElement[bool]:

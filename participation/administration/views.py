@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 from dataclasses import dataclass
 from email import policy
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, flash, render_template, request, url_for
@@ -20,6 +21,8 @@ from participation.administration.queries import (
     PEOPLE_PER_PAGE,
     covering,
     in_municipality,
+    is_only_one,
+    jobs_of,
     roles_of,
     staff_page,
     with_second_factor,
@@ -28,13 +31,15 @@ from participation.contributions.models import Contribution, ContributionState
 from participation.db import bounded_count
 from participation.errors import Conflict, InvalidInput, NotFound
 from participation.i18n import N_
+from participation.mail import kept_mails
 from participation.permissions import ROLE_LABELS, Role, RoleIn
 from participation.processes.models import Process
 from participation.processes.queries import process_for_editing
 from participation.processes.views.staff import add_tab, tabs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from flask.typing import ResponseReturnValue
     from sqlalchemy import ColumnElement, Row
@@ -67,7 +72,7 @@ def index() -> ResponseReturnValue:
     waiting = bounded_count(session, select(Contribution.id).join(Process, Process.id == Contribution.process_id).where(
         Process.municipality_id == municipality.id, Contribution.state == ContributionState.SUBMITTED), COUNTED)
     parked = session.scalar(select(func.count()).select_from(outbox.OutboxRow).where(
-        outbox.OutboxRow.failed_at.is_not(None), outbox.OutboxRow.done_at.is_(None))) or 0
+        jobs_of(session, municipality.id), outbox.OutboxRow.failed_at.is_not(None), outbox.OutboxRow.done_at.is_(None))) or 0
     return render_template("administration/index.html", waiting=waiting, parked=parked, counted=COUNTED)
 
 
@@ -82,11 +87,12 @@ def jobs() -> ResponseReturnValue:
     """Jobs that are parked, wait, or were done last."""
     _manages_jobs()
     session, row = web.current_session(), outbox.OutboxRow
-    parked = session.scalars(select(row).where(row.failed_at.is_not(None), row.done_at.is_(None))
+    own = select(row).where(jobs_of(session, web.the_municipality().id))
+    parked = session.scalars(own.where(row.failed_at.is_not(None), row.done_at.is_(None))
                              .order_by(row.id.desc()).limit(LISTED)).all()
-    waiting = session.scalars(select(row).where(row.done_at.is_(None), row.failed_at.is_(None))
+    waiting = session.scalars(own.where(row.done_at.is_(None), row.failed_at.is_(None))
                               .order_by(row.id).limit(LISTED)).all()
-    done = session.scalars(select(row).where(row.done_at.is_not(None)).order_by(row.id.desc()).limit(20)).all()
+    done = session.scalars(own.where(row.done_at.is_not(None)).order_by(row.id.desc()).limit(20)).all()
     return render_template("administration/jobs.html", parked=parked, waiting=waiting, done=done,
                            labels=outbox.job_labels)
 
@@ -96,7 +102,12 @@ def jobs() -> ResponseReturnValue:
 def retry_job(row_id: int) -> ResponseReturnValue:
     """Give a parked job another three tries."""
     _manages_jobs()
-    outbox.retry(web.current_session(), min(row_id, LARGEST_ID))
+    session, row = web.current_session(), outbox.OutboxRow
+    found = session.scalar(select(row.id).where(row.id == min(row_id, LARGEST_ID),
+                                                jobs_of(session, web.the_municipality().id)))
+    if found is None:
+        raise NotFound
+    outbox.retry(session, found)
     flash(_("Der Auftrag wird noch einmal versucht."), "success")
     return web.go("administration.jobs")
 
@@ -106,16 +117,17 @@ def retry_job(row_id: int) -> ResponseReturnValue:
 def mails() -> ResponseReturnValue:
     """Mails that were kept because no mail server is set."""
     _manages_jobs()
-    folder = web.current_settings().mail_dir
-    files = sorted(folder.glob("*.eml"), reverse=True)[:LISTED] if folder.exists() else []
-    return render_template("administration/mails.html", mails=[(path.name, _read(path.name)) for path in files],
+    return render_template("administration/mails.html",
+                           mails=[(path.name, _read(path)) for path in islice(_own_mails(), LISTED)],
                            has_server=bool(web.current_settings().smtp_url))
 
 
-def _read(name: str) -> dict[str, str]:
-    path = next((one for one in web.current_settings().mail_dir.glob("*.eml") if one.name == name), None)
-    if path is None:
-        raise NotFound
+def _own_mails() -> Iterator[Path]:
+    return kept_mails(web.current_settings().mail_dir, web.the_municipality().id,
+                      with_nobodys=is_only_one(web.current_session()))
+
+
+def _read(path: Path) -> dict[str, str]:
     message = email.message_from_bytes(path.read_bytes(), policy=policy.default)
     body = message.get_body(("plain",))
     return {"to": str(message["To"]), "subject": str(message["Subject"]), "date": str(message["Date"]),
@@ -127,7 +139,10 @@ def _read(name: str) -> dict[str, str]:
 def mail(name: str) -> ResponseReturnValue:
     """One kept mail as text."""
     _manages_jobs()
-    return render_template("administration/mail.html", mail=_read(name))
+    path = next((one for one in _own_mails() if one.name == name), None)
+    if path is None:
+        raise NotFound
+    return render_template("administration/mail.html", mail=_read(path))
 
 
 @blueprint.route("/verwaltung/konten", methods=["GET", "POST"])

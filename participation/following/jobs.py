@@ -73,7 +73,8 @@ def send_digests(context: outbox.JobContext) -> None:
     process_id: int | None = context.args.get("process_id")
     keyring, now, pause = current_keyring(), clock.now(), operations.PAUSES[frequency]
     with context.database.reading() as session:
-        due = due_followers(session, frequency, until, context.args["after"], BATCH, process_id=process_id)
+        due = due_followers(session, frequency, until, context.args["after"], BATCH, process_id=process_id,
+                            municipality_id=context.args.get("of"))
         resting = [one.mailed_at for one, _account in due if one.mailed_at and one.mailed_at > now - pause]
         awake = [one for one in due if not (one[0].mailed_at and one[0].mailed_at > now - pause)]
         news = gather_news(session, keyring, [one for one, _account in awake], frequency, until,
@@ -332,6 +333,6 @@ def _go_on(context: outbox.JobContext, name: str, key: str, **args: object) -> N
     with context.database.unit_of_work() as session:
         if not context.finish(session):
             return
-        outbox.enqueue(session, name, key, not_before=None, **args)
+        outbox.enqueue(session, name, key, not_before=None, owner_id=None, **args)
         rows = outbox.written_rows(session)
     outbox.send(context.database, platform().redis, rows)

@@ -33,6 +33,7 @@ from participation.following.queries import (
     target_of,
 )
 from participation.i18n import N_
+from participation.municipalities.models import Municipality
 from participation.permissions import Actor, require
 from participation.processes.models import Process
 
@@ -87,9 +88,10 @@ def begin_digests(session: Session, frequency: Frequency, now: datetime) -> None
     tried again, and nobody waits another week.
     """
     until = last_slot(frequency, now)
-    if due_followers(session, frequency, until, 0, 1):
-        outbox.enqueue(session, "send_digests", f"digests:{frequency.value}:{until.isoformat()}:0:{now:%d%H}",
-                       frequency=frequency.value, until=until.isoformat(), after=0)
+    for place in session.scalars(select(Municipality.id).order_by(Municipality.id)):
+        if due_followers(session, frequency, until, 0, 1, municipality_id=place):
+            outbox.enqueue(session, "send_digests", f"digests:{frequency.value}:{place}:{until.isoformat()}:0:{now:%d%H}",
+                           owner_id=place, frequency=frequency.value, until=until.isoformat(), after=0, of=place)
 
 
 def tell_at_once(session: Session, process_id: int, at: datetime) -> None:
@@ -97,7 +99,8 @@ def tell_at_once(session: Session, process_id: int, at: datetime) -> None:
     until = datetime.fromtimestamp((int(at.timestamp()) // SLOT_SECONDS + 1) * SLOT_SECONDS, tz=UTC)
     outbox.enqueue(session, "send_digests", f"digests:now:{process_id}:{until:%Y%m%dT%H%M%S}:0",
                    not_before=until + SETTLING, frequency=Frequency.AT_ONCE.value, until=until.isoformat(), after=0,
-                   process_id=process_id)
+                   process_id=process_id,
+                   owner_id=session.scalar(select(Process.municipality_id).where(Process.id == process_id)))
 
 
 def announce_phases(session: Session, now: datetime) -> None:

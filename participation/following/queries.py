@@ -124,17 +124,20 @@ def reachable() -> Any:  # noqa: ANN401 - a condition
 
 
 def due_followers(
-    session: Session, frequency: Frequency, until: datetime, after_id: int, limit: int, *, process_id: int | None = None
+    session: Session, frequency: Frequency, until: datetime, after_id: int, limit: int, *, process_id: int | None = None,
+    municipality_id: int | None = None,
 ) -> Sequence[tuple[Follower, Account | None]]:
     """Those of a frequency who have not been told everything up to an instant, in the order of their numbers.
 
-    With a process: those of them who follow it, or a proposal of it.
+    With a process: those of them who follow it, or a proposal of it. With a municipality: its followers.
     """
     due = (
         select(Follower, Account).outerjoin(Account, Account.id == Follower.account_id)
         .where(Follower.frequency == frequency, Follower.id > after_id, Follower.told_until < until, reachable())
         .order_by(Follower.id).limit(limit)
     )
+    if municipality_id is not None:
+        due = due.where(Follower.municipality_id == municipality_id)
     if process_id is not None:
         due = due.where(exists().where(Subscription.process_id == process_id, Subscription.follower_id == Follower.id))
     return [(row[0], row[1]) for row in session.execute(due)]
