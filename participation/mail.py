@@ -71,7 +71,7 @@ def build_message(mail: Mail, sender: str) -> MIMEMultipart:
     servers that know nothing else.
     """
     domain = sender.rpartition("@")[2]
-    number = hashlib.sha256(mail.key.encode()).hexdigest()[:32]
+    number = number_of(mail.key)
     message = MIMEMultipart("alternative", boundary=f"={number}=", policy=POLICY)
     message["From"] = formataddr((text.clean_line(mail.sender_name), sender))
     message["To"] = recipient_of(mail)
@@ -84,6 +84,11 @@ def build_message(mail: Mail, sender: str) -> MIMEMultipart:
     message.attach(_part("plain", mail.plain))
     message.attach(_part("html", mail.html))
     return message
+
+
+def number_of(key: str) -> str:
+    """What the Message-ID of a mail begins with."""
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
 def _header(value: str) -> str:

@@ -20,6 +20,7 @@ MODULES = {
     "worker": "participation.commands.jobs",
     "cron": "participation.commands.jobs",
     "jobs": "participation.commands.jobs",
+    "bounces": "participation.commands.mails",
 }
 
 

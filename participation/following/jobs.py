@@ -308,7 +308,7 @@ class _Letter:
         """The letter to one reader."""
         with force_locale(reader.locale):
             return render_mail(
-                "newsletter", key=key or f"newsletter:{self.id}:{reader.id}", recipient=reader.address or "",
+                "newsletter", key=key or operations.newsletter_key(self.id, reader.id), recipient=reader.address or "",
                 name=reader.name, letter=self, process=self.titles.get(reader.locale, self.titles[DEFAULT]),
                 link=url_for("processes.show", slug=self.slug, _external=True),
                 headers=_list_headers(reader.token, "rundbrief") if reader.token else (),

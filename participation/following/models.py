@@ -60,6 +60,11 @@ class Follower(Base):
     mailed_at: Mapped[datetime | None]
     # Refusals by the recipient's server in a row.
     refusals: Mapped[int] = mapped_column(default=0)
+    # Mails that came back later, not far from each other; handing one over says nothing, so it does not begin anew then.
+    bounces: Mapped[int] = mapped_column(default=0, server_default="0")
+    bounced_at: Mapped[datetime | None]
+    # The number of the last one: servers report the same one twice.
+    bounced_mail: Mapped[str | None] = mapped_column(String(32))
     created_at: Mapped[Created]
 
     subscriptions: Mapped[list[Subscription]] = relationship(

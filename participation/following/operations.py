@@ -27,12 +27,14 @@ from participation.following.queries import (
     due_followers,
     follower_of_account,
     follower_of_address,
+    late_newsletters,
     phase_instants,
     receivers_number,
     stopped_newsletters,
     target_of,
 )
 from participation.i18n import N_
+from participation.mail import number_of
 from participation.municipalities.models import Municipality
 from participation.permissions import Actor, require
 from participation.processes.models import Process
@@ -42,12 +44,16 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from participation.contributions.proposals.models import Proposal
+    from participation.returned_mail import Returned
     from participation.tokens import Keyring
 
 # Of one person; a limit against scripts, not against interest.
 FOLLOWED_MAX = 500
 # So many wishes of one address may wait for its owner's word.
 PENDING_MAX = 5
+# Mails that came back further apart than this are no series; and so long after it was sent a letter may still come back.
+BOUNCES_WITHIN = timedelta(days=60)
+COMES_BACK_WITHIN = timedelta(days=30)
 UNCONFIRMED_DAYS = timedelta(days=7)
 SUBJECT_MAX = 150
 BODY_MAX = 20_000
@@ -209,7 +215,7 @@ def confirm_following(session: Session, keyring: Keyring, subscription: Subscrip
     follower = subscription.follower
     if subscription.confirmed_at is None:
         subscription.confirmed_at = now
-        follower.refusals = 0
+        follower.refusals = follower.bounces = 0
         if not _has_confirmed(session, subscription):
             follower.told_until = now
     session.flush()
@@ -329,7 +335,7 @@ def set_frequency(session: Session, follower: Follower, frequency: Frequency, no
     if follower.frequency is Frequency.NEVER and frequency is not Frequency.NEVER:
         follower.told_until = now
     follower.frequency = frequency
-    follower.refusals = 0
+    follower.refusals = follower.bounces = 0
     session.flush()
 
 
@@ -476,6 +482,38 @@ def note_delivery(session: Session, newsletter_id: int, follower_id: int, *, ref
                     .execution_options(synchronize_session=False))
 
 
+def note_returned(session: Session, keyring: Keyring, returned: Returned, now: datetime) -> bool:
+    """A mail that was handed over came back. Returns whether it counted: not twice, and not by a link that is no more.
+
+    A newsletter counts it with those that were refused. An address from which mails come back again and again gets none.
+    """
+    try:
+        follower = follower_by_token(session, keyring, returned.token)
+    except NotFound:
+        return False
+    session.refresh(follower, with_for_update=True)
+    if follower.bounced_mail == returned.number:
+        return False
+    if returned.is_address_wrong:
+        is_old = follower.bounced_at is None or follower.bounced_at < now - BOUNCES_WITHIN
+        follower.bounces = 1 if is_old else follower.bounces + 1
+        follower.bounced_at = now
+    follower.bounced_mail = returned.number
+    for newsletter_id in session.scalars(late_newsletters(follower.municipality_id, now - COMES_BACK_WITHIN)).all():
+        if number_of(newsletter_key(newsletter_id, follower.id)) == returned.number:
+            session.execute(
+                update(Newsletter).where(Newsletter.id == newsletter_id, Newsletter.delivered > 0)
+                .values(delivered=Newsletter.delivered - 1, refused=Newsletter.refused + 1)
+                .execution_options(synchronize_session=False))
+    session.flush()
+    return True
+
+
+def newsletter_key(newsletter_id: int, follower_id: int) -> str:
+    """Of the mail in which one follower gets one newsletter."""
+    return f"newsletter:{newsletter_id}:{follower_id}"
+
+
 def resume_newsletters(session: Session) -> None:
     """Go on with letters that stopped because the mail server was away for longer than a job waits."""
     for row_id, newsletter_id in stopped_newsletters(session):
@@ -492,7 +530,7 @@ def finish_newsletter(session: Session, newsletter_id: int) -> None:
 
 def is_unreachable(follower: Follower) -> bool:
     """Whether nothing is sent any more because the recipient's server refused it again and again."""
-    return follower.refusals >= REFUSALS_MAX
+    return max(follower.refusals, follower.bounces) >= REFUSALS_MAX
 
 
 def delete_newsletter(session: Session, actor: Actor, newsletter: Newsletter, now: datetime) -> None:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 # How many new titles of a process one mail names; the others are counted.
 NAMED = 5
+# More letters are not sent in a month.
+LATE_MAX = 200
 # An end that comes is told this long before, and not more than once: the length of the time between two mails.
 AHEAD = {Frequency.AT_ONCE: timedelta(days=1), Frequency.DAILY: timedelta(days=1), Frequency.WEEKLY: timedelta(days=7),
          Frequency.NEVER: timedelta(0)}
@@ -117,7 +119,7 @@ def subscriptions_of(follower_id: int, limit: int) -> Select[Subscription]:
 def reachable() -> Any:  # noqa: ANN401 - a condition
     """Followers that may be written to at all."""
     return and_(
-        Follower.refusals < REFUSALS_MAX,
+        Follower.refusals < REFUSALS_MAX, Follower.bounces < REFUSALS_MAX,
         or_(Follower.account_id.is_(None),
             and_(Account.email_confirmed_at.is_not(None), Account.is_disabled.is_(False), Account.deleted_at.is_(None))),
     )
@@ -173,6 +175,15 @@ def newsletter_receivers(process_id: int) -> Select[Follower, Account]:
     )
 
 
+def late_newsletters(municipality_id: int, since: datetime) -> Select[int]:
+    """The newsletters of a municipality that may still come back, the newest first."""
+    return (
+        select(Newsletter.id).join(Process, Process.id == Newsletter.process_id)
+        .where(Process.municipality_id == municipality_id, Newsletter.sent_at > since)
+        .order_by(Newsletter.id.desc()).limit(LATE_MAX)
+    )
+
+
 def receivers_number(session: Session, process_id: int) -> int:
     """How many would get a newsletter that is sent now."""
     return session.scalar(select(func.count()).select_from(newsletter_receivers(process_id).order_by(None).subquery())) or 0
@@ -186,7 +197,8 @@ def newsletters_of(process_id: int) -> Select[Newsletter]:
 def follower_numbers(session: Session, process_id: int) -> tuple[int, int]:
     """How many follow a process, and to how many of these nothing can be sent because their servers refuse it."""
     row = session.execute(
-        select(func.count(), func.count().filter(Follower.refusals >= REFUSALS_MAX)).select_from(Subscription)
+        select(func.count(), func.count().filter(
+            or_(Follower.refusals >= REFUSALS_MAX, Follower.bounces >= REFUSALS_MAX))).select_from(Subscription)
         .join(Follower, Follower.id == Subscription.follower_id)
         .where(Subscription.process_id == process_id, Subscription.proposal_id.is_(None),
                Subscription.confirmed_at.is_not(None))
