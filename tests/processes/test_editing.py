@@ -230,6 +230,20 @@ def test_document_is_offered_until_it_is_deleted(session: Session, process: Proc
     assert editor.post(base, disguised, content_type="multipart/form-data").status_code == 422
 
 
+def test_saving_with_another_format_shows_its_settings_first(session: Session, process: Process, editor: Browser) -> None:
+    (phase,) = _phases(session, process)
+    page = f"/verwaltung/verfahren/{process.id}/phasen/{phase.id}"
+    answer = editor.submit(page, {"format_key": "vote", "title": "Neu"}, form=MAIN)
+    text = answer.get_data(as_text=True)
+    assert "Gespeichert ist noch nichts" in text
+    assert 'name="setting_ballot"' in text
+    assert 'value="Neu"' in text
+    assert _phases(session, process)[0].format_key == "collect"
+    values = dict(html.fromstring(text).forms[MAIN].form_values())
+    assert editor.post(page, values).status_code == 303
+    assert _phases(session, process)[0].format_key == "vote"
+
+
 def test_a_document_is_renamed_and_that_can_be_undone(session: Session, process: Process, editor: Browser) -> None:
     base = f"/verwaltung/verfahren/{process.id}/dokumente"
     for title in ("Protokol", "Plan"):

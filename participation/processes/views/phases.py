@@ -80,8 +80,10 @@ def _phase_page(process: Process, phase: Phase | None) -> ResponseReturnValue:
     shown: dict[str, Any] = {"form": form, "phase": phase, "format": FORMATS[key], "preview": "", "seen": seen_by_form(current)}
     if request.method == "GET":
         return render_page("processes/phase.html", process, **shown)
-    if "change_format" in request.form or "preview" in request.form:
-        if "change_format" in request.form:
+    # Whoever chose another format and saved at once has not seen its settings: they see them first.
+    is_changing = "change_format" in request.form or request.form.get("shown_format", key) != key
+    if is_changing or "preview" in request.form:
+        if is_changing:
             # The settings of another format were not on the page that was sent: its defaults are no answer of anybody.
             form = phase_form_class(key)(formdata=None, data={
                 "format_key": key, "title": form.title.data, "body": form.body.data, "vague_dates": form.vague_dates.data,
@@ -90,6 +92,7 @@ def _phase_page(process: Process, phase: Phase | None) -> ResponseReturnValue:
             for name in ("starts_at", "ends_at"):
                 form[name].raw_data = [request.form.get(name, "")]
             shown["form"] = form
+            flash(_("Das sind die Einstellungen des anderen Formats. Gespeichert ist noch nichts."), "info")
         else:
             shown["preview"] = text.clean_text(form.body.data)
         return render_page("processes/phase.html", process, **shown)

@@ -94,7 +94,8 @@ def _differences(before: ProcessVersion | None, after: ProcessVersion) -> list[t
         new: dict[str, Any] = after.content.get(group, {})
         if group == "process":
             old, new = {"": old}, {"": new}
-        for key in sorted({*old, *new}):
+        # As editors see them, not by their lineage, which is random.
+        for key in sorted({*old, *new}, key=lambda key: ((new.get(key) or old[key]).get("position", 0), key)):
             one, other = old.get(key, {}), new.get(key, {})
             owner = _owner_of(group, key, other or one)
             if group in history.GROUPS and not (one and other):
