@@ -21,7 +21,6 @@ from participation.uploads import Upload
 class ContributionState(enum.Enum):
     """Where a contribution stands. Visibility is this state and nothing else."""
 
-    DRAFT = "draft"
     SUBMITTED = "submitted"
     PUBLISHED = "published"
     RETURNED = "returned"
@@ -31,7 +30,6 @@ class ContributionState(enum.Enum):
 
 
 STATE_LABELS = {
-    ContributionState.DRAFT: N_("Entwurf"),
     ContributionState.SUBMITTED: N_("Wird geprüft"),
     ContributionState.PUBLISHED: N_("Veröffentlicht"),
     ContributionState.RETURNED: N_("Zur Überarbeitung zurückgegeben"),
@@ -42,7 +40,6 @@ STATE_LABELS = {
 
 # From where to where a contribution may go; everything else is a Conflict.
 TRANSITIONS: dict[ContributionState, frozenset[ContributionState]] = {
-    ContributionState.DRAFT: frozenset({ContributionState.SUBMITTED, ContributionState.WITHDRAWN}),
     ContributionState.SUBMITTED: frozenset(
         {
             ContributionState.PUBLISHED,
@@ -57,6 +54,7 @@ TRANSITIONS: dict[ContributionState, frozenset[ContributionState]] = {
     ContributionState.REJECTED: frozenset(),
     ContributionState.WITHDRAWN: frozenset(),
 }
+WITHDRAWABLE = frozenset(state for state, after in TRANSITIONS.items() if ContributionState.WITHDRAWN in after)
 
 
 class AnswerStatus(enum.Enum):

@@ -16,7 +16,13 @@ from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.coauthors.operations import pass_on
 from participation.contributions.drafts.operations import forget_account
-from participation.contributions.models import Contribution, ContributionPicture, ContributionState, Revision
+from participation.contributions.models import (
+    WITHDRAWABLE,
+    Contribution,
+    ContributionPicture,
+    ContributionState,
+    Revision,
+)
 from participation.contributions.personal.queries import participants_of
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.queries import lock_contribution
@@ -40,9 +46,6 @@ if TYPE_CHECKING:
     from participation.tokens import Keyring
 
 TAKEN_TITLE = N_("Zurückgezogener Vorschlag")
-WITHDRAWABLE = frozenset({
-    ContributionState.DRAFT, ContributionState.SUBMITTED, ContributionState.RETURNED, ContributionState.PUBLISHED,
-})
 
 
 def attach_to_account(session: Session, keyring: Keyring, actor: Actor, contribution: Contribution, now: datetime) -> None:

@@ -168,7 +168,7 @@ def own_actions(slug: str, proposal_id: int) -> str:
 def _steps(proposal: Any, is_taken_up: bool) -> list[dict[str, Any]]:  # noqa: ANN401, FBT001 - a Contribution
     """Submitted, checked, published, taken up: each done, current or open."""
     state = proposal.state
-    waiting = state in {ContributionState.SUBMITTED, ContributionState.RETURNED, ContributionState.DRAFT}
+    waiting = state in {ContributionState.SUBMITTED, ContributionState.RETURNED}
     steps: list[dict[str, Any]] = [
         {"label": _("Eingereicht"), "date": proposal.submitted_at or proposal.created_at, "state": "done"},
         {"label": _("Geprüft"), "date": None if waiting else proposal.decided_at or proposal.published_at,

@@ -16,7 +16,7 @@ from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.comments.models import Comment
 from participation.contributions.comments.operations import may_edit as may_edit_comment
-from participation.contributions.models import STATE_LABELS, Contribution, ContributionState
+from participation.contributions.models import STATE_LABELS, WITHDRAWABLE, Contribution, ContributionState
 from participation.contributions.proposals.edge import load_proposal
 from participation.contributions.proposals.models import ANSWER_LABELS, Proposal
 from participation.contributions.proposals.operations import EDITABLE
@@ -37,8 +37,6 @@ from participation.permissions import Actor, can as actor_can
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
-WITHDRAWABLE = frozenset({ContributionState.SUBMITTED, ContributionState.RETURNED, ContributionState.PUBLISHED})
-
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -54,7 +52,7 @@ def _steps(contribution: Contribution) -> list[Step]:
     """Submitted, checked, published, taken up: each done, current or open."""
     state = contribution.state
     steps = [Step(_("Eingereicht"), day(contribution.submitted_at or contribution.created_at), "done")]
-    if state in {ContributionState.SUBMITTED, ContributionState.RETURNED, ContributionState.DRAFT}:
+    if state in {ContributionState.SUBMITTED, ContributionState.RETURNED}:
         hint = (
             _("Bitte überarbeiten Sie Ihren Vorschlag. Danach prüfen wir ihn noch einmal.")
             if state is ContributionState.RETURNED
