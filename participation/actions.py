@@ -14,6 +14,7 @@ class Action(enum.Enum):
     ATTACH_PICTURES = "Bilder anhängen"
     EDIT_PROPOSAL = "Eigenen Vorschlag überarbeiten"
     WITHDRAW_CONTRIBUTION = "Eigenen Beitrag zurückziehen"
+    INTRODUCE_ONESELF = "Als Gast Name und Adresse nachtragen"
     ATTACH_CONTRIBUTION = "Eigenen Beitrag dem Konto zuordnen"
     INVITE_CO_AUTHORS = "Zum Mitschreiben einladen"
     COMMENT = "Kommentieren"

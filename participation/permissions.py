@@ -314,6 +314,7 @@ RULES: dict[Action, tuple[Rule, ...]] = {
     ),
     Action.INVITE_CO_AUTHORS: (all_of(author, signed_in),),
     Action.WITHDRAW_CONTRIBUTION: (author,),
+    Action.INTRODUCE_ONESELF: (author,),
     Action.ATTACH_CONTRIBUTION: (all_of(author, signed_in),),
     Action.COMMENT: (
         all_of(contribution_is_published, phase_opens(Action.COMMENT), signed_in, verified_for(Action.COMMENT)),

@@ -7,17 +7,20 @@ import secrets
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, exists, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import object_session
 
 from participation import audit, outbox
 from participation.accounts.models import Participant, ParticipantKind
+from participation.accounts.names import require_no_office
 from participation.actions import Action
 from participation.contributions.models import Contribution, ContributionState, Revision
-from participation.contributions.queries import co_author_by_hash
+from participation.contributions.queries import co_author_by_hash, lock_contribution
 from participation.db import is_sqlite
+from participation.errors import Conflict
 from participation.events import ContributionPublished, ContributionWithdrawn, emit
+from participation.i18n import N_
 from participation.municipalities.operations import raise_content_version
 from participation.permissions import Actor, require
 from participation.processes.models import Process
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
     from participation.tokens import Keyring
     from participation.uploads import Upload
 
+
+# Whom others read of when a guest gave no name.
+GUEST_NAME = N_("Gast")
 
 # Built once: it runs on the way of every vote.
 _PARTICIPANT = select(Participant).where(
@@ -92,6 +98,45 @@ def ensure_participant(
         message = "participant vanished"
         raise RuntimeError(message)
     return participant
+
+
+def may_be_named(session: Session, participant: Participant) -> bool:
+    """Whether a guest may still say under which name others read them: once, and before anything is public.
+
+    Whoever checks a contribution sees the name beside it, so nobody may give themselves another one afterwards.
+    """
+    return participant.kind is ParticipantKind.GUEST and participant.pseudonym == GUEST_NAME and not session.scalar(
+        select(exists().where(Contribution.participant_id == participant.id, Contribution.published_at.is_not(None))))
+
+
+def introduce_guest(
+    session: Session, keyring: Keyring, actor: Actor, contribution: Contribution, *, name: str, email: str, now: datetime,
+) -> None:
+    """A guest says after handing in who they are: a name for others, an address for us, each once, both if they want.
+
+    `email` and `name` are clean. The same address twice is no error: a button is pressed twice. Raises InvalidInput
+    (field "pseudonym"), or Conflict when there is a name or an address already.
+    """
+    require(actor, Action.INTRODUCE_ONESELF, contribution, now)
+    lock_contribution(session, contribution.id)
+    session.refresh(contribution)
+    participant = contribution.participant
+    session.refresh(participant)
+    if participant.kind is not ParticipantKind.GUEST:
+        raise Conflict(N_("Dieser Beitrag gehört inzwischen zu einem Konto."))
+    if name and name != participant.pseudonym:
+        require_no_office(name, "pseudonym")
+        if not may_be_named(session, participant):
+            raise Conflict(N_("Der Name steht schon fest."))
+        participant.pseudonym = name
+    contact = f"mail:{email}" if email else ""
+    if contact and participant.contact_sealed is None:
+        participant.contact_sealed = keyring.seal(contact)
+        outbox.enqueue(session, "mail_receipt", f"mail-receipt:{contribution.id}", contribution_id=contribution.id)
+    elif contact and keyring.unseal(participant.contact_sealed or "") != contact:
+        raise Conflict(N_("Hier steht schon eine E-Mail-Adresse."))
+    audit.record(session, at=now, actor=actor.label, action="introduce_oneself", subject_type="contribution",
+                 subject_id=contribution.id)
 
 
 def new_guest_token() -> str:

@@ -1,5 +1,5 @@
 /**
- * Says how many characters are left. The text is spoken only near the end and after a pause, so that a screen reader
+ * Says how many characters are left, once that matters. The text is spoken only near the end and after a pause, so that a screen reader
  * is not interrupted at every key.
  */
 for (const counter of document.querySelectorAll("[data-char-count]")) {
@@ -18,6 +18,7 @@ for (const counter of document.querySelectorAll("[data-char-count]")) {
     const pattern = left < 0 ? counter.dataset.charCountOver : counter.dataset.charCountText;
     const text = pattern.replace("{n}", Math.abs(left).toLocaleString(document.documentElement.lang));
     counter.textContent = text;
+    counter.hidden = left > most * 0.2;
     counter.classList.toggle("bp-counter--over", left < 0);
     clearTimeout(timer);
     if (left < most * 0.1) { timer = setTimeout(() => { spoken.textContent = text; }, 1000); }

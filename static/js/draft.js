@@ -85,6 +85,11 @@ if (form && store) {
             field.dispatchEvent(new Event("input", { bubbles: true }));
           }
         }
+        // What comes back must be seen: optional fields lie folded.
+        for (const field of fields()) {
+          const fold = field.closest("details");
+          if (fold && (field.type === "checkbox" || field.type === "radio" ? field.checked && field.value : field.value)) fold.open = true;
+        }
         box.remove();
         form.querySelector("[name=title]")?.focus();
       }),

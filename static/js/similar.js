@@ -31,8 +31,9 @@ if (title && body) {
       const found = piece.querySelector("[data-similar-found]")?.dataset.similarFound ?? "";
       // A link that somebody is about to press must not move away.
       if (place.contains(document.activeElement)) { return; }
+      const fold = piece.querySelector("details");
+      if (fold) { fold.open = place.querySelector("details")?.open ?? false; }
       place.replaceChildren(piece);
-      place.hidden = !found;
       if (status.textContent !== found) { status.textContent = found; }
     } catch {
       // No connection: writing goes on without hints.

@@ -1,7 +1,7 @@
 """`make bench`: every page, at several sizes, on both databases, beside a bare Flask page on the same server.
 
 BENCH_ARGS="--sizes 1000,100000 --databases sqlite --seconds 3" chooses; --parts rooms leaves load, imports and digests
-out and opens every page of residents and staff by itself.
+out and opens every page of residents and staff by itself; --parts newcomer takes the time of a first idea on a phone.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from app import create_app
 from participation.commands.database import migrate
 from participation.db import Database
 from participation.settings import Settings
-from tests.benchmarks import digest_run, import_run, load, rooms
+from tests.benchmarks import digest_run, import_run, load, newcomer, rooms
 from tests.benchmarks.dataset import fill
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 # What `make` writes beside the interpreter.
 STARTER = Path(sys.executable).with_name("beteiligung")
-PARTS = ("load", "rooms", "imports", "digests")
+PARTS = ("load", "rooms", "imports", "digests", "newcomer")
 # What there is to look through for digests.
 DIGEST_PROPOSALS = 20_000
 SECRET = "a secret of the benchmark, not of any town"
@@ -57,6 +57,8 @@ def main() -> None:
     parts = set(arguments.parts.split(","))
     if not parts <= set(PARTS):
         parser.error(f"--parts knows only {', '.join(PARTS)}")
+    if "newcomer" in parts:
+        newcomer.run()
     for kind in arguments.databases.split(","):
         for size in () if not parts & {"load", "rooms"} else (int(part) for part in arguments.sizes.split(",") if part):
             with tempfile.TemporaryDirectory(prefix="bench-") as folder:

@@ -190,18 +190,15 @@ def test_every_mistake_is_named_at_once_beside_its_field(
     session: Session, browser: Browser, page: str
 ) -> None:
     tree = refused(send(browser, page, {
-        "title": "x" * 121, "body": "", "lon": "7,3", "lat": "", "email": "keine Adresse", "pseudonym": "n" * 61,
+        "title": "x" * 121, "body": "", "lon": "7,3", "lat": "", "pseudonym": "n" * 61,
     }))
     assert "Höchstens 120" in beside(tree, "title")
     assert beside(tree, "body")
     assert "Bitte wählen Sie" in beside(tree, "theme_id")
     assert "Breite und Länge" in beside(tree, "lat")
-    assert "keine E-Mail-Adresse" in beside(tree, "email")
     assert "Höchstens 60" in beside(tree, "pseudonym")
-    assert tree.xpath("//*[@data-error-summary]//a/@href") == [
-        "#title", "#body", "#theme_id", "#lat", "#pseudonym", "#email"
-    ]
-    assert tree.xpath("//details[.//*[@id='lat']]/@open")
+    assert tree.xpath("//*[@data-error-summary]//a/@href") == ["#title", "#body", "#theme_id", "#lat", "#pseudonym"]
+    assert all("open" in fold.attrib for fold in tree.xpath("//details[.//*[@id='lat']]"))
     assert proposals(session) == []
 
 
@@ -535,8 +532,9 @@ def test_the_mail_of_a_guest_brings_number_and_link_and_no_words_of_others(
     mails: Callable[[], list[str]], data_dir: Path, database: Database, app: Beteiligung,
 ) -> None:
     link = hand_in(browser, page, fields | {
-        "title": "Kaufen Sie jetzt", "pseudonym": "Eva\r\nBcc: opfer@beispiel.example", "email": " Eva@Beispiel.example ",
+        "title": "Kaufen Sie jetzt", "pseudonym": "Eva\r\nBcc: opfer@beispiel.example",
     })
+    browser.submit(link, {"email": " Eva@Beispiel.example "}, form="zu-ihnen")
     (proposal,) = proposals(session)
     assert proposal.participant.pseudonym == "Eva Bcc: opfer@beispiel.example"
     run_jobs()
@@ -559,9 +557,89 @@ def test_the_mail_of_a_guest_brings_number_and_link_and_no_words_of_others(
     assert len(mails()) == 1
 
 
-def test_an_address_with_a_line_break_is_refused(browser: Browser, page: str, fields: dict[str, Any]) -> None:
-    tree = refused(send(browser, page, fields | {"email": "a@beispiel.example\r\nBcc: b@beispiel.example"}))
-    assert "keine E-Mail-Adresse" in beside(tree, "email")
+@pytest.mark.parametrize(("said", "field", "message"), [
+    ({"email": "a@beispiel.example\r\nBcc: b@beispiel.example"}, "email", "keine E-Mail-Adresse"),
+    ({"email": "", "pseudonym": " \u200b"}, "email", "keine E-Mail-Adresse"),
+    ({"email": "eva@beispiel.example", "pseudonym": "Die Bürgermeisterin"}, "pseudonym", "klingt nach Verwaltung"),
+    ({"email": "eva@beispiel.example", "pseudonym": "n" * 61}, "pseudonym", "Höchstens 60"),
+])
+def test_what_a_guest_says_wrongly_of_themselves_is_named_and_nothing_is_stored(
+    session: Session, browser: Browser, page: str, fields: dict[str, Any], said: dict[str, str], field: str, message: str,
+) -> None:
+    link = hand_in(browser, page, fields)
+    tree = refused(browser.submit(link, said, form="zu-ihnen"))
+    assert message in beside(tree, field)
+    assert said["email"].partition("\r")[0] in tree.xpath("string(//*[@name='email']/@value)")
+    (proposal,) = proposals(session)
+    assert (proposal.participant.pseudonym, proposal.participant.contact_sealed) == ("Gast", None)
+
+
+def test_a_guest_says_who_they_are_after_handing_in_each_once(
+    session: Session, browser: Browser, new_browser: Callable[[], Browser], page: str, fields: dict[str, Any],
+    run_jobs: Callable[[], int], mails: Callable[[], list[str]],
+) -> None:
+    link = hand_in(browser, page, fields)
+    on_paper = new_browser()
+    on_paper.submit(link, {"pseudonym": "Die Radlerin"}, form="zu-ihnen")
+    assert "Die Radlerin" in on_paper.text(link)
+    shown = browser.open(link)
+    assert shown.xpath("//*[@name='email']")
+    assert not shown.xpath("//*[@name='pseudonym']")
+    for _press in range(2):
+        assert browser.post(f"{link}/zu-ihnen", {"email": "eva@beispiel.example"}).status_code == 303
+    assert browser.post(f"{link}/zu-ihnen", {"pseudonym": "Eine andere"}).status_code == 409
+    assert browser.post(f"{link}/zu-ihnen", {"email": "fremd@beispiel.example"}).status_code == 409
+    assert browser.post("/beleg/falsch/zu-ihnen", {"email": "fremd@beispiel.example"}).status_code == 404
+    assert "zu-ihnen" not in browser.get(link).get_data(as_text=True)
+    run_jobs()
+    (mail,) = mails()
+    assert mail.startswith("To: eva@beispiel.example\n")
+    assert [one.participant.pseudonym for one in proposals(session)] == ["Die Radlerin"]
+
+
+def test_what_is_public_gets_no_other_name_but_its_author_an_address(
+    session: Session, browser: Browser, page: str, fields: dict[str, Any],
+) -> None:
+    link = hand_in(browser, page, fields)
+    (proposal,) = proposals(session)
+    contributions.publish(session, proposal, clock.now())
+    session.commit()
+    shown = browser.open(link)
+    assert shown.xpath("//*[@name='email']")
+    assert not shown.xpath("//*[@name='pseudonym']")
+    refusal = browser.post(f"{link}/zu-ihnen", {"pseudonym": "Nachgereicht", "email": "eva@beispiel.example"})
+    assert refusal.status_code == 409
+    (proposal,) = proposals(session)
+    assert (proposal.participant.pseudonym, proposal.participant.contact_sealed) == ("Gast", None)
+
+
+def test_what_belongs_to_an_account_asks_for_nothing_more(
+    session: Session, browser: Browser, new_browser: Callable[[], Browser], page: str, fields: dict[str, Any],
+) -> None:
+    link = hand_in(browser, page, fields)
+    owner = new_browser().sign_in(factories.account(session, display_name="Die Nachbarin"))
+    session.commit()
+    owner.submit(link, form="zuordnen")
+    assert "zu-ihnen" not in browser.get(link).get_data(as_text=True)
+    assert browser.post(f"{link}/zu-ihnen", {"email": "eva@beispiel.example"}).status_code == 409
+
+
+def test_only_what_must_be_there_is_asked_outright(
+    session: Session, browser: Browser, process: Process, page: str
+) -> None:
+    def folded(tree: html.HtmlElement, name: str) -> bool:
+        return any("open" not in fold.attrib for fold in tree.xpath(f"//details[.//*[@name='{name}']]"))
+
+    first = browser.open(page)
+    assert [name for name in ("title", "body", "theme_id", "place", "picture", "pseudonym") if folded(first, name)] == [
+        "place", "picture", "pseudonym"]
+    again = refused(send(browser, page, {"place": "Am Brunnen"}))
+    assert not folded(again, "place")
+    strict_one = factories.process(session, process.municipality, phases=[factories.phase(
+        "collect", settings=formats.CollectSettings(place=formats.PlaceRule.REQUIRED, picture_required=True))])
+    session.commit()
+    strict = browser.open(f"/verfahren/{strict_one.slug}/vorschlaege/neu")
+    assert [name for name in ("place", "picture", "pseudonym") if folded(strict, name)] == ["pseudonym"]
 
 
 # --------------------------------------------------------------------------------------------- hostile texts, races

@@ -38,10 +38,10 @@ def test_every_job_may_come_twice_at_once_and_again(tmp_path: Path) -> None:
         known = factories.account(session, email="bekannt@beispiel.example")
         slug = process.slug
     guest, staff = Browser(app), Browser(app).sign_in(moderator)
-    guest.submit(f"/verfahren/{slug}/vorschlaege/neu", {
+    receipt = guest.submit(f"/verfahren/{slug}/vorschlaege/neu", {
         "title": "Bänke am Fluss", "body": "Zum Ausruhen, mit 0251 1234567 als Nummer.", "pseudonym": "Gast",
-        "theme_id": str(process.themes[0].id),
-        "email": "gast@beispiel.example"}, form=-1)
+        "theme_id": str(process.themes[0].id)}, form=-1)
+    guest.submit(receipt.request.path, {"email": "gast@beispiel.example"}, form="zu-ihnen")
     guest.submit("/konto/registrieren", {
         "email": "neu@beispiel.example", "display_name": "Neu", "password": "ein langes neues Kennwort"}, form=-1)
     guest.submit("/konto/registrieren", {

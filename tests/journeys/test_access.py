@@ -188,6 +188,7 @@ def test_logs_hold_no_personal_data(visit: Callable[..., Visitor], platform: Liv
     page = visitor.go(f"{BASE}/vorschlaege/neu")
     page.get_by_label("Titel").fill(words)
     page.get_by_label("Ihr Vorschlag").fill(f"{words}, lang genug für einen Vorschlag.")
+    page.get_by_text("Mehr angeben").click()
     page.get_by_label("Ihr Name, den andere sehen").fill("Protokollprobe Name")
     page.get_by_role("button", name="Vorschlag einreichen").click()
     page.wait_for_load_state()

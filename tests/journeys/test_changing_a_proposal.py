@@ -28,6 +28,7 @@ def test_hints_preview_change_check_and_history(visit: Callable[..., Visitor]) -
     known = author.go("/verfahren/smart-city/vorschlaege").locator(".bp-contribution__title a").first.inner_text()
     page = author.go(FORM)
     page.get_by_label("Titel").press_sequentially(known)
+    page.locator("[data-similar] summary").click()
     hint = page.locator("[data-similar] a").first
     hint.wait_for()
     assert hint.inner_text().startswith(known)

@@ -69,6 +69,7 @@ def test_three_questions_from_the_editor_to_the_public_page(visit: Callable[...,
     _ask(office, "Langer Text", "Wann sind Sie zu erreichen?", {"Hinweis": "Für Rückfragen."}, public=False)
 
     page = guest.go(f"{PROCESS}/vorschlaege/neu")
+    page.get_by_text("Mehr angeben").tap()
     page.get_by_text("Nur für die Verwaltung sichtbar.").wait_for()
     _fill(page, "dreizehn")
     with page.expect_navigation() as refused:

@@ -36,6 +36,7 @@ def _submit_idea(visitor: Visitor) -> str:
     page.get_by_label("Titel").fill(TITLE)
     page.get_by_label("Ihr Vorschlag").fill("Im Sommer wäre ein Brunnen schön, an dem man seine Flasche füllen kann.")
     page.get_by_label("Leben & Arbeiten").check()
+    page.get_by_text("Mehr angeben").click()
     page.get_by_label("Ort in Worten").fill("Berkelaue, am Spielplatz")
     page.get_by_label("Ihr Name, den andere sehen").fill("Durstige Spaziergängerin")
     page.get_by_role("button", name="Vorschlag einreichen").click()

@@ -16,6 +16,7 @@ from moderation.models import Case, CaseState, Decision, Finding, Outcome
 from moderation.operations import decide
 from participation import clock
 from participation.actions import Action
+from participation.contributions import operations as contributions
 from participation.contributions.models import ContributionState
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.proposals.operations import ProposalDraft, submit_proposal
@@ -40,10 +41,12 @@ def _submit(session: Session, keyring: Keyring, process, key: str = "k", email: 
     listening.connect()
     draft = ProposalDraft(**{"title": "Ein Brunnen", "body": "Für alle, mit Wasser.", "theme_id": process.themes[0].id,
                              **values})
-    receipt = submit_proposal(session, keyring, GUEST, process, draft, submission_key=key, now=clock.now(),
-                              guest_email=email)
+    proposal = submit_proposal(session, keyring, GUEST, process, draft, submission_key=key, now=clock.now()).proposal
+    if email:
+        proposal.is_own = True
+        contributions.introduce_guest(session, keyring, GUEST, proposal, name="", email=email, now=clock.now())
     session.commit()
-    return receipt.proposal
+    return proposal
 
 
 def _case(session: Session, proposal: Proposal) -> Case:

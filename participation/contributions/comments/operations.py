@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from participation.tokens import Keyring
 
 BODY_MAX = 3000
-GUEST_NAME = "Gast"
 # How long a typo can be mended after a comment appeared without a check.
 EDIT_WINDOW = timedelta(minutes=15)
 
@@ -193,7 +192,7 @@ def _author(
         kind, name, contact = ParticipantKind.ACCOUNT, actor.display_name, f"account:{actor.account_id}"
     else:
         address = clean_email(email) if email.strip() else ""
-        kind, name = ParticipantKind.GUEST, text.clean_line(pseudonym)[:NAME_MAX] or GUEST_NAME
+        kind, name = ParticipantKind.GUEST, text.clean_line(pseudonym)[:NAME_MAX] or contributions.GUEST_NAME
         require_no_office(name, "pseudonym")
         contact = f"mail:{address}" if address else ""
         if known is not None and contact and not known.contact_sealed:

@@ -96,13 +96,11 @@ def submit_proposal(
     submission_key: str,
     now: datetime,
     pseudonym: str = "",
-    guest_email: str = "",
 ) -> Receipt:
     """Store a proposal with its revision and receipt, and hand it to moderation.
 
     `submission_key` is a random value of the form: the same form sent twice by the same person stays one proposal,
-    also in parallel, and both get the same receipt. `guest_email` counts for guests only.
-    Raises InvalidInput, Conflict (phase over), SignInNeeded or NotAllowed.
+    also in parallel, and both get the same receipt. Raises InvalidInput, Conflict (phase over), SignInNeeded or NotAllowed.
     """
     repeated = find_submission(session, keyring, process.id, actor.identity, submission_key)
     if repeated is not None:
@@ -120,8 +118,8 @@ def submit_proposal(
         raise InvalidInput(N_("Ihr Browser hat keine Sitzung. Bitte laden Sie die Seite neu."))
     if pseudonym and not actor.is_staff:
         require_no_office(text.clean_line(pseudonym), "pseudonym")
-    shown_as = text.clean_line(pseudonym or actor.display_name)[:PSEUDONYM_MAX] or N_("Gast")
-    contact = f"account:{actor.account_id}" if actor.is_signed_in else (f"mail:{guest_email}" if guest_email else None)
+    shown_as = text.clean_line(pseudonym or actor.display_name)[:PSEUDONYM_MAX] or contributions.GUEST_NAME
+    contact = f"account:{actor.account_id}" if actor.is_signed_in else None
     author = contributions.ensure_participant(
         session, keyring, process.id, identity,
         kind=ParticipantKind.ACCOUNT if actor.is_signed_in else ParticipantKind.GUEST,

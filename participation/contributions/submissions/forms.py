@@ -68,7 +68,7 @@ def _theme_id(raw: object) -> int:
 
 
 class ProposalForm(FlaskForm):
-    """An idea: title, text, theme, place, picture; for guests a name and an address if they want."""
+    """An idea: title, text, theme, place, picture; for guests a name if they want."""
 
     submission_key = HiddenField(default=new_token)
     # When going on with a draft: the version of it that was there when the form was opened.
@@ -91,7 +91,6 @@ class ProposalForm(FlaskForm):
     picture_kept = HiddenField()
     picture_drop = BooleanField(_l("Dieses Bild weglassen"))
     pseudonym = StringField(_l("Ihr Name, den andere sehen"), [Text(PSEUDONYM_MAX)], filters=[clean_line])
-    email = EmailField(_l("Ihre E-Mail-Adresse"), [Text(EMAIL_MAX)], filters=[clean_line])
 
     def offer(self, process: Process, *, optional: bool = False) -> None:
         """Offer the themes of a process: as cards, or as a list to open when they are many."""
@@ -148,6 +147,13 @@ def entered_answers(form: FlaskForm) -> dict[str, list[str]]:
         else [field.data or ""]
         for field in form if field.name.startswith(PREFIX)
     }
+
+
+class IntroductionForm(FlaskForm):
+    """What a guest may say of themselves on the receipt."""
+
+    email = EmailField(_l("Ihre E-Mail-Adresse"), [Text(EMAIL_MAX)], filters=[clean_line])
+    pseudonym = StringField(_l("Ihr Name, den andere sehen"), [Text(PSEUDONYM_MAX)], filters=[clean_line])
 
 
 class WithdrawForm(FlaskForm):

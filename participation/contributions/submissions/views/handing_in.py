@@ -11,7 +11,6 @@ from flask_babel import gettext as _
 from werkzeug.datastructures import MultiDict
 
 from participation import tokens, web
-from participation.accounts.operations import clean_email
 from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.drafts.models import Draft
@@ -59,7 +58,6 @@ if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
     from werkzeug.wrappers import Response as BaseResponse
 
-    from participation.accounts.models import Participant
     from participation.contributions.proposals.queries import Card
     from participation.processes.models import Process, Theme
 
@@ -94,7 +92,7 @@ def new(slug: str) -> ResponseReturnValue:
     form.offer(process, optional=settings_of(process).theme is ThemeRule.OPTIONAL)
     preview = None
     if form.is_submitted():
-        done = _draft_or_proposal(form, process, author)
+        done = _draft_or_proposal(form, process)
         if done is not None and not isinstance(done, Preview):
             return done
         preview = done
@@ -131,7 +129,7 @@ def _closed(process: Process, now: datetime, put_aside: Draft | None, *, is_subm
     return page, 409
 
 
-def _draft_or_proposal(form: ProposalForm, process: Process, author: Participant | None) -> BaseResponse | Preview | None:
+def _draft_or_proposal(form: ProposalForm, process: Process) -> BaseResponse | Preview | None:
     """Do what the pressed button says. None when something is wrong, with messages in the form."""
     step = request.form.get("step", "")
     if step == "preview":
@@ -143,7 +141,7 @@ def _draft_or_proposal(form: ProposalForm, process: Process, author: Participant
         flash(_("Ihr Entwurf ist gespeichert. Sie finden ihn auf jedem Gerät unter „Meine Beiträge“."), "success")
         return web.go("submissions.new", slug=process.slug, entwurf=saved.id,
                       gespeichert="neu" if saved.version == 1 else "weiter")
-    receipt = _submit(form, process, author)
+    receipt = _submit(form, process)
     if receipt is None:
         return None
     flash(_("Danke! Ihr Vorschlag ist veröffentlicht.") if receipt.proposal.is_published
@@ -249,17 +247,11 @@ def _asked(process: Process) -> Sequence[OwnField]:
     return phase.own_fields if phase else ()
 
 
-def _submit(form: ProposalForm, process: Process, author: Participant | None) -> Receipt | None:
+def _submit(form: ProposalForm, process: Process) -> Receipt | None:
     """Store what the form says; None when something is wrong, with a message beside each field concerned."""
     actor = web.current_actor()
     settings = settings_of(process)
     draft, is_valid = read_entered(form, process, settings, _asked(process))
-    email = "" if actor.is_signed_in or (author is not None and author.contact_sealed) else form.email.data or ""
-    try:
-        email = clean_email(email) if email else ""
-    except InvalidInput as error:
-        web.attach(form, error)
-        is_valid = False
     drops = bool(form.picture_drop.data) and not form.picture_kept.data
     is_valid = read_picture(form, process, draft, is_valid=is_valid) and is_valid
     is_valid = has_picture(form, settings, draft) and is_valid
@@ -270,7 +262,7 @@ def _submit(form: ProposalForm, process: Process, author: Participant | None) ->
         receipt = submit_proposal(
             web.current_session(), web.current_keyring(), actor, process, draft,
             submission_key=form.submission_key.data or tokens.new_token(), now=web.current_now(),
-            pseudonym="" if actor.is_signed_in else form.pseudonym.data or "", guest_email=email,
+            pseudonym="" if actor.is_signed_in else form.pseudonym.data or "",
         )
     except InvalidInput as error:
         web.attach(form, error)
@@ -295,7 +287,7 @@ def similar(slug: str) -> ResponseReturnValue:
     return private(render_template(
         "contributions/submissions/_similar.html", process=process,
         hides_supports=process.hides_supports(web.current_now()),
-        cards=similar_cards(web.current_session(), process.id, title, body),
+        cards=similar_cards(web.current_session(), process.id, title, body), folded=True,
     ))
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flask import render_template, url_for
+from flask import flash, render_template, url_for
 from flask_babel import gettext as _
 from markupsafe import Markup
 from sqlalchemy import select
 
 from participation import tokens, web
 from participation.accounts.models import ParticipantKind
+from participation.accounts.operations import clean_email
 from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.comments.models import Comment
@@ -21,8 +22,9 @@ from participation.contributions.proposals.edge import load_proposal
 from participation.contributions.proposals.models import ANSWER_LABELS, Proposal
 from participation.contributions.proposals.operations import EDITABLE
 from participation.contributions.queries import pictures_of
-from participation.contributions.submissions.forms import ReceiptForm
+from participation.contributions.submissions.forms import IntroductionForm, ReceiptForm
 from participation.contributions.submissions.views.page import (
+    LIMITS,
     blueprint,
     day,
     filled_hole,
@@ -128,7 +130,7 @@ def _comment_receipt(comment: Comment, token: str) -> ResponseReturnValue:
     ))
 
 
-def _receipt_page(proposal: Proposal, actor: Actor, token: str) -> ResponseReturnValue:
+def _receipt_page(proposal: Proposal, actor: Actor, token: str, form: IntroductionForm | None = None) -> ResponseReturnValue:
     web.do_not_cache()
     link = web.current_settings().base_url + url_for("submissions.receipt", token=token) if token else ""
     state = proposal.state
@@ -143,8 +145,20 @@ def _receipt_page(proposal: Proposal, actor: Actor, token: str) -> ResponseRetur
         may_withdraw=state in WITHDRAWABLE and proposal.is_own,
         decision=filled_hole("decision_of", contribution_id=proposal.id) if state is ContributionState.RETURNED else "",
         measures=web.part("proposal_measures", proposal=proposal) if proposal.is_published else "",
+        **_introduction(proposal, token, form),
     )
-    return private(body)
+    return private(body, 422 if form else 200)
+
+
+def _introduction(proposal: Proposal, token: str, form: IntroductionForm | None) -> dict[str, object]:
+    """What the guest of a receipt may still say of themselves; nothing for anybody else."""
+    author, is_guest = proposal.participant, bool(token) and _is_of_guest(proposal)
+    return {
+        "form": form or IntroductionForm(formdata=None), "limits": LIMITS,
+        "asks_email": is_guest and author.contact_sealed is None and proposal.state in WITHDRAWABLE,
+        "asks_name": is_guest and proposal.state in WITHDRAWABLE
+        and contributions.may_be_named(web.current_session(), author),
+    }
 
 
 def _shown_pictures(proposal: Proposal) -> list[tuple[str, str]]:
@@ -174,6 +188,31 @@ def receipt(token: str) -> ResponseReturnValue:
     if isinstance(contribution, Comment):
         return _comment_receipt(contribution, token)
     return _receipt_page(proposal_of_token(token), holder_of(token), token)
+
+
+@blueprint.route("/beleg/<token>/zu-ihnen", methods=["GET", "POST"])
+@web.public
+@web.limiter.limit("30 per hour", methods=["POST"])
+def introduce(token: str) -> ResponseReturnValue:
+    """A guest says who they are once the proposal is safe: it asks less of them before."""
+    proposal, form = proposal_of_token(token), IntroductionForm()
+    if not form.is_submitted():
+        return web.go("submissions.receipt", token=token)
+    is_valid, name, email = form.validate(), form.pseudonym.data or "", form.email.data or ""
+    try:
+        # With nothing at all the message says what an address looks like.
+        email = clean_email(email) if is_valid and (email or not name) else ""
+        if is_valid:
+            contributions.introduce_guest(
+                web.current_session(), web.current_keyring(), holder_of(token), proposal, name=name, email=email,
+                now=web.current_now())
+    except InvalidInput as error:
+        web.attach(form, error)
+        is_valid = False
+    if not is_valid:
+        return _receipt_page(proposal, holder_of(token), token, form)
+    flash(_("Danke! Das ist gespeichert."), "success")
+    return web.go("submissions.receipt", token=token)
 
 
 @blueprint.get("/verfahren/<slug>/vorschlaege/<int:proposal_id>/beleg")
