@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -120,7 +120,7 @@ def test_main_action_follows_the_open_phase(
 ) -> None:
     row = factories.process(session, town, phases=[factories.phase("inform"), factories.phase(format_key)])
     session.commit()
-    link = browser.open(f"/verfahren/{row.slug}").xpath("//div[@class='bp-actions']/a")[0]
+    link = browser.open(f"/verfahren/{row.slug}").xpath("//div[@class='bp-actions']//a")[0]
     assert link.text_content().strip() == button
     assert link.get("href") == f"/verfahren/{row.slug}{target}"
 
@@ -132,6 +132,28 @@ def test_last_day_is_the_day_before_a_midnight_end(session: Session, town: Munic
     row = factories.process(session, town, phases=[phase])
     session.commit()
     assert "bis 30. Juni 2099" in browser.text(f"/verfahren/{row.slug}")
+
+
+def test_what_a_poster_leads_to_follows_the_phases(
+    session: Session, town: Municipality, browser: Browser, new_browser: Callable[[], Browser]
+) -> None:
+    row = factories.process(session, town, phases=[factories.phase("collect")])
+    draft = factories.process(session, town, state=ProcessState.DRAFT, published_at=None)
+    editor = factories.account(session, Role.EDITOR, on=row)
+    session.commit()
+    printed = f"/verfahren/{row.slug}/mitmachen"
+    assert browser.get(printed).location == f"/verfahren/{row.slug}/vorschlaege/neu"
+    row.phases[0].ends_at = clock.now() - timedelta(hours=1)
+    session.commit()
+    later = browser.get(printed)
+    assert later.location == f"/verfahren/{row.slug}"
+    assert later.headers["Cache-Control"] == "no-store"
+    assert browser.get(f"/verfahren/{draft.slug}/mitmachen").status_code == 404
+    assert browser.get(f"/verfahren/{draft.slug}/mitmachen.svg").status_code == 404
+    (code,) = new_browser().sign_in(editor).open(f"/verwaltung/verfahren/{row.id}").xpath("//a[@download]/@href")
+    picture = browser.get(code)
+    assert picture.mimetype == "image/svg+xml"
+    assert picture.get_data(as_text=True).startswith("<svg")
 
 
 def test_archive_has_pages(session: Session, town: Municipality, browser: Browser) -> None:

@@ -8,6 +8,7 @@ from participation.processes.views import (  # noqa: F401 - their routes join th
     editing,
     fields,
     phases,
+    poster,
     texts,
     themes,
     versions,
