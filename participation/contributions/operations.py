@@ -23,7 +23,7 @@ from participation.events import ContributionPublished, ContributionWithdrawn, e
 from participation.i18n import N_
 from participation.municipalities.operations import raise_content_version
 from participation.permissions import Actor, require
-from participation.processes.models import Process
+from participation.processes.models import Process, ProcessState
 from participation.tokens import hash_token, new_receipt_number
 
 if TYPE_CHECKING:
@@ -124,6 +124,9 @@ def introduce_guest(
     session.refresh(participant)
     if participant.kind is not ParticipantKind.GUEST:
         raise Conflict(N_("Dieser Beitrag gehört inzwischen zu einem Konto."))
+    if contribution.process.state is not ProcessState.PUBLISHED:
+        # The notice promises that addresses of guests go when a process ends.
+        raise Conflict(N_("Das Verfahren ist abgeschlossen."))
     if name and name != participant.pseudonym:
         require_no_office(name, "pseudonym")
         if not may_be_named(session, participant):

@@ -31,6 +31,7 @@ from participation.contributions.submissions.views import receipts
 from participation.db import Database
 from participation.municipalities.models import District
 from participation.outbox import OutboxRow, work_row
+from participation.processes.models import ProcessState
 from participation.settings import Settings
 from participation.uploads import SIZES, Upload, picture_path
 from tests import factories
@@ -611,6 +612,17 @@ def test_what_is_public_gets_no_other_name_but_its_author_an_address(
     assert refusal.status_code == 409
     (proposal,) = proposals(session)
     assert (proposal.participant.pseudonym, proposal.participant.contact_sealed) == ("Gast", None)
+
+
+def test_an_archive_takes_no_address_of_a_guest(
+    session: Session, browser: Browser, process: Process, page: str, fields: dict[str, Any],
+) -> None:
+    link = hand_in(browser, page, fields)
+    process.state = ProcessState.ARCHIVED
+    session.commit()
+    assert "zu-ihnen" not in browser.get(link).get_data(as_text=True)
+    assert browser.post(f"{link}/zu-ihnen", {"email": "eva@beispiel.example"}).status_code == 409
+    assert proposals(session)[0].participant.contact_sealed is None
 
 
 def test_what_belongs_to_an_account_asks_for_nothing_more(

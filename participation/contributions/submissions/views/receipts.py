@@ -35,6 +35,7 @@ from participation.contributions.submissions.views.page import (
 )
 from participation.errors import InvalidInput, NotFound, SignInNeeded
 from participation.permissions import Actor, can as actor_can
+from participation.processes.models import ProcessState
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -152,12 +153,13 @@ def _receipt_page(proposal: Proposal, actor: Actor, token: str, form: Introducti
 
 def _introduction(proposal: Proposal, token: str, form: IntroductionForm | None) -> dict[str, object]:
     """What the guest of a receipt may still say of themselves; nothing for anybody else."""
-    author, is_guest = proposal.participant, bool(token) and _is_of_guest(proposal)
+    author, is_asked = proposal.participant, (
+        bool(token) and _is_of_guest(proposal) and proposal.state in WITHDRAWABLE
+        and proposal.process.state is ProcessState.PUBLISHED)
     return {
         "form": form or IntroductionForm(formdata=None), "limits": LIMITS,
-        "asks_email": is_guest and author.contact_sealed is None and proposal.state in WITHDRAWABLE,
-        "asks_name": is_guest and proposal.state in WITHDRAWABLE
-        and contributions.may_be_named(web.current_session(), author),
+        "asks_email": is_asked and author.contact_sealed is None,
+        "asks_name": is_asked and contributions.may_be_named(web.current_session(), author),
     }
 
 
