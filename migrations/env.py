@@ -42,7 +42,9 @@ if _given is not None:
     run(_given)
 else:
     _database = Database(context.config.attributes.get("url") or Settings.from_environ().database_url)
-    with _database.engine.connect() as _connection:
-        run(_connection)
-        _connection.commit()
-    _database.dispose()
+    try:
+        with _database.engine.connect() as _connection:
+            run(_connection)
+            _connection.commit()
+    finally:
+        _database.dispose()

@@ -32,6 +32,16 @@ def from_berlin(wall: datetime) -> datetime:
     return instant
 
 
+def hour_of(instant: datetime) -> datetime:
+    """The full hour that an instant lies in; the same hour in Berlin."""
+    return instant.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def day_of(instant: datetime) -> datetime:
+    """The day (in UTC) that an instant lies in."""
+    return hour_of(instant).replace(hour=0)
+
+
 def days(number: float) -> timedelta:
     """A span of days, to read well in rules."""
     return timedelta(days=number)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
-from sqlalchemy import DateTime, Enum, Integer, MetaData, String, create_engine, event, func, select, text
+from sqlalchemy import BigInteger, DateTime, Enum, Integer, MetaData, String, create_engine, event, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session, mapped_column
 from sqlalchemy.types import TypeDecorator
@@ -76,6 +76,8 @@ def enum_type(members: type[enum.Enum]) -> Enum:
 
 
 Key = Annotated[int, mapped_column(Integer, primary_key=True)]
+# A number of 64 bits. INTEGER on SQLite, where a key of that type is the row's own place: no order of coming is kept.
+WideNumber = BigInteger().with_variant(Integer, "sqlite")
 Line = Annotated[str, mapped_column(String(300))]
 Instant = Annotated[datetime, mapped_column(UTCDateTime)]
 Created = Annotated[datetime, mapped_column(UTCDateTime, default=clock.now)]

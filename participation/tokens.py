@@ -52,6 +52,16 @@ class Keyring:
         message = f"{process_id}:{identity}".encode()
         return hmac.new(self._derive("person"), message, hashlib.sha256).hexdigest()
 
+    def voter_number(self, person_hash: str) -> int:
+        """Under which number a person votes: only the key leads from a participant's hash to it, and nothing leads back."""
+        digest = hmac.new(self._derive("voter"), person_hash.encode(), hashlib.sha256).digest()
+        # 63 bits are what both databases hold in a whole number.
+        return int.from_bytes(digest[:8]) >> 1
+
+    def voter_of(self, process_id: int, identity: str) -> int:
+        """The same for who acts."""
+        return self.voter_number(self.person_hash(process_id, identity))
+
     def mark(self, purpose: str, value: str) -> str:
         """A keyed hash of a value for one purpose: a link that nobody can make, a lookup that tells nothing."""
         return hmac.new(self._derive(f"mark:{purpose}"), value.encode(), hashlib.sha256).hexdigest()

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 from participation import clock, formats, search
 from participation.accounts.models import Account, Participant, ParticipantKind, RoleGrant
 from participation.contributions.comments.models import Comment
-from participation.contributions.models import ContributionState, Revision
+from participation.contributions.models import ContributionState, Revision, Voter
 from participation.contributions.proposals.models import Proposal
+from participation.contributions.votes.models import Vote
 from participation.municipalities.models import Municipality
 from participation.permissions import Actor, Grant, Role
 from participation.processes.models import Phase, Process, ProcessState, Theme
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
+
+    from participation.contributions.models import Contribution
 
 _number = itertools.count(1)
 SQUARE = {
@@ -136,6 +139,20 @@ def participant(session: Session, on: Process, **values: Any) -> Participant:
             **values,
         }
     )
+    session.add(row)
+    session.flush()
+    return row
+
+
+def vote(session: Session, on: Contribution, voter_id: int | None = None, **values: Any) -> Vote:
+    """A support, of somebody whom nobody knows unless said otherwise. Only the voter's own counter knows of it."""
+    number = voter_id if voter_id is not None else next(_number)
+    channel = values.pop("channel", ParticipantKind.ACCOUNT)
+    voter = session.get(Voter, number) or Voter(id=number, process_id=on.process_id, channel=channel, supports=0)
+    voter.supports += on.kind == "proposal" and values.get("annulment_id") is None
+    session.add(voter)
+    session.flush()
+    row = Vote(**{"contribution_id": on.id, "voter_id": number, "given_at": clock.hour_of(clock.now()), **values})
     session.add(row)
     session.flush()
     return row

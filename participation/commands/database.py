@@ -14,7 +14,7 @@ from participation.contributions.ballots.operations import recount as recount_ba
 from participation.contributions.proposals.operations import recount
 from participation.db import Database
 from participation.settings import Settings
-from participation.web import current_database
+from participation.web import current_database, current_keyring
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,20 +25,23 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 
 
-def alembic_config(url: str | None = None, connection: Connection | None = None) -> Config:
-    """Alembic's settings for one database."""
+def alembic_config(
+    url: str | None = None, connection: Connection | None = None, secret_key: str | None = None
+) -> Config:
+    """Alembic's settings for one database. Migrations that need the installation's key take it from the settings else."""
     config = Config(toml_file=str(ROOT / "pyproject.toml"))
     config.set_main_option("script_location", str(ROOT / "migrations"))
     config.attributes["url"] = url
     config.attributes["connection"] = connection
+    config.attributes["secret_key"] = secret_key
     return config
 
 
-def migrate(url: str) -> None:
+def migrate(url: str, secret_key: str | None = None) -> None:
     """Bring a database to the newest shape. The folder of an SQLite file is made if needed."""
     if url.startswith("sqlite:///"):
         Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    command.upgrade(alembic_config(url), "head")
+    command.upgrade(alembic_config(url, secret_key=secret_key), "head")
 
 
 def current_revision(url: str) -> str:
@@ -54,7 +57,8 @@ def current_revision(url: str) -> str:
 @click.command("migrate", help="Datenbank anlegen oder auf den neuesten Stand bringen.")
 def migrate_command() -> None:
     """Migrate the configured database."""
-    migrate(Settings.from_environ().database_url)
+    settings = Settings.from_environ()
+    migrate(settings.database_url, settings.secret_key)
 
 
 @click.command("recount", help="Alle Zähler aus den Zeilen neu berechnen; meldet, was abwich.")
@@ -62,7 +66,7 @@ def migrate_command() -> None:
 def recount_command(create_app: Callable[[], Flask]) -> None:
     """Counters change with their rows; this proves it."""
     with create_app().app_context(), current_database().unit_of_work() as session:
-        wrong = recount(session) | recount_ballots(session)
+        wrong = recount(session, current_keyring()) | recount_ballots(session)
     for name, number in wrong.items():
         click.echo(f"{name:<40}{number}")
     click.echo(f"{sum(wrong.values())} Zähler berichtigt.")

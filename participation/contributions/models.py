@@ -1,4 +1,4 @@
-"""The base of everything a person writes. Cases, revisions and votes point at it by a real foreign key."""
+"""The base of everything a person writes, and who votes on it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from participation.accounts.models import Participant
-from participation.db import Base, Created, Key, Line, enum_type
+from participation.accounts.models import Participant, ParticipantKind
+from participation.db import Base, Created, Key, Line, WideNumber, enum_type
 from participation.errors import Conflict
 from participation.i18n import N_
 from participation.processes.models import Process
@@ -213,6 +213,24 @@ class CoAuthor(Base):
     joined_at: Mapped[Created]
 
     participant: Mapped[Participant] = relationship()
+
+
+class Voter(Base):
+    """Who votes, within one process. Whoever also writes is another row there (`Participant`), and nothing joins the two.
+
+    The number is a keyed hash (`Keyring.voter_number`): with the installation's key a person's votes are found, from the
+    database alone they are not. So no row of a voter may say when it was made, nor be written together with one that does.
+    """
+
+    __tablename__ = "voter"
+    __table_args__ = (CheckConstraint("supports >= 0", name="not_negative"),)
+
+    id: Mapped[int] = mapped_column(WideNumber, primary_key=True, autoincrement=False)
+    process_id: Mapped[int] = mapped_column(ForeignKey("process.id", ondelete="CASCADE"), index=True)
+    # By which way the person votes.
+    channel: Mapped[ParticipantKind] = mapped_column(enum_type(ParticipantKind))
+    # How many supports of proposals count; changes with them, recountable.
+    supports: Mapped[int] = mapped_column(default=0, server_default="0")
 
 
 class ContributionPicture(Base):

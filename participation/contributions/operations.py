@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import bindparam, exists, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -15,7 +15,7 @@ from participation import audit, outbox
 from participation.accounts.models import Participant, ParticipantKind
 from participation.accounts.names import require_no_office
 from participation.actions import Action
-from participation.contributions.models import Contribution, ContributionState, Revision
+from participation.contributions.models import Contribution, ContributionState, Revision, Voter
 from participation.contributions.queries import co_author_by_hash, lock_contribution
 from participation.db import is_sqlite
 from participation.errors import Conflict
@@ -29,6 +29,7 @@ from participation.tokens import hash_token, new_receipt_number
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from sqlalchemy import Table
     from sqlalchemy.orm import Session
 
     from participation.tokens import Keyring
@@ -38,10 +39,19 @@ if TYPE_CHECKING:
 # Whom others read of when a guest gave no name.
 GUEST_NAME = N_("Gast")
 
-# Built once: it runs on the way of every vote.
+# Built once: it runs on the way of very many pages.
 _PARTICIPANT = select(Participant).where(
     Participant.process_id == bindparam("process_id"), Participant.person_hash == bindparam("person_hash")
 )
+_HAS_WRITTEN = select(exists().where(
+    Participant.process_id == bindparam("process_id"), Participant.person_hash == bindparam("person_hash")
+))
+_HAS_VOTED = select(exists().where(Voter.id == bindparam("voter_id")))
+_ADD_VOTER = {
+    kind is sqlite: kind.insert(cast("Table", Voter.__table__)).on_conflict_do_nothing(index_elements=["id"])
+    .returning(Voter.id)
+    for kind in (sqlite, postgresql)
+}
 
 
 def find_participant(session: Session, keyring: Keyring, process_id: int, identity: str | None) -> Participant | None:
@@ -87,12 +97,8 @@ def ensure_participant(
         .returning(Participant.id)
     )
     if created is not None:
-        session.execute(
-            update(Process)
-            .where(Process.id == process_id)
-            .values(participant_count=Process.participant_count + 1)
-            .execution_options(synchronize_session=False)
-        )
+        count_person(session, process_id, 1)
+        count_as_one(session, process_id, keyring.voter_of(process_id, identity))
     participant = find_participant(session, keyring, process_id, identity)
     if participant is None:  # pragma: no cover - the row was made one statement earlier
         message = "participant vanished"
@@ -140,6 +146,46 @@ def introduce_guest(
         raise Conflict(N_("Hier steht schon eine E-Mail-Adresse."))
     audit.record(session, at=now, actor=actor.label, action="introduce_oneself", subject_type="contribution",
                  subject_id=contribution.id)
+
+
+def ensure_voter(session: Session, voter_id: int, process_id: int, channel: ParticipantKind) -> bool:
+    """Whether this made the voter; then `count_voter` is due, where the transaction may hold the process."""
+    values = {"id": voter_id, "process_id": process_id, "channel": channel, "supports": 0}
+    return session.scalar(_ADD_VOTER[is_sqlite(session)], values) is not None
+
+
+def count_voter(session: Session, keyring: Keyring, process_id: int, identity: str) -> None:
+    """A new voter is one more person in the process, unless the same person has written there."""
+    count_person(session, process_id, 1)
+    written = {"process_id": process_id, "person_hash": keyring.person_hash(process_id, identity)}
+    if session.scalar(_HAS_WRITTEN, written):
+        count_person(session, process_id, -1)
+
+
+def count_as_one(session: Session, process_id: int, voter_id: int) -> None:
+    """Whoever begins to write, and has voted in the process, is no further person there.
+
+    Asked under the lock that counting takes: of a first vote and a first text at once, one is the second.
+    """
+    count_person(session, process_id, 0)
+    if session.scalar(_HAS_VOTED, {"voter_id": voter_id}):
+        count_person(session, process_id, -1)
+
+
+def count_person(session: Session, process_id: int, step: int) -> None:
+    """How many people take part in a process. Holds its row until the end of the transaction."""
+    session.execute(
+        update(Process).where(Process.id == process_id)
+        .values(participant_count=Process.participant_count + step).execution_options(synchronize_session=False)
+    )
+
+
+def count_people(session: Session, keyring: Keyring, process_id: int) -> int:
+    """The same anew: who wrote or voted, each once. Only the key can tell that two rows are one person."""
+    voters = set(session.scalars(select(Voter.id).where(Voter.process_id == process_id)))
+    hashes = session.scalars(select(Participant.person_hash).where(Participant.process_id == process_id)
+                             .execution_options(yield_per=1000))
+    return len(voters) + sum(keyring.voter_number(one) not in voters for one in hashes)
 
 
 def new_guest_token() -> str:

@@ -22,10 +22,12 @@ from participation.catalogue.models import Measure, MeasureSource, MeasureState,
 from participation.contributions.ballots.models import Ballot, BallotMark, BallotOption
 from participation.contributions.ballots.operations import recount as recount_ballots
 from participation.contributions.comments.models import Comment
-from participation.contributions.models import AnswerStatus, Contribution, ContributionState, Revision
+from participation.contributions.models import AnswerStatus, Contribution, ContributionState, Revision, Voter
+from participation.contributions.operations import count_people
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.proposals.operations import searched_text
 from participation.contributions.votes.models import Vote
+from participation.contributions.votes.operations import recount as recount_votes
 from participation.events import ContributionSubmitted, emit
 from participation.following.models import Frequency
 from participation.following.operations import follow
@@ -397,12 +399,10 @@ class Builder:
         """Supporters vote while an idea is young; some ideas are found late."""
         for key, process in self.processes.items():
             pool = [
-                Participant(
+                Voter(
+                    id=self.keyring.voter_of(process.id, f"demo:{key}:{number}"),
                     process_id=process.id,
-                    kind=ParticipantKind.ACCOUNT,
-                    pseudonym=f"Mitleserin {number}",
-                    person_hash=self.keyring.person_hash(process.id, f"demo:{key}:{number}"),
-                    created_at=self.now,
+                    channel=ParticipantKind.ACCOUNT,
                 )
                 for number in range(SYNTHETIC_SUPPORTERS)
             ]
@@ -418,10 +418,11 @@ class Builder:
                 span = (self.now - start).total_seconds()
                 for voter in self.random.sample(ids, min(wanted, len(ids))):
                     at = start + timedelta(seconds=span * self.random.betavariate(0.7, 2.2))
-                    rows.append({"contribution_id": proposal.id, "participant_id": voter, "created_at": at})
+                    rows.append({"contribution_id": proposal.id, "voter_id": voter, "given_at": clock.hour_of(at)})
                 proposal.support_count = min(wanted, len(ids))
             if rows:
                 self.session.execute(insert(Vote), rows)
+        recount_votes(self.session)
 
     def _ballots(self, entries: list[dict[str, Any]]) -> None:
         """Baskets that people packed within the money, each from what most of them like."""
@@ -432,9 +433,8 @@ class Builder:
             row = self.proposals[entry["key"]]
             self.session.add(BallotOption(phase_id=phase.id, contribution_id=row.id, cost=entry["cost"]))
         for number in range(BASKETS):
-            voter = Participant(
-                process_id=process.id, kind=ParticipantKind.ACCOUNT, pseudonym=f"Mitleserin {number}",
-                person_hash=self.keyring.person_hash(process.id, f"demo:basket:{number}"), created_at=self.now)
+            voter = Voter(id=self.keyring.voter_of(process.id, f"demo:basket:{number}"), process_id=process.id,
+                          channel=ParticipantKind.ACCOUNT)
             at = self.now - timedelta(hours=self.random.uniform(1, 200))
             self.session.add(voter)
             self.session.flush()
@@ -445,8 +445,8 @@ class Builder:
                     left -= entry["cost"]
                     chosen.append(self.proposals[entry["key"]].id)
             if chosen:
-                ballot = Ballot(phase_id=phase.id, participant_id=voter.id, channel=voter.kind, size=len(chosen),
-                                created_at=at, changed_at=at)
+                ballot = Ballot(phase_id=phase.id, voter_id=voter.id, channel=voter.channel, size=len(chosen),
+                                changed_at=clock.hour_of(at))
                 self.session.add(ballot)
                 self.session.flush()
                 self.session.execute(insert(BallotMark), [
@@ -502,9 +502,7 @@ class Builder:
             process.proposal_count = len(visible)
             process.comment_count = sum(one.comment_count or 0 for one in visible)
             process.support_count = sum(one.support_count or 0 for one in visible)
-            process.participant_count = (
-                len([key for key in self.authors if key[0] == process.id]) + SYNTHETIC_SUPPORTERS
-            )
+            process.participant_count = count_people(self.session, self.keyring, process.id)
             for theme in process.themes:
                 theme.proposal_count = len([one for one in visible if one.theme_id == theme.id])
         self.session.flush()

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Table, func, insert, select, text as sql, update
 
-from participation import audit, search, text
+from participation import audit, clock, search, text
 from participation.accounts.models import Participant, ParticipantKind
 from participation.contributions.comments.models import MAX_DEPTH, Comment
-from participation.contributions.models import Contribution, ContributionState, Revision, new_shuffle_key
+from participation.contributions.models import Contribution, ContributionState, Revision, Voter, new_shuffle_key
+from participation.contributions.operations import count_people
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.votes.models import Vote
+from participation.contributions.votes.operations import recount as recount_votes
 from participation.db import Base, is_sqlite
 from participation.municipalities.operations import raise_content_version
 from participation.processes.models import Process, Theme
@@ -138,12 +140,17 @@ class Import:
                 self._themes[name] = theme.id
 
     def _make_voters(self, number: int) -> None:
-        """Supports came as a number: as many nameless participants stand for them, so that they can be recounted."""
-        names = [f"\x00supporter:{one}" for one in range(number)]
-        self._know_people(names, "Unterstützung")
-        self._voters = [self._people[name] for name in names]
+        """Supports came as a number: as many nameless voters stand for them, so that they can be recounted."""
+        self._voters = [self.keyring.voter_of(self.process.id, f"import:{self.fields.source}:\x00supporter:{one}")
+                        for one in range(number)]
+        known = set(self.session.scalars(select(Voter.id).where(Voter.process_id == self.process.id)))
+        new = [one for one in self._voters if one not in known]
+        if new:
+            self.session.execute(insert(_table(Voter)), [
+                {"id": one, "process_id": self.process.id, "channel": ParticipantKind.IMPORTED, "supports": 0}
+                for one in new])
 
-    def _know_people(self, authors: Iterable[str], shown: str = "") -> None:
+    def _know_people(self, authors: Iterable[str]) -> None:
         """Find or make the participants behind these names, a few statements for all of them."""
         if len(self._people) > PEOPLE_KEPT:
             self._people.clear()
@@ -156,7 +163,7 @@ class Import:
             new = [one for one in hashes if missing[one] not in self._people]
             if new:
                 self.session.execute(insert(_table(Participant)), [
-                    {"process_id": self.process.id, "person_hash": one, "pseudonym": shown or missing[one],
+                    {"process_id": self.process.id, "person_hash": one, "pseudonym": missing[one],
                      "kind": ParticipantKind.IMPORTED, "is_staff": False, "created_at": self.now} for one in new])
                 self._find_people(new, missing)
 
@@ -188,7 +195,7 @@ class Import:
             bases += replies
             proposals.append({"id": key, "title": entry.title, "lon": entry.lon, "lat": entry.lat,
                               "place": entry.place, "district_id": None})
-            votes += [{"contribution_id": key, "participant_id": voter, "created_at": entry.at}
+            votes += [{"contribution_id": key, "voter_id": voter, "given_at": clock.hour_of(entry.at)}
                       for voter in self._voters[: entry.supports]]
             index.append((key, entry.title, f"{entry.body} {entry.place}"))
             self.outcome.proposals += 1
@@ -260,8 +267,8 @@ class Import:
         sums = self.session.execute(select(
             func.count(), func.coalesce(func.sum(Contribution.comment_count), 0),
             func.coalesce(func.sum(Contribution.support_count), 0)).where(*proposals)).one()
-        people = self.session.scalar(select(func.count()).select_from(Participant).where(
-            Participant.process_id == process_id))
+        people = count_people(self.session, self.keyring, process_id)
+        recount_votes(self.session, process_id)
         self.session.execute(update(Process).where(Process.id == process_id).values(
             proposal_count=sums[0], comment_count=sums[1], support_count=sums[2], participant_count=people))
         counts = select(func.count()).select_from(Contribution).where(

@@ -11,9 +11,10 @@ from sqlalchemy import Table, func, insert, select, text
 from participation import search, tokens
 from participation.accounts.models import Participant, ParticipantKind, SignInSession
 from participation.contributions.comments.models import Comment
-from participation.contributions.models import Contribution, ContributionState, Revision
+from participation.contributions.models import Contribution, ContributionState, Revision, Voter
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.votes.models import Vote
+from participation.contributions.votes.operations import recount as recount_votes
 from participation.db import Base, Database, is_sqlite
 from participation.municipalities.models import Municipality
 from participation.processes.models import Process
@@ -117,8 +118,12 @@ def fill(database: Database, keyring: Keyring, proposals: int) -> tuple[str, int
             ),
         )
         people = list(session.scalars(select(Participant.id).where(Participant.process_id == process.id)))
+        voters = [keyring.voter_number(f"{number:064d}") for number in range(VOTERS)]
+        _bulk(session, _table(Voter), ({"id": one, "process_id": process.id, "channel": ParticipantKind.ACCOUNT}
+                                       for one in voters))
         themes = [theme.id for theme in process.themes]
-        first = _contributions(session, process, themes, people, proposals, dice)
+        first = _contributions(session, process, themes, people, voters, proposals, dice)
+        recount_votes(session)
         session.execute(
             text("UPDATE process SET proposal_count = :n, comment_count = :c, support_count = :v"),
             {"n": proposals, "c": proposals * COMMENTS + LONG_THREAD, "v": proposals * VOTES},
@@ -152,7 +157,8 @@ def _accounts(session: Session, town: Municipality) -> list[str]:
 
 
 def _contributions(
-    session: Session, process: Process, themes: list[int], people: list[int], number_of: int, dice: random.Random
+    session: Session, process: Process, themes: list[int], people: list[int], voters: list[int], number_of: int,
+    dice: random.Random,
 ) -> int:
     start = (session.scalar(select(func.max(Contribution.id))) or 0) + 1
     step = COMMENTS + 1
@@ -242,7 +248,7 @@ def _contributions(
         session,
         _table(Vote),
         (
-            {"contribution_id": key, "participant_id": people[(key + vote * 17) % len(people)], "created_at": START}
+            {"contribution_id": key, "voter_id": voters[(key + vote * 17) % len(voters)], "given_at": START}
             for key in keys
             for vote in range(VOTES)
         ),

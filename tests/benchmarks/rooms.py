@@ -20,10 +20,10 @@ from sqlalchemy import Engine, event, insert, select, update
 
 from moderation.models import Case, CaseState
 from participation import tokens
-from participation.accounts.models import Account, Participant, ParticipantKind, SignInSession
+from participation.accounts.models import Account, ParticipantKind, SignInSession
 from participation.contributions.ballots import operations as ballots
 from participation.contributions.ballots.models import Ballot, BallotMark, BallotOption
-from participation.contributions.models import SHUFFLE_RANGE, Contribution, ContributionState, Revision
+from participation.contributions.models import SHUFFLE_RANGE, Contribution, ContributionState, Revision, Voter
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.proposals.operations import recount
 from participation.contributions.proposals.queries import Sort, write_cursor
@@ -234,7 +234,7 @@ def _fill(session: Session, keyring: tokens.Keyring, slug: str, proposal: int, s
         phase.position = 10 + number
         process.phases.append(phase)
     session.flush()
-    people = list(session.scalars(select(Participant.id).where(Participant.process_id == process.id)))
+    people = list(session.scalars(select(Voter.id).where(Voter.process_id == process.id)))
     ids = list(session.scalars(select(Contribution.id).where(
         Contribution.process_id == process.id, Contribution.kind == "proposal").order_by(Contribution.id)))
     paper = ids[: ballots.OPTIONS_MAX]
@@ -243,8 +243,8 @@ def _fill(session: Session, keyring: tokens.Keyring, slug: str, proposal: int, s
     for phase in (phases["pro_contra"], phases["points"]):
         for at in range(0, len(people), 500):
             session.execute(insert(Ballot), [
-                {"phase_id": phase.id, "participant_id": one, "channel": ParticipantKind.ACCOUNT, "size": MARKS_EACH,
-                 "created_at": START, "changed_at": START} for one in people[at : at + 500]])
+                {"phase_id": phase.id, "voter_id": one, "channel": ParticipantKind.ACCOUNT, "size": MARKS_EACH,
+                 "changed_at": START} for one in people[at : at + 500]])
         marked = min(len(ids), 1000)
         for number, ballot in enumerate(session.scalars(select(Ballot.id).where(Ballot.phase_id == phase.id)).all()):
             session.execute(insert(BallotMark), [
@@ -265,13 +265,16 @@ def _fill(session: Session, keyring: tokens.Keyring, slug: str, proposal: int, s
         factories.account(session, Role.PLANNER, town=municipality)
     # Everything that somebody very busy wrote, and what a campaign left on the desk.
     own = factories.participant(session, process, person_hash=keyring.person_hash(process.id, f"account:{resident.id}"))
+    voter = Voter(id=keyring.voter_number(own.person_hash), process_id=process.id, channel=ParticipantKind.ACCOUNT)
+    session.add(voter)
+    session.flush()
     mine = ids[:: max(1, len(ids) // OWN)][:OWN]
     waiting = list(session.scalars(select(Contribution.id).where(Contribution.kind == "comment")
                                    .order_by(Contribution.id.desc()).limit(min(OPEN_CASES, size * 2))))
     for at in range(0, len(mine), 500):
         session.execute(update(Contribution.__table__).where(Contribution.id.in_(mine[at : at + 500]))
                         .values(participant_id=own.id))
-        session.execute(insert(Vote), [{"contribution_id": key, "participant_id": own.id, "created_at": START}
+        session.execute(insert(Vote), [{"contribution_id": key, "voter_id": voter.id, "given_at": START}
                                        for key in mine[at : at + 500]])
     # One text that was rewritten again and again after others had supported it.
     words = session.scalars(select(Contribution.body).where(Contribution.id.in_(ids[:REWRITTEN]))).all()

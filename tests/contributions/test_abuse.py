@@ -16,7 +16,7 @@ from participation.contributions.abuse import operations
 from participation.contributions.abuse.models import Annulment, VoteFlag
 from participation.contributions.abuse.queries import Suspect
 from participation.contributions.ballots import operations as ballots
-from participation.contributions.ballots.models import BallotTally
+from participation.contributions.ballots.models import Ballot, BallotTally
 from participation.contributions.models import Contribution
 from participation.contributions.proposals.operations import recount
 from participation.contributions.votes import operations as votes
@@ -83,29 +83,29 @@ def _numbers(session: Session, proposal: Proposal) -> tuple[int, int, int]:
             session.get_one(Process, proposal.process_id).support_count, points)
 
 
-def _is_recounted(session: Session) -> bool:
-    return not any((recount(session) | ballots.recount(session)).values())
+def _is_recounted(session: Session, keyring: Keyring) -> bool:
+    return not any((recount(session, keyring) | ballots.recount(session)).values())
 
 
 def test_annulled_votes_count_nowhere_and_come_back(
-    session: Session, proposal: Proposal, planner: Actor, flood: VoteFlag,
+    session: Session, keyring: Keyring, proposal: Proposal, planner: Actor, flood: VoteFlag,
 ) -> None:
     # The factory's process has not counted the supports yet.
-    recount(session)
+    recount(session, keyring)
     before = _numbers(session, proposal)
     assert before == (BOTS + 1, BOTS + 1, 2 * (BOTS + 1))
     process = session.get_one(Process, proposal.process_id)
     annulment = operations.annul(session, planner, process, _of(flood), "Alle aus einem Programm.", clock.now())
     assert (annulment.votes, annulment.ballots) == (BOTS, BOTS)
     assert _numbers(session, proposal) == (1, 1, 2)
-    assert _is_recounted(session), "counters as their rows say"
+    assert _is_recounted(session, keyring), "counters as their rows say"
     with pytest.raises(Conflict):
         operations.annul(session, planner, process, _of(session.scalars(select(VoteFlag)).one()), "Noch einmal.", clock.now())
     annulment = session.scalars(select(Annulment).order_by(Annulment.id)).first()
     assert annulment is not None
     operations.undo(session, planner, process, annulment, "Es war die Grundschule.", clock.now())
     assert _numbers(session, proposal) == before
-    assert _is_recounted(session)
+    assert _is_recounted(session, keyring)
     with pytest.raises(Conflict):
         operations.undo(session, planner, process, annulment, "Noch einmal.", clock.now())
 
@@ -162,11 +162,14 @@ def test_a_reason_is_needed_and_bounded(
 
 
 def test_after_two_weeks_nobody_knows_what_came_from_one_place(session: Session, flood: VoteFlag) -> None:
-    operations.forget_sources(session, clock.now() + timedelta(days=13))
+    now = clock.now()
+    operations.forget_sources(session, now + timedelta(days=13))
     assert session.scalar(select(func.count()).select_from(Vote).where(Vote.source_hash.is_not(None)))
-    operations.forget_sources(session, clock.now() + timedelta(days=15))
+    assert {*session.scalars(select(Vote.given_at)), *session.scalars(select(Ballot.changed_at))} == {clock.hour_of(now)}
+    operations.forget_sources(session, now + timedelta(days=15))
     assert not session.scalar(select(func.count()).select_from(Vote).where(Vote.source_hash.is_not(None)))
     assert not session.scalar(select(func.count()).select_from(VoteFlag))
+    assert {*session.scalars(select(Vote.given_at)), *session.scalars(select(Ballot.changed_at))} == {clock.day_of(now)}
     assert flood is not None
 
 
@@ -178,7 +181,7 @@ def test_votes_of_a_time_are_shown_as_numbers_first_then_annulled_and_given_back
     session: Session, keyring: Keyring, proposal: Proposal, flood: VoteFlag, new_browser: Callable[[], Browser],
 ) -> None:
     process, phase = proposal.process, proposal.process.phases[1]
-    recount(session)
+    recount(session, keyring)
     # Earlier, and from the same address: outside of the window.
     early = factories.actor(factories.account(session))
     votes.support(session, keyring, early, proposal, clock.now() - timedelta(hours=3), flood.source_hash)
@@ -201,7 +204,7 @@ def test_votes_of_a_time_are_shown_as_numbers_first_then_annulled_and_given_back
     assert _numbers(session, proposal) == before
     office.submit(address, {"reason": "Alle in einer Minute, aus einem Programm."}, form=-1)
     assert _numbers(session, proposal) == (2, 2, 2)
-    assert _is_recounted(session)
+    assert _is_recounted(session, keyring)
     entry = session.scalars(select(AuditEntry).where(AuditEntry.action == "annul_votes")).one()
     assert entry.details["of"] == "one address"
     assert flood.source_hash not in str(entry.details)
@@ -210,7 +213,7 @@ def test_votes_of_a_time_are_shown_as_numbers_first_then_annulled_and_given_back
     annulment = session.scalars(select(Annulment)).one()
     office.submit(f"{base}/zuruecknehmen/{annulment.id}", {"reason": "Es war die Grundschule."}, form=-1)
     assert _numbers(session, proposal) == before
-    assert _is_recounted(session)
+    assert _is_recounted(session, keyring)
 
 
 @pytest.mark.parametrize(("since", "until", "message"), [

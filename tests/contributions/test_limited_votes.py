@@ -93,7 +93,7 @@ def test_votes_at_once_never_give_more_than_there_are(committing: Beteiligung, k
     assert answers == [201, 201, *[409] * 6]
     with database.unit_of_work() as session:
         assert session.scalar(select(func.count()).select_from(Vote)) == 2
-        assert recount(session)["contribution.support_count"] == 0
+        assert recount(session, keyring)["contribution.support_count"] == 0
 
 
 def test_what_was_hidden_gives_its_vote_back(session: Session, keyring: Keyring) -> None:
@@ -108,7 +108,7 @@ def test_what_was_hidden_gives_its_vote_back(session: Session, keyring: Keyring)
     contributions.publish(session, first, now)
     session.refresh(first)
     assert first.support_count == 0, "nobody has three"
-    assert recount(session)["contribution.support_count"] == 0
+    assert recount(session, keyring)["contribution.support_count"] == 0
 
 
 def test_votes_of_an_earlier_phase_and_of_comments_are_not_counted_out(session: Session, keyring: Keyring) -> None:

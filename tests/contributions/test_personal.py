@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,13 +23,16 @@ from participation.accounts.models import (
 )
 from participation.accounts.operations import issue_token
 from participation.contributions import operations as contributions
-from participation.contributions.models import Contribution, ContributionState, Revision
+from participation.contributions.ballots.models import BallotTally
+from participation.contributions.ballots.operations import cast, recount as recount_ballots
+from participation.contributions.models import Contribution, ContributionState, Revision, Voter
 from participation.contributions.personal.operations import attach_to_account, delete_account
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.proposals.operations import recount
 from participation.contributions.votes.models import Vote
 from participation.contributions.votes.operations import support
 from participation.errors import Conflict, NotAllowed
+from participation.formats import BallotRule, VoteSettings
 from participation.permissions import Role
 from participation.uploads import Upload
 from tests import factories
@@ -74,9 +78,8 @@ def guest(session: Session, process: Process) -> Participant:
     return factories.participant(session, process, kind=ParticipantKind.GUEST, pseudonym="Gast")
 
 
-def vote(session: Session, who: Participant, proposal: Proposal) -> None:
-    session.add(Vote(contribution_id=proposal.id, participant_id=who.id, created_at=clock.now()))
-    session.flush()
+def vote(session: Session, keyring: Keyring, who: Participant, proposal: Proposal) -> None:
+    factories.vote(session, proposal, keyring.voter_number(who.person_hash))
     session.refresh(proposal)
     session.refresh(proposal.process)
     proposal.support_count += 1
@@ -121,20 +124,20 @@ def test_merging_keeps_every_vote_once_and_every_counter_right(
     process.participant_count = session.scalar(
         select(func.count()).select_from(Participant).where(Participant.process_id == process.id)) or 0
     for who, what in ((mine, both), (theirs, both), (theirs, one)):
-        vote(session, who, what)
+        vote(session, keyring, who, what)
     session.flush()
     source = theirs.id
     written.is_own = True
     attach_to_account(session, keyring, factories.actor(account), written, clock.now())
     session.flush()
     assert session.get(Participant, source) is None
-    assert {row.participant_id for row in session.scalars(select(Vote))} == {mine.id}
+    assert {row.voter_id for row in session.scalars(select(Vote))} == {keyring.voter_number(mine.person_hash)}
     assert session.scalar(select(func.count()).select_from(Vote)) == 2
     for row in (both, one, written, answer):
         session.refresh(row)
     assert (both.support_count, one.support_count) == (1, 1)
     assert written.participant_id == answer.participant_id == mine.id
-    assert set(recount(session).values()) == {0}
+    assert set(recount(session, keyring).values()) == {0}
 
 
 def test_of_two_accounts_the_first_gets_it_and_nobody_without_the_receipt(
@@ -198,13 +201,13 @@ def busy(session: Session, keyring: Keyring, process: Process) -> tuple[Account,
     factories.comment(session, other, participant=who, body="Meine Antwort")
     factories.comment(session, own, body="Fremde Antwort")
     support(session, keyring, factories.actor(account), other, clock.now())
-    process.participant_count = session.scalar(select(func.count()).select_from(Participant)) or 0
+    process.participant_count = contributions.count_people(session, keyring, process.id)
     session.commit()
     return account, own, other
 
 
 @pytest.mark.parametrize("choice", ["keep", "take"])
-def test_leaving_takes_everything_personal_and_keeps_the_votes(
+def test_leaving_takes_everything_personal_and_the_votes_of_what_still_runs(
     session: Session, browser: Browser, new_browser: Callable[[], Browser], busy: tuple[Account, Proposal, Proposal],
     process: Process, keyring: Keyring, choice: str, run_jobs: Callable[[], int], mails: Callable[[], list[str]],
 ) -> None:
@@ -226,8 +229,8 @@ def test_leaving_takes_everything_personal_and_keeps_the_votes(
         assert session.scalars(select(model).where(model.account_id == number)).all() == []
     assert contributions.find_participant(session, keyring, process.id, f"account:{number}") is None
     assert session.get_one(Participant, own.participant_id).contact_sealed is None
-    assert other.support_count == 1
-    assert session.scalar(select(func.count()).select_from(Vote)) == 1
+    assert other.support_count == 0
+    assert session.scalar(select(func.count()).select_from(Voter)) == 0
     assert own.claim_token_hash is None
     address = f"/verfahren/{process.slug}/vorschlaege/{own.id}"
     if choice == "keep":
@@ -241,9 +244,81 @@ def test_leaving_takes_everything_personal_and_keeps_the_votes(
                  *session.scalars(select(Revision.body).where(Revision.contribution_id == own.id))]
         assert set(texts) == {""}
         assert "Meine Antwort" not in browser.text(f"/verfahren/{process.slug}/vorschlaege/{other.id}")
-    assert set(recount(session).values()) == {0}
+    assert set(recount(session, keyring).values()) == {0}
     run_jobs()
     assert [mail for mail in mails() if f"To: {email}" in mail and "Konto ist gelöscht" in mail]
+
+
+def test_whoever_leaves_and_comes_back_has_one_vote_where_it_still_counts(
+    session: Session, keyring: Keyring, process: Process,
+) -> None:
+    """Supports, comments' supports and ballots; with and without anything written."""
+    voting = factories.phase("vote", opens=-2, closes=5, settings=VoteSettings(ballot=BallotRule.POINTS))
+    process.phases.append(voting)
+    session.flush()
+    proposal = factories.proposal(session, process)
+    comment, now = factories.comment(session, proposal), clock.now()
+    recount(session, keyring)
+    for writes in (True, False):
+        for _time in range(2):
+            account = factories.account(session)
+            actor = factories.actor(account)
+            if writes:
+                member(session, keyring, account, process)
+            assert support(session, keyring, actor, proposal, now)
+            assert support(session, keyring, actor, comment, now)
+            cast(session, keyring, actor, voting, {proposal.id: 2}, now)
+            session.expire_all()
+            assert (proposal.support_count, comment.support_count) == (1, 1)
+            assert session.scalars(select(BallotTally.total)).all() == [2]
+            delete_account(session, keyring, actor, account, take_along=False, now=now)
+    session.expire_all()
+    assert (proposal.support_count, comment.support_count, process.support_count) == (0, 0, 0)
+    assert not any((recount(session, keyring) | recount_ballots(session)).values())
+
+
+def test_votes_of_what_is_over_stay_counted_of_nobody(session: Session, keyring: Keyring) -> None:
+    now = clock.now()
+    process = factories.process(session, phases=[
+        factories.phase("collect"), factories.phase("vote", settings=VoteSettings(ballot=BallotRule.POINTS))])
+    proposal = factories.proposal(session, process)
+    process.participant_count = 1
+    for writes in (True, False):
+        account = factories.account(session)
+        actor = factories.actor(account)
+        if writes:
+            member(session, keyring, account, process)
+        support(session, keyring, actor, proposal, now)
+        cast(session, keyring, actor, process.phases[1], {proposal.id: 2}, now)
+        before = set(session.scalars(select(Voter.id)))
+        delete_account(session, keyring, actor, account, take_along=False, now=now + timedelta(days=40))
+        assert keyring.voter_of(process.id, f"account:{account.id}") in before
+        assert keyring.voter_of(process.id, f"account:{account.id}") not in set(session.scalars(select(Voter.id)))
+    session.expire_all()
+    assert (proposal.support_count, process.support_count, process.participant_count) == (2, 2, 3)
+    assert session.scalars(select(BallotTally.total)).all() == [4]
+    assert not any((recount(session, keyring) | recount_ballots(session)).values())
+
+
+def test_a_voter_who_hands_something_in_as_a_guest_stays_one_person(
+    session: Session, keyring: Keyring, process: Process,
+) -> None:
+    account = factories.account(session)
+    liked = factories.proposal(session, process)
+    recount(session, keyring)
+    support(session, keyring, factories.actor(account), liked, clock.now())
+    theirs = guest(session, process)
+    written = factories.proposal(session, process, participant=theirs)
+    session.refresh(process)
+    assert process.participant_count == 2
+    process.participant_count += 1
+    written.is_own = True
+    attach_to_account(session, keyring, factories.actor(account), written, clock.now())
+    session.flush()
+    session.expire_all()
+    assert process.participant_count == 2
+    assert liked.support_count == 1
+    assert not any(recount(session, keyring).values())
 
 
 def test_a_picture_goes_with_its_author(

@@ -13,13 +13,12 @@ from PIL import Image
 
 from app import Beteiligung, create_app
 from participation import clock
-from participation.accounts.models import ParticipantKind
+from participation.accounts.models import Participant, ParticipantKind
 from participation.contributions import operations as contributions
-from participation.contributions.models import Contribution, ContributionPicture, ContributionState
+from participation.contributions.models import Contribution, ContributionPicture, ContributionState, Voter
 from participation.contributions.operations import ensure_participant
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.proposals.operations import recount
-from participation.contributions.votes.models import Vote
 from participation.permissions import Role
 from participation.processes.models import Process, Theme
 from participation.settings import Settings
@@ -234,7 +233,9 @@ def test_a_cached_page_keeps_the_parts_of_each_reader_apart(live: Beteiligung) -
 # ------------------------------------------------------------------------------------------------------------ recount
 
 
-def test_counters_stay_right_when_comments_change_while_their_proposal_is_hidden(session: Session) -> None:
+def test_counters_stay_right_when_comments_change_while_their_proposal_is_hidden(
+    session: Session, keyring: Keyring
+) -> None:
     process = factories.process(session)
     proposal = factories.proposal(session, process)
     comments = [factories.comment(session, proposal) for _ in range(3)]
@@ -248,34 +249,38 @@ def test_counters_stay_right_when_comments_change_while_their_proposal_is_hidden
     session.refresh(proposal)
     assert (process.proposal_count, process.comment_count, proposal.comment_count) == (1, 2, 2)
     # The factories make participants without counting them.
-    assert not any(wrong for counter, wrong in recount(session).items() if counter != "process.participant_count")
+    assert not any(wrong for counter, wrong in recount(session, keyring).items() if counter != "process.participant_count")
 
 
-def test_recount_corrects_every_counter_and_nothing_else(session: Session) -> None:
+def test_recount_corrects_every_counter_and_nothing_else(session: Session, keyring: Keyring) -> None:
     process = factories.process(session)
     proposal = factories.proposal(session, process)
     factories.comment(session, proposal)
     factories.comment(session, proposal, state=ContributionState.SUBMITTED)
     hidden = factories.proposal(session, process, state=ContributionState.HIDDEN, state_reason="Werbung")
-    people = [factories.participant(session, process) for _ in range(3)]
-    session.add_all([Vote(contribution_id=proposal.id, participant_id=one.id) for one in people])
-    session.add(Vote(contribution_id=hidden.id, participant_id=people[0].id))
+    votes = [factories.vote(session, proposal) for _ in range(3)]
+    factories.vote(session, hidden, votes[0].voter_id)
+    # Somebody who both writes and votes is one person.
+    author = session.get_one(Participant, proposal.participant_id)
+    factories.vote(session, hidden, keyring.voter_number(author.person_hash))
+    session.get_one(Voter, votes[2].voter_id).supports = 9
     other = factories.process(session, process.municipality)
     session.flush()
     version = process.municipality.content_version
     proposal.support_count, proposal.comment_count, process.proposal_count = 40, 7, 99
     process.themes[1].proposal_count = 5
     session.flush()
-    corrected = recount(session)
+    corrected = recount(session, keyring)
     assert corrected["contribution.support_count"] == 2
     assert corrected["contribution.comment_count"] == 1
+    assert corrected["voter.supports"] == 1
     session.expire_all()
-    assert (proposal.support_count, proposal.comment_count, hidden.support_count) == (3, 1, 1)
+    assert (proposal.support_count, proposal.comment_count, hidden.support_count) == (3, 1, 2)
     assert (process.proposal_count, process.comment_count, process.support_count) == (1, 1, 3)
     # Three who vote, and the authors of two proposals and two comments.
     assert process.participant_count == 7
     assert [session.get_one(Theme, theme.id).proposal_count for theme in process.themes] == [1, 0]
     assert session.get_one(Process, other.id).proposal_count == 0
     assert process.municipality.content_version > version
-    assert set(recount(session).values()) == {0}
+    assert set(recount(session, keyring).values()) == {0}
     assert session.get_one(Contribution, proposal.id).support_count == 3

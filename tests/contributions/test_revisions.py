@@ -18,7 +18,6 @@ from participation.contributions.models import ContributionPicture, Contribution
 from participation.contributions.operations import ensure_participant
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.proposals.operations import recount
-from participation.contributions.votes.models import Vote
 from participation.errors import Conflict
 from participation.formats import CollectSettings, Moderation
 from participation.permissions import Role
@@ -40,7 +39,7 @@ class Scene:
 
     def __init__(self, session: Session, keyring: Keyring, moderation: Moderation) -> None:
         settings = replace(CollectSettings(), moderation=moderation)
-        self.session = session
+        self.session, self.keyring = session, keyring
         self.process: Process = factories.process(session, phases=[factories.phase("collect", settings=settings)])
         self.author: Account = factories.account(session)
         who = ensure_participant(
@@ -54,8 +53,7 @@ class Scene:
         session.commit()
 
     def support(self) -> None:
-        neighbour = factories.participant(self.session, self.process)
-        self.session.add(Vote(contribution_id=self.proposal.id, participant_id=neighbour.id))
+        factories.vote(self.session, self.proposal)
         self.proposal.support_count += 1
         self.process.support_count += 1
         self.session.commit()
@@ -115,7 +113,7 @@ def test_after_the_first_support_everybody_can_follow_what_changed(
     assert "Schatten." in history.xpath("//section//del")[0].text_content()
     assert "Thema: Wohnen" in " ".join(history.text_content().split())
     assert new_browser().text(f"/verfahren/{after.process.slug}/vorschlaege?q=Lehne").count("Eine Bank am Markt") == 1
-    assert not any(recount(after.session)[name] for name in ("theme.proposal_count", "process.proposal_count"))
+    assert not any(recount(after.session, after.keyring)[name] for name in ("theme.proposal_count", "process.proposal_count"))
     # A second change is one more step.
     change(browser, after, title="Zwei Bänke am Markt")
     assert len(new_browser().open(link).xpath("//section[starts-with(@id, 'fassung-')]")) == 2
@@ -161,7 +159,7 @@ def test_a_change_is_checked_first_and_the_published_text_stays_meanwhile(
     history = new_browser().text(f"{before.path}/verlauf")
     assert "Zwei Bänke" in history
     assert "Kostenlos" not in history
-    assert not any(wrong for name, wrong in recount(before.session).items() if name != "process.participant_count")
+    assert not any(wrong for name, wrong in recount(before.session, before.keyring).items() if name != "process.participant_count")
 
 
 def test_a_newer_change_takes_the_place_of_the_one_that_waits_and_reports_stay(

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from participation import audit, text
+from participation import audit, clock, text
 from participation.actions import Action
 from participation.contributions.abuse.models import Annulment, VoteFlag
-from participation.contributions.abuse.queries import Suspect
+from participation.contributions.abuse.queries import KEPT, Suspect
 from participation.contributions.ballots.models import Ballot
 from participation.contributions.ballots.operations import count_ballot
-from participation.contributions.models import Contribution, ContributionState
+from participation.contributions.models import Contribution
 from participation.contributions.votes.models import Vote
+from participation.contributions.votes.operations import coarse, count_many
 from participation.db import is_sqlite
 from participation.errors import Conflict, InvalidInput
 from participation.i18n import N_
@@ -25,15 +24,13 @@ from participation.permissions import Actor, require
 from participation.processes.models import Phase, Process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from datetime import datetime
 
     from sqlalchemy.orm import Session
 
     from participation.tokens import Keyring
 
 REASON_MAX = 1000
-# How long it stays known which votes came from one address.
-KEPT = timedelta(days=14)
 
 
 def source_of(keyring: Keyring, address: str, now: datetime) -> str:
@@ -67,10 +64,10 @@ def annul(
     here = select(Contribution.id).where(Contribution.process_id == process.id)
     taken = session.execute(
         update(Vote).where(*suspect.votes(), Vote.contribution_id.in_(here))
-        .values(annulment_id=annulment.id).returning(Vote.contribution_id)
+        .values(annulment_id=annulment.id).returning(Vote.contribution_id, Vote.voter_id)
         .execution_options(synchronize_session=False)
-    ).scalars().all()
-    _count_supports(session, process, taken, -1)
+    ).all()
+    count_many(session, process.id, taken, -1)
     ballots = session.scalars(
         select(Ballot).join(Phase, Phase.id == Ballot.phase_id)
         .where(*suspect.ballots(), Phase.process_id == process.id).order_by(Ballot.id).with_for_update(of=Ballot)
@@ -100,9 +97,9 @@ def undo(session: Session, actor: Actor, process: Process, annulment: Annulment,
         raise Conflict(N_("Diese Stimmen zählen schon wieder."))
     given = session.execute(
         update(Vote).where(Vote.annulment_id == annulment.id).values(annulment_id=None)
-        .returning(Vote.contribution_id).execution_options(synchronize_session=False)
-    ).scalars().all()
-    _count_supports(session, process, given, 1)
+        .returning(Vote.contribution_id, Vote.voter_id).execution_options(synchronize_session=False)
+    ).all()
+    count_many(session, process.id, given, 1)
     for ballot in session.scalars(
         select(Ballot).where(Ballot.annulment_id == annulment.id).order_by(Ballot.id).with_for_update()
     ).all():
@@ -110,22 +107,6 @@ def undo(session: Session, actor: Actor, process: Process, annulment: Annulment,
         count_ballot(session, ballot, 1)
     session.expire(annulment)
     _done(session, actor, process, annulment, now, "undo_annulment")
-
-
-def _count_supports(session: Session, process: Process, contribution_ids: Iterable[int], step: int) -> None:
-    """In the order contributions, process, as every vote does."""
-    numbers = Counter(contribution_ids)
-    shown = 0
-    for contribution_id, number in sorted(numbers.items()):
-        row = session.execute(
-            update(Contribution).where(Contribution.id == contribution_id)
-            .values(support_count=Contribution.support_count + step * number)
-            .returning(Contribution.state, Contribution.kind).execution_options(synchronize_session=False)
-        ).one()
-        shown += number if row.state is ContributionState.PUBLISHED and row.kind == "proposal" else 0
-    session.execute(
-        update(Process).where(Process.id == process.id).values(support_count=Process.support_count + step * shown)
-        .execution_options(synchronize_session=False))
 
 
 def _clean_reason(reason: str) -> str:
@@ -148,10 +129,16 @@ def _done(
 
 
 def forget_sources(session: Session, now: datetime) -> None:
-    """After two weeks nobody can tell any more which votes came from one place."""
+    """After two weeks nobody can tell any more which votes came from one place, nor at what hour."""
     before = now - KEPT
-    session.execute(update(Vote).where(Vote.source_hash.is_not(None), Vote.created_at < before).values(source_hash=None)
-                    .execution_options(synchronize_session=False))
-    session.execute(update(Ballot).where(Ballot.source_hash.is_not(None), Ballot.changed_at < before)
-                    .values(source_hash=None).execution_options(synchronize_session=False))
+    for source, at in ((Vote.source_hash, Vote.given_at), (Ballot.source_hash, Ballot.changed_at)):
+        known = (source.is_not(None), at < before)
+        for hour in session.scalars(select(at).where(*known).distinct()).all():
+            # Votes are counted out per phase, so none may move to before the begin of its own.
+            starts = session.scalars(select(Phase.starts_at).where(Phase.starts_at > clock.day_of(hour),
+                                                                   Phase.starts_at <= hour))
+            session.execute(
+                update(source.class_).where(*known, at == hour)
+                .values({source: None, at: coarse(hour, clock.day_of(hour), starts)})
+                .execution_options(synchronize_session=False))
     session.execute(delete(VoteFlag).where(VoteFlag.last_at < before))

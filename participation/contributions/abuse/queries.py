@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Select, func, select
 
+from participation import clock
 from participation.contributions.abuse.models import Annulment, VoteFlag
 from participation.contributions.ballots.models import Ballot
 from participation.contributions.models import Contribution
@@ -14,6 +16,7 @@ from participation.contributions.votes.models import Vote
 from participation.processes.models import Phase
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from sqlalchemy.orm import Session
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from participation.processes.models import Process
 
 SHOWN = 100
+# How long the hour of a vote is known, and which votes came from one address.
+KEPT = timedelta(days=14)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +36,24 @@ class Suspect:
     since: datetime | None = None
     until: datetime | None = None
 
+    @classmethod
+    def within(cls, source_hash: str | None, since: datetime, until: datetime, now: datetime) -> Suspect:
+        """From one time to another, in whole hours, or whole days where nothing else is known any more."""
+        floor: Callable[[datetime], datetime] = clock.hour_of
+        step = timedelta(hours=1)
+        if since < now - KEPT:
+            floor, step = clock.day_of, timedelta(days=1)
+        return cls(source_hash, floor(since), floor(until + step - timedelta(microseconds=1)))
+
     def votes(self) -> list[ColumnElement[bool]]:
         """The conditions for supports that count."""
-        return [Vote.annulment_id.is_(None), *self._within(Vote.created_at, Vote.source_hash)]
+        return [Vote.annulment_id.is_(None), *self._conditions(Vote.given_at, Vote.source_hash)]
 
     def ballots(self) -> list[ColumnElement[bool]]:
         """The same for ballots on which something stands, by when they were changed last."""
-        return [Ballot.annulment_id.is_(None), Ballot.size > 0, *self._within(Ballot.changed_at, Ballot.source_hash)]
+        return [Ballot.annulment_id.is_(None), Ballot.size > 0, *self._conditions(Ballot.changed_at, Ballot.source_hash)]
 
-    def _within(self, at: Any, source: Any) -> list[ColumnElement[bool]]:  # noqa: ANN401 - columns of either table
+    def _conditions(self, at: Any, source: Any) -> list[ColumnElement[bool]]:  # noqa: ANN401 - columns of either table
         found = []
         if self.source_hash is not None:
             found.append(source == self.source_hash)
@@ -76,7 +90,7 @@ def effect_of(session: Session, process: Process, suspect: Suspect) -> Effect:
     """What annulling would do, in two queries."""
     taken = [*suspect.votes()]
     votes = session.execute(
-        select(func.count().filter(*taken), func.count(Vote.participant_id.distinct()).filter(*taken),
+        select(func.count().filter(*taken), func.count(Vote.voter_id.distinct()).filter(*taken),
                func.count().filter(Vote.annulment_id.is_(None)))
         .select_from(Vote).join(Contribution, Contribution.id == Vote.contribution_id)
         .where(Contribution.process_id == process.id)
@@ -97,7 +111,7 @@ def flags_of(process_id: int) -> Select[*tuple[Any, ...]]:
     )
     counted = (Vote.source_hash == VoteFlag.source_hash, Vote.annulment_id.is_(None), here)
     votes = select(func.count()).select_from(Vote).where(*counted).scalar_subquery()
-    people = select(func.count(Vote.participant_id.distinct())).where(*counted).scalar_subquery()
+    people = select(func.count(Vote.voter_id.distinct())).where(*counted).scalar_subquery()
     ballots = (
         select(func.count()).select_from(Ballot).join(Phase, Phase.id == Ballot.phase_id)
         .where(Ballot.source_hash == VoteFlag.source_hash, Ballot.annulment_id.is_(None), Ballot.size > 0,

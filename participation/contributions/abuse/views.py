@@ -109,7 +109,7 @@ def _suspect(form: WindowForm, flags: list[VoteFlag]) -> Suspect | None:
     if form.errors or since is None or until is None:
         return None
     chosen = next((one for one in flags if str(one.id) == form.adresse.data), None)
-    return Suspect(chosen.source_hash if chosen else None, since, until)
+    return Suspect.within(chosen.source_hash if chosen else None, since, until, web.current_now())
 
 
 @blueprint.route("/verwaltung/verfahren/<int:process_id>/stimmen/zeitraum", methods=["GET", "POST"])

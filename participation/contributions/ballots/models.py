@@ -1,4 +1,4 @@
-"""One ballot per participant and phase, what stands on it, and the counters that results are read from."""
+"""One ballot per voter and phase, what stands on it, and the counters that results are read from."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstra
 from sqlalchemy.orm import Mapped, mapped_column
 
 from participation.accounts.models import ParticipantKind
-from participation.db import Base, Created, Key, enum_type
+from participation.db import Base, Key, WideNumber, enum_type
 
 
 class Ballot(Base):
@@ -16,13 +16,13 @@ class Ballot(Base):
 
     __tablename__ = "ballot"
     __table_args__ = (
-        UniqueConstraint("phase_id", "participant_id"),
-        Index("ix_ballot_participant_id", "participant_id"),
+        UniqueConstraint("phase_id", "voter_id"),
+        Index("ix_ballot_voter_id", "voter_id"),
     )
 
     id: Mapped[Key]
     phase_id: Mapped[int] = mapped_column(ForeignKey("phase.id", ondelete="CASCADE"))
-    participant_id: Mapped[int] = mapped_column(ForeignKey("participant.id"))
+    voter_id: Mapped[int] = mapped_column(WideNumber, ForeignKey("voter.id", ondelete="CASCADE"))
     # By which way it was cast; kept here, since a guest may become an account later.
     channel: Mapped[ParticipantKind] = mapped_column(enum_type(ParticipantKind))
     size: Mapped[int] = mapped_column(default=0)
@@ -30,7 +30,7 @@ class Ballot(Base):
     source_hash: Mapped[str | None] = mapped_column(String(16), index=True)
     # Does not count because of proved abuse.
     annulment_id: Mapped[int | None] = mapped_column(ForeignKey("annulment.id"), index=True)
-    created_at: Mapped[Created]
+    # The hour; after two weeks the day (see Vote).
     changed_at: Mapped[datetime]
 
 

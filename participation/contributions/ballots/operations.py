@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast as as_type
 from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from participation import audit
+from participation import audit, clock
 from participation.accounts.models import ParticipantKind
 from participation.actions import Action
 from participation.contributions import operations as contributions
@@ -17,7 +17,7 @@ from participation.contributions.models import AnswerStatus, Contribution, Contr
 from participation.contributions.proposals.models import Proposal
 from participation.db import is_sqlite
 from participation.errors import Conflict, InvalidInput
-from participation.events import Event, ParticipantsMerged, PhaseRulesChanging, listen
+from participation.events import Event, PhaseRulesChanging, listen
 from participation.formats import BallotRule, BudgetSettings, PhaseSettings, Results, VoteSettings
 from participation.i18n import N_
 from participation.municipalities.operations import raise_content_version
@@ -26,13 +26,12 @@ from participation.processes.models import Phase
 from participation.processes.operations import PEOPLE_OF_VOTE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Table
     from sqlalchemy.orm import Session
 
-    from participation.accounts.models import Participant
     from participation.tokens import Keyring
 
 OPTIONS_MAX = 200
@@ -54,11 +53,10 @@ def cast(
     """
     phase = hold_phase(session, phase.id, alone=False)
     require(actor, Action.CAST_BALLOT, phase, now)
-    participant = contributions.ensure_participant(
-        session, keyring, phase.process_id, actor.identity or "", kind=ParticipantKind.ACCOUNT,
-        pseudonym=actor.display_name, now=now, contact=f"account:{actor.account_id}", is_staff=actor.is_staff,
-    )
-    ballot = _held_ballot(session, phase, participant, now)
+    voter_id = keyring.voter_of(phase.process_id, actor.identity or "")
+    if contributions.ensure_voter(session, voter_id, phase.process_id, ParticipantKind.ACCOUNT):
+        contributions.count_voter(session, keyring, phase.process_id, actor.identity or "")
+    ballot = _held_ballot(session, phase, voter_id, now)
     if ballot.annulment_id is not None:
         raise Conflict(N_("Ihre Stimme in dieser Phase zählt nicht. Der Grund steht beim Ergebnis."))
     ballot.source_hash = source or ballot.source_hash
@@ -94,17 +92,17 @@ def hold_phase(session: Session, phase_id: int, *, alone: bool) -> Phase:
     return phase
 
 
-def _held_ballot(session: Session, phase: Phase, participant: Participant, now: datetime) -> Ballot:
+def _held_ballot(session: Session, phase: Phase, voter_id: int, now: datetime) -> Ballot:
     """The person's ballot, made if needed, and held until the end of the transaction."""
     kind = sqlite if is_sqlite(session) else postgresql
     session.execute(
         kind.insert(_BALLOT)
-        .values(phase_id=phase.id, participant_id=participant.id, channel=participant.kind, size=0, created_at=now,
-                changed_at=now)
-        .on_conflict_do_nothing(index_elements=["phase_id", "participant_id"])
+        .values(phase_id=phase.id, voter_id=voter_id, channel=ParticipantKind.ACCOUNT, size=0,
+                changed_at=clock.hour_of(now))
+        .on_conflict_do_nothing(index_elements=["phase_id", "voter_id"])
     )
     return session.scalars(
-        select(Ballot).where(Ballot.phase_id == phase.id, Ballot.participant_id == participant.id).with_for_update()
+        select(Ballot).where(Ballot.phase_id == phase.id, Ballot.voter_id == voter_id).with_for_update()
         .execution_options(populate_existing=True)
     ).one()
 
@@ -167,7 +165,7 @@ def _write(session: Session, ballot: Ballot, before: dict[int, int], after: dict
         session.execute(insert(marks), fresh)
     _tally(session, ballot.phase_id, changed)
     _turn_out(session, ballot, bool(before), bool(after))
-    ballot.size, ballot.changed_at = len(after), now
+    ballot.size, ballot.changed_at = len(after), clock.hour_of(now)
     session.flush()
 
 
@@ -306,18 +304,14 @@ def _is_secret_support(settings: PhaseSettings) -> bool:
             and settings.results is Results.AFTER)
 
 
-def _merged(session: Session, event: Event) -> None:
-    """Two participants are one person: where both voted in a phase, the account's ballot counts."""
-    if not isinstance(event, ParticipantsMerged):
-        return
-    theirs = set(session.scalars(select(Ballot.phase_id).where(Ballot.participant_id == event.target_id)))
-    for ballot in session.scalars(select(Ballot).where(Ballot.participant_id == event.source_id).with_for_update()).all():
+def move_ballots(session: Session, source_id: int, target_id: int) -> None:
+    """What one voter cast is another's from now on; where both voted in a phase, that of the other counts."""
+    theirs = set(session.scalars(select(Ballot.phase_id).where(Ballot.voter_id == target_id)))
+    for ballot in session.scalars(select(Ballot).where(Ballot.voter_id == source_id).with_for_update()).all():
         if ballot.phase_id not in theirs:
-            ballot.participant_id = event.target_id
-            continue
-        if ballot.annulment_id is None:
-            _write(session, ballot, _marks_of(session, ballot), {}, event.at)
-        session.delete(ballot)
+            ballot.voter_id = target_id
+        else:
+            _drop(session, ballot)
     session.flush()
 
 
@@ -327,12 +321,27 @@ def _people_of(session: Session, phase: Phase) -> int:
     return sum(turnout_of(session, phase).values())
 
 
+def take_back_all(session: Session, voter_id: int, phase_ids: Sequence[int]) -> None:
+    """The ballots of a voter in some phases, as far as they count. Whoever calls knows that they may be taken back."""
+    for ballot in session.scalars(
+        select(Ballot).where(Ballot.voter_id == voter_id, Ballot.phase_id.in_(phase_ids), Ballot.annulment_id.is_(None))
+        .order_by(Ballot.phase_id).with_for_update()
+    ).all():
+        _drop(session, ballot)
+    session.flush()
+
+
+def _drop(session: Session, ballot: Ballot) -> None:
+    if ballot.annulment_id is None:
+        _write(session, ballot, _marks_of(session, ballot), {}, ballot.changed_at)
+    session.delete(ballot)
+
+
 def connect() -> None:
     """Called once when the application is built."""
     listen(PhaseRulesChanging, _rules_changing)
     if _people_of not in PEOPLE_OF_VOTE:
         PEOPLE_OF_VOTE.append(_people_of)
-    listen(ParticipantsMerged, _merged)
 
 
 # ---- recounting

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select, exists, func, select
 
-from participation.accounts.models import Participant, ParticipantKind
+from participation.accounts.models import ParticipantKind
 from participation.contributions.ballots.models import (
     Ballot,
     BallotMark,
@@ -16,7 +16,7 @@ from participation.contributions.ballots.models import (
     BallotTally,
     BallotTurnout,
 )
-from participation.contributions.models import Contribution, ContributionState
+from participation.contributions.models import Contribution, ContributionState, Voter
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.votes.models import Vote
 from participation.formats import BallotRule
@@ -80,28 +80,26 @@ class Result:
         return self.people - self.against
 
 
-def own_ballot(session: Session, phase_id: int, process_id: int, person_hash: str) -> OwnBallot:
-    """The ballot of the person behind the hash, in one query."""
+def own_ballot(session: Session, phase_id: int, voter_id: int) -> OwnBallot:
+    """The ballot of a voter, in one query."""
     rows = session.execute(
         select(BallotMark.contribution_id, BallotMark.value)
         .select_from(Ballot)
-        .join(Participant, Participant.id == Ballot.participant_id)
         .join(BallotMark, BallotMark.ballot_id == Ballot.id)
-        .where(Ballot.phase_id == phase_id, Participant.process_id == process_id,
-               Participant.person_hash == person_hash)
+        .where(Ballot.phase_id == phase_id, Ballot.voter_id == voter_id)
     ).all()
     return OwnBallot({row[0]: row[1] for row in rows})
 
 
-def ballots_of(participant_ids: Sequence[int]) -> Select[*tuple[Any, ...]]:
+def ballots_of(voter_ids: Sequence[int]) -> Select[*tuple[Any, ...]]:
     """(process, phase, contribution, value, when changed), for the person concerned only."""
     return (
-        select(Participant.process_id, Ballot.phase_id, BallotMark.contribution_id, BallotMark.value,
+        select(Voter.process_id, Ballot.phase_id, BallotMark.contribution_id, BallotMark.value,
                Ballot.changed_at)
         .select_from(Ballot)
-        .join(Participant, Participant.id == Ballot.participant_id)
+        .join(Voter, Voter.id == Ballot.voter_id)
         .join(BallotMark, BallotMark.ballot_id == Ballot.id)
-        .where(Ballot.participant_id.in_(participant_ids))
+        .where(Ballot.voter_id.in_(voter_ids))
         .order_by(Ballot.phase_id, BallotMark.contribution_id)
     )
 
@@ -147,14 +145,9 @@ def turnout(session: Session, phase: Phase) -> dict[ParticipantKind, int]:
     statement: Select[*tuple[Any, ...]] = select(BallotTurnout.channel, BallotTurnout.people).where(
         BallotTurnout.phase_id == phase.id, BallotTurnout.people > 0)
     if phase.ballot is BallotRule.SUPPORT:
-        voted = (
-            select(Vote.participant_id).join(Contribution, Contribution.id == Vote.contribution_id)
-            .where(Vote.participant_id == Participant.id, Vote.annulment_id.is_(None),
-                   Contribution.kind == "proposal")
-        )
         statement = (
-            select(Participant.kind, func.count()).where(Participant.process_id == phase.process_id, voted.exists())
-            .group_by(Participant.kind)
+            select(Voter.channel, func.count()).where(Voter.process_id == phase.process_id, Voter.supports > 0)
+            .group_by(Voter.channel)
         )
     return {row[0]: row[1] for row in sorted(session.execute(statement), key=lambda row: -row[1])}
 

@@ -67,8 +67,7 @@ def _own(phase: Phase) -> OwnBallot:
     actor = web.current_actor()
     if not actor.is_signed_in or actor.identity is None:
         return OwnBallot()
-    person_hash = web.current_keyring().person_hash(phase.process_id, actor.identity)
-    return own_ballot(web.current_session(), phase.id, phase.process_id, person_hash)
+    return own_ballot(web.current_session(), phase.id, web.current_keyring().voter_of(phase.process_id, actor.identity))
 
 
 def ballot_box(slug: str, proposal_id: int) -> str:

@@ -29,6 +29,7 @@ from participation.contributions.personal.queries import (
     own_votes,
     participants_of,
     processes_of,
+    voters_of,
     written_along,
 )
 from participation.contributions.proposals.models import Proposal
@@ -68,14 +69,19 @@ def own_data(session: Session, keyring: Keyring, account: Account, folder: Path,
     """Everything, ready for `as_json`. `folder` holds the uploads. Times are ISO 8601 in UTC."""
     participants = participants_of(session, keyring, account.id)
     ids = [participant.id for participant in participants]
-    processes = {one.id: one for one in session.scalars(processes_of([one.process_id for one in participants]))}
+    voters = voters_of(session, keyring, account.id)
+    voter_ids = [voter.id for voter in voters]
+    process_ids = {one.process_id for one in participants} | {one.process_id for one in voters}
+    processes = {one.id: one for one in session.scalars(processes_of(list(process_ids)))}
+    writes = {one.process_id: one for one in participants}
     takes_part: dict[int, dict[str, Any]] = {
-        one.process_id: {
-            "verfahren": processes[one.process_id].title, "kommune": processes[one.process_id].municipality.name,
-            "name": one.pseudonym, "seit": one.created_at.isoformat(), "vorschlaege": [], "kommentare": [],
-            "unterstuetzungen": [],
+        key: {
+            "verfahren": process.title, "kommune": process.municipality.name,
+            "name": writes[key].pseudonym if key in writes else None,
+            "seit": writes[key].created_at.isoformat() if key in writes else None,
+            "vorschlaege": [], "kommentare": [], "unterstuetzungen": [],
         }
-        for one in participants
+        for key, process in sorted(processes.items())
     }
     texts = (selectinload(Contribution.revisions),
              selectinload(Contribution.pictures).joinedload(ContributionPicture.upload))
@@ -89,10 +95,10 @@ def own_data(session: Session, keyring: Keyring, account: Account, folder: Path,
     for row in session.execute(written_along(ids)):
         takes_part[row.process_id].setdefault("mitgeschrieben", []).append(
             {"beitrag": row.id, "titel": row.title, "seit": row.joined_at.isoformat()})
-    for process_id, phase_id, contribution_id, value, at in session.execute(ballots_of(ids)):
+    for process_id, phase_id, contribution_id, value, at in session.execute(ballots_of(voter_ids)):
         takes_part[process_id].setdefault("stimmzettel", []).append(
             {"phase": phase_id, "beitrag": contribution_id, "stimme": value, "am": at.isoformat()})
-    for process_id, contribution_id, title, at in session.execute(own_votes(ids)):
+    for process_id, contribution_id, title, at in session.execute(own_votes(voter_ids)):
         takes_part[process_id]["unterstuetzungen"].append(
             {"beitrag": contribution_id, "titel": title, "am": at.isoformat()})
     return {

@@ -5,8 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, func, literal, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import delete, exists, func, or_, select, update
 
 from participation import audit, outbox
 from participation.accounts.models import Account, Participant, ParticipantKind, RoleGrant
@@ -14,6 +13,8 @@ from participation.accounts.names import require_no_office
 from participation.accounts.operations import GONE_NAME, clean_name, empty_account
 from participation.actions import Action
 from participation.contributions import operations as contributions
+from participation.contributions.ballots.models import Ballot
+from participation.contributions.ballots.operations import move_ballots, take_back_all as take_back_ballots
 from participation.contributions.coauthors.operations import pass_on
 from participation.contributions.drafts.operations import forget_account
 from participation.contributions.models import (
@@ -22,19 +23,20 @@ from participation.contributions.models import (
     ContributionPicture,
     ContributionState,
     Revision,
+    Voter,
 )
-from participation.contributions.personal.queries import participants_of
+from participation.contributions.personal.queries import participants_of, voters_of
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.queries import lock_contribution
 from participation.contributions.votes.models import Vote
-from participation.db import is_sqlite
+from participation.contributions.votes.operations import move_supports, take_back_all as take_back_supports
 from participation.errors import Conflict
 from participation.events import AccountDeleted, ParticipantsMerged, emit
 from participation.i18n import N_
 from participation.municipalities.models import Municipality
 from participation.municipalities.operations import raise_content_version
 from participation.permissions import Actor, Role, require
-from participation.processes.models import Process
+from participation.processes.models import PhaseState, Process
 from participation.uploads import Upload
 
 if TYPE_CHECKING:
@@ -65,10 +67,15 @@ def attach_to_account(session: Session, keyring: Keyring, actor: Actor, contribu
     if guest.kind is not ParticipantKind.GUEST:
         raise Conflict(N_("Dieser Beitrag gehört schon zu einem Konto."))
     known = contributions.find_participant(session, keyring, process_id, identity)
+    voter_id = keyring.voter_of(process_id, identity)
+    is_moved = _move_votes(session, process_id, keyring.voter_number(guest.person_hash), voter_id)
     if known is None:
         guest.kind, guest.is_staff = ParticipantKind.ACCOUNT, actor.is_staff
         guest.person_hash = keyring.person_hash(process_id, identity)
         guest.contact_sealed = keyring.seal(f"account:{actor.account_id}")
+        session.flush()
+        if not is_moved:
+            contributions.count_as_one(session, process_id, voter_id)
     else:
         _merge(session, guest, known, now)
     session.flush()
@@ -78,39 +85,27 @@ def attach_to_account(session: Session, keyring: Keyring, actor: Actor, contribu
 
 
 def _merge(session: Session, source: Participant, target: Participant, now: datetime) -> None:
-    """All of `source` goes to `target`, and `source` vanishes. Locks: participants, contributions, process."""
-    # A vote of the account itself may come in this very moment, so the primary key decides which ones are new.
-    upsert = sqlite.insert if is_sqlite(session) else postgresql.insert
-    votes = select(Vote.contribution_id, literal(target.id), Vote.created_at, Vote.source_hash, Vote.annulment_id).where(
-        Vote.participant_id == source.id)
-    moved = set(session.scalars(
-        upsert(Vote).from_select(["contribution_id", "participant_id", "created_at", "source_hash", "annulment_id"], votes)
-        .on_conflict_do_nothing(index_elements=["contribution_id", "participant_id"])
-        .returning(Vote.contribution_id)
-    ))
-    given = {row[0] for row in session.execute(
-        delete(Vote).where(Vote.participant_id == source.id).returning(Vote.contribution_id, Vote.annulment_id)
-        .execution_options(synchronize_session=False)
-    ) if row[1] is None}
+    """All that `source` wrote goes to `target`, and `source` vanishes. Locks: participants, contributions, process."""
     session.execute(update(Contribution).where(Contribution.participant_id == source.id)
                     .values(participant_id=target.id).execution_options(synchronize_session=False))
-    shown = 0
-    for contribution_id in sorted(given - moved):
-        state, kind = session.execute(
-            update(Contribution).where(Contribution.id == contribution_id)
-            .values(support_count=Contribution.support_count - 1).returning(Contribution.state, Contribution.kind)
-            .execution_options(synchronize_session=False)
-        ).one()
-        # The process counts supports of proposals only.
-        shown += state is ContributionState.PUBLISHED and kind == "proposal"
     emit(session, ParticipantsMerged(source.id, target.id, now))
-    session.execute(
-        update(Process).where(Process.id == source.process_id)
-        .values(participant_count=Process.participant_count - 1, support_count=Process.support_count - shown)
-        .execution_options(synchronize_session=False)
-    )
+    contributions.count_person(session, source.process_id, -1)
     session.execute(delete(Participant).where(Participant.id == source.id))
     session.expire_all()
+
+
+def _move_votes(session: Session, process_id: int, source_id: int, target_id: int) -> bool:
+    """All that one voter did is another's from now on. Whether that other one is new by this."""
+    # Held until the end: no vote can come in between.
+    channel = session.scalar(select(Voter.channel).where(Voter.id == source_id).with_for_update())
+    if channel is None:
+        return False
+    is_new = contributions.ensure_voter(session, target_id, process_id, channel)
+    move_supports(session, process_id, source_id, target_id)
+    move_ballots(session, source_id, target_id)
+    session.execute(delete(Voter).where(Voter.id == source_id).execution_options(synchronize_session=False))
+    session.expire_all()
+    return is_new
 
 
 def rename(
@@ -144,8 +139,10 @@ def delete_account(
 ) -> list[Upload]:
     """Remove the account for good. What it wrote stays under "Gelöschtes Konto", or goes along (`take_along`).
 
-    Votes stay counted, of somebody whom nobody can name any more: the keyed hash is replaced by a random one. Returns
-    the uploads whose files the caller removes after the commit. Raises Conflict for the last administration of a town.
+    Votes that could still be taken back go along: whoever came again by another account could give them twice. Those
+    of what is over stay counted, of somebody whom nobody can name any more: the keyed hashes are replaced by random
+    ones. Returns the uploads whose files the caller removes after the commit. Raises Conflict for the last
+    administration of a town.
     """
     require(actor, Action.MANAGE_OWN_ACCOUNT, account, now)
     _require_another_admin(session, account)
@@ -156,8 +153,14 @@ def delete_account(
     dropped = _take_along(session, actor, ids, now) if take_along else []
     session.execute(update(Contribution).where(Contribution.participant_id.in_(ids)).values(claim_token_hash=None)
                     .execution_options(synchronize_session=False))
+    new_hashes = {participant.process_id: secrets.token_hex(32) for participant in participants}
+    for process_id, voter_id in [(one.process_id, one.id) for one in voters_of(session, keyring, account.id)]:
+        # Where the person wrote too, the key tells as before that both are one: people are counted by that.
+        new_hash = new_hashes.get(process_id)
+        _leave_votes(session, process_id, voter_id, keyring.voter_number(new_hash or secrets.token_hex(32)),
+                     writes=new_hash is not None, now=now)
     for participant in participants:
-        participant.person_hash, participant.pseudonym = secrets.token_hex(32), GONE_NAME
+        participant.person_hash, participant.pseudonym = new_hashes[participant.process_id], GONE_NAME
         participant.contact_sealed = None
     _outdate_pages(session, participants)
     emit(session, AccountDeleted(account.id, ids, now))
@@ -167,6 +170,23 @@ def delete_account(
                  subject_id=account.id, take_along=take_along)
     empty_account(session, account, now)
     return dropped
+
+
+def _leave_votes(
+    session: Session, process_id: int, voter_id: int, new_id: int, *, writes: bool, now: datetime
+) -> None:
+    session.execute(select(Voter.id).where(Voter.id == voter_id).with_for_update())
+    process = session.get_one(Process, process_id)
+    lasting = [phase for phase in process.phases if phase.state(now) is not PhaseState.CLOSED]
+    if any(phase.opens(Action.SUPPORT) for phase in lasting):
+        take_back_supports(session, process_id, voter_id)
+    take_back_ballots(session, voter_id, [phase.id for phase in lasting])
+    if session.scalar(select(or_(exists().where(Vote.voter_id == voter_id), exists().where(Ballot.voter_id == voter_id)))):
+        _move_votes(session, process_id, voter_id, new_id)
+        return
+    session.execute(delete(Voter).where(Voter.id == voter_id).execution_options(synchronize_session=False))
+    if not writes:
+        contributions.count_person(session, process_id, -1)
 
 
 def _require_another_admin(session: Session, account: Account) -> None:

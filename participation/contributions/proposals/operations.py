@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import joinedload
 
 from participation import audit, outbox, search, text
-from participation.accounts.models import Participant, ParticipantKind
+from participation.accounts.models import ParticipantKind
 from participation.accounts.names import require_no_office
 from participation.actions import Action
 from participation.contributions import operations as contributions
@@ -26,6 +26,7 @@ from participation.contributions.models import (
 from participation.contributions.proposals.models import WITHDRAWAL_REASONS, Proposal
 from participation.contributions.queries import lock_contribution, newest_revision, revision_of
 from participation.contributions.votes.models import Vote
+from participation.contributions.votes.operations import recount as recount_votes
 from participation.errors import Conflict, InvalidInput
 from participation.events import ContributionSubmitted, Event, ProposalAnswered, PublicFieldsChanged, emit, listen
 from participation.formats import CollectSettings, Moderation, PicturesFrom, PlaceRule, ThemeRule
@@ -332,11 +333,13 @@ def _apply(session: Session, proposal: Proposal, revision: Revision, now: dateti
 
 
 def _others_reacted(session: Session, proposal: Proposal) -> bool:
-    """Whether anybody but the author supported or commented what is public now."""
-    author = proposal.participant_id
-    votes = select(Vote.contribution_id).where(Vote.contribution_id == proposal.id, Vote.participant_id != author)
+    """Whether anybody supported, or anybody but the author commented what is public now.
+
+    The author's own support counts too: a change without a trace despite a support would say whose it is.
+    """
+    votes = select(Vote.contribution_id).where(Vote.contribution_id == proposal.id)
     comments = select(Comment.id).where(
-        Comment.proposal_id == proposal.id, Contribution.participant_id != author,
+        Comment.proposal_id == proposal.id, Contribution.participant_id != proposal.participant_id,
         Contribution.state == ContributionState.PUBLISHED,
     )
     return session.scalar(votes.limit(1)) is not None or session.scalar(comments.limit(1)) is not None
@@ -485,10 +488,11 @@ def _clean_cost(raw: str) -> int | None:
     return int(typed)
 
 
-def recount(session: Session) -> dict[str, int]:
+def recount(session: Session, keyring: Keyring) -> dict[str, int]:
     """Count everything anew and correct what differs; returns how many rows were wrong, per counter.
 
-    Set-based: a handful of statements, whatever the size of the town. Cached pages are outdated when anything was
+    Set-based: a handful of statements, whatever the size of the town; but for people, whom only the key counts once when
+    they both write and vote. Cached pages are outdated when anything was
     wrong. Commit is the caller's.
     """
     base, own = Contribution.__table__.alias("base"), Comment.__table__
@@ -502,6 +506,7 @@ def recount(session: Session) -> dict[str, int]:
     of_theme = [base.c.theme_id == Theme.id, base.c.kind == "proposal", base.c.state == published]
     # The sums of a process stand on the counts of its contributions, so these come first.
     corrected = {
+        **recount_votes(session),
         "contribution.support_count": _correct(session, Contribution.support_count, votes),
         "contribution.comment_count": _correct(session, Contribution.comment_count, comments),
         "process.proposal_count": _correct(
@@ -510,8 +515,7 @@ def recount(session: Session) -> dict[str, int]:
             session, Process.comment_count, select(func.coalesce(func.sum(base.c.comment_count), 0)).where(*visible)),
         "process.support_count": _correct(
             session, Process.support_count, select(func.coalesce(func.sum(base.c.support_count), 0)).where(*visible)),
-        "process.participant_count": _correct(
-            session, Process.participant_count, select(func.count()).where(Participant.process_id == Process.id)),
+        "process.participant_count": _correct_people(session, keyring),
         "theme.proposal_count": _correct(
             session, Theme.proposal_count, select(func.count()).select_from(base).where(*of_theme)),
     }
@@ -529,6 +533,17 @@ def _correct(session: Session, counter: InstrumentedAttribute[int], truth: Selec
         .execution_options(synchronize_session=False)
     )
     return int(changed.rowcount)  # type: ignore[attr-defined]
+
+
+def _correct_people(session: Session, keyring: Keyring) -> int:
+    wrong = 0
+    for process_id, known in session.execute(select(Process.id, Process.participant_count)).all():
+        people = contributions.count_people(session, keyring, process_id)
+        if people != known:
+            wrong += 1
+            session.execute(update(Process).where(Process.id == process_id).values(participant_count=people)
+                            .execution_options(synchronize_session=False))
+    return wrong
 
 
 def reindex(session: Session, proposal_ids: Sequence[int]) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, cast
 
-from sqlalchemy import Integer, bindparam, delete, select, update
+from sqlalchemy import Integer, bindparam, delete, func, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm.attributes import set_committed_value
 
-from participation.accounts.models import Participant, ParticipantKind
+from participation import clock
+from participation.accounts.models import ParticipantKind
 from participation.actions import Action
 from participation.contributions import operations as contributions
-from participation.contributions.models import Contribution, ContributionState
-from participation.contributions.queries import lock_contribution
+from participation.contributions.models import Contribution, ContributionState, Voter
 from participation.contributions.votes.models import Vote
 from participation.contributions.votes.queries import limit_of, votes_given
 from participation.db import is_sqlite
@@ -22,6 +23,7 @@ from participation.permissions import Actor, require
 from participation.processes.models import Phase, Process
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from sqlalchemy import Table
@@ -30,16 +32,22 @@ if TYPE_CHECKING:
     from participation.tokens import Keyring
 
 
+AT_ONCE = 1000
 # Built once: in a busy evening building them anew would cost more than running them.
-_vote, _contribution, _process = (
-    cast("Table", model.__table__) for model in (Vote, Contribution, Process)
+_vote, _voter, _contribution, _process = (
+    cast("Table", model.__table__) for model in (Vote, Voter, Contribution, Process)
 )
 _ADD = {
     kind is sqlite: kind.insert(_vote)
-    .on_conflict_do_nothing(index_elements=["contribution_id", "participant_id"])
+    .on_conflict_do_nothing(index_elements=["contribution_id", "voter_id"])
     .returning(_vote.c.contribution_id)
     for kind in (sqlite, postgresql)
 }
+_COUNT_OF_VOTER = (
+    update(_voter)
+    .where(_voter.c.id == bindparam("key"))
+    .values(supports=_voter.c.supports + bindparam("step", type_=Integer))
+)
 _COUNT = (
     update(_contribution)
     .where(_contribution.c.id == bindparam("key"), _contribution.c.state == ContributionState.PUBLISHED)
@@ -62,44 +70,46 @@ def support(
     Raises Conflict (phase over, hidden this very moment, or no vote left), SignInNeeded or NotAllowed.
     """
     require(actor, Action.SUPPORT, contribution, now)
-    participant = contributions.find_participant(session, keyring, contribution.process_id, actor.identity)
-    if participant is None:
-        lock_contribution(session, contribution.id)
-        participant = contributions.ensure_participant(
-            session, keyring, contribution.process_id, actor.identity or "", kind=ParticipantKind.ACCOUNT,
-            pseudonym=actor.display_name, now=now, contact=f"account:{actor.account_id}", is_staff=actor.is_staff,
-        )
-    phase = contribution.process.phase_opening(Action.SUPPORT, now)
+    process, identity = contribution.process, actor.identity or ""
+    voter_id = keyring.voter_of(process.id, identity)
+    is_new = contributions.ensure_voter(session, voter_id, process.id, ParticipantKind.ACCOUNT)
+    phase = process.phase_opening(Action.SUPPORT, now)
     if contribution.kind == "proposal" and phase is not None and limit_of(phase):
-        _require_vote_left(session, participant, contribution, phase)
+        _require_vote_left(session, voter_id, contribution, phase)
     added = session.execute(
         _ADD[is_sqlite(session)],
-        {"contribution_id": contribution.id, "participant_id": participant.id, "created_at": now,
-         "source_hash": source},
+        {"contribution_id": contribution.id, "voter_id": voter_id, "source_hash": source,
+         "given_at": coarse(now, clock.hour_of(now), (one.starts_at for one in process.phases))},
     )
     if added.scalar_one_or_none() is None:
         return False
-    _count(session, contribution, 1)
+    _count(session, contribution, voter_id, 1)
+    if is_new:
+        contributions.count_voter(session, keyring, process.id, identity)
     return True
 
 
-def _require_vote_left(
-    session: Session, participant: Participant, contribution: Contribution, phase: Phase
-) -> None:
+def coarse(at: datetime, begin: datetime, starts: Iterable[datetime | None]) -> datetime:
+    """What is kept of the time of a vote: the begin of its hour or day, or of the phase it falls in, if that is later."""
+    return max([begin, *(start for start in starts if start is not None and begin < start <= at)])
+
+
+def _require_vote_left(session: Session, voter_id: int, contribution: Contribution, phase: Phase) -> None:
     """Held until the end: of many votes of one person at once, each sees those before it.
 
     What is not public any more gives its vote back, when it is needed.
     """
-    session.execute(select(Participant.id).where(Participant.id == participant.id).with_for_update())
-    given = session.execute(votes_given(phase, participant.id)).all()
+    session.execute(select(Voter.id).where(Voter.id == voter_id).with_for_update())
+    given = session.execute(votes_given(phase, voter_id)).all()
     if len(given) < limit_of(phase) or any(row.contribution_id == contribution.id for row in given):
         return
     gone = next((row for row in given if row.state is not ContributionState.PUBLISHED and row.annulment_id is None), None)
     if gone is None:
         raise Conflict(N_("Sie haben schon alle %(number)s Stimmen vergeben. Nehmen Sie zuerst eine zurück."),
                        number=limit_of(phase))
-    session.execute(delete(Vote).where(Vote.contribution_id == gone.contribution_id, Vote.participant_id == participant.id)
+    session.execute(delete(Vote).where(Vote.contribution_id == gone.contribution_id, Vote.voter_id == voter_id)
                     .execution_options(synchronize_session=False))
+    session.execute(_COUNT_OF_VOTER, {"key": voter_id, "step": -1})
     session.execute(update(Contribution).where(Contribution.id == gone.contribution_id)
                     .values(support_count=Contribution.support_count - 1).execution_options(synchronize_session=False))
 
@@ -112,24 +122,24 @@ def withdraw_support(
     Raises Conflict, SignInNeeded or NotAllowed as `support`.
     """
     require(actor, Action.SUPPORT, contribution, now)
-    participant = contributions.find_participant(session, keyring, contribution.process_id, actor.identity)
-    if participant is None:
-        return False
+    voter_id = keyring.voter_of(contribution.process_id, actor.identity or "")
     removed = session.execute(
-        delete(Vote).where(Vote.contribution_id == contribution.id, Vote.participant_id == participant.id,
+        delete(Vote).where(Vote.contribution_id == contribution.id, Vote.voter_id == voter_id,
                            Vote.annulment_id.is_(None))
     )
     if not removed.rowcount:  # type: ignore[attr-defined]
         return False
-    _count(session, contribution, -1)
+    _count(session, contribution, voter_id, -1)
     return True
 
 
-def _count(session: Session, contribution: Contribution, step: int) -> None:
-    """In the order contribution, process, always: two transactions can't wait for each other.
+def _count(session: Session, contribution: Contribution, voter_id: int, step: int) -> None:
+    """In the order voter, contribution, process, always: two transactions can't wait for each other.
 
     The state is asked again under the row's lock, since hiding takes the supports out of the process's sum.
     """
+    if contribution.kind == "proposal":
+        session.execute(_COUNT_OF_VOTER, {"key": voter_id, "step": step})
     counted = session.execute(_COUNT, {"key": contribution.id, "step": step}).scalar_one_or_none()
     if counted is None:
         raise Conflict(N_("Dieser Vorschlag ist gerade ausgeblendet worden. Ihre Stimme ist nicht gespeichert."))
@@ -138,3 +148,72 @@ def _count(session: Session, contribution: Contribution, step: int) -> None:
         # The figures of a process count supports of proposals; those of comments only order a discussion.
         return
     session.execute(_COUNT_IN_PROCESS, {"key": contribution.process_id, "step": step})
+
+
+# ---- many votes at once
+
+
+def count_many(session: Session, process_id: int, given: Sequence[tuple[int, int]], step: int) -> None:
+    """These supports (contribution, voter) count now, or no more: every counter, in the order in which one vote does."""
+    keys = sorted({key for key, _voter_id in given})
+    proposals: set[int] = set()
+    for start in range(0, len(keys), AT_ONCE):
+        proposals.update(session.scalars(select(Contribution.id).where(
+            Contribution.id.in_(keys[start : start + AT_ONCE]), Contribution.kind == "proposal")))
+    of_voters = Counter(voter_id for key, voter_id in given if key in proposals)
+    if of_voters:
+        session.execute(_COUNT_OF_VOTER, [{"key": key, "step": step * of_voters[key]} for key in sorted(of_voters)])
+    shown = 0
+    for key, number in sorted(Counter(key for key, _voter_id in given).items()):
+        state = session.scalar(
+            update(Contribution).where(Contribution.id == key)
+            .values(support_count=Contribution.support_count + step * number)
+            .returning(Contribution.state).execution_options(synchronize_session=False)
+        )
+        # The figures of a process count supports of public proposals.
+        shown += number if state is ContributionState.PUBLISHED and key in proposals else 0
+    if shown:
+        session.execute(_COUNT_IN_PROCESS, {"key": process_id, "step": step * shown})
+
+
+def move_supports(session: Session, process_id: int, source_id: int, target_id: int) -> None:
+    """What one voter supports is another's from now on; what both support counts once."""
+    # A vote of the target may come in this very moment, so the primary key decides which ones are new.
+    kind = sqlite if is_sqlite(session) else postgresql
+    votes = select(Vote.contribution_id, literal(target_id), Vote.given_at, Vote.source_hash, Vote.annulment_id).where(
+        Vote.voter_id == source_id)
+    moved = set(session.scalars(
+        kind.insert(_vote)
+        .from_select(["contribution_id", "voter_id", "given_at", "source_hash", "annulment_id"], votes)
+        .on_conflict_do_nothing(index_elements=["contribution_id", "voter_id"])
+        .returning(_vote.c.contribution_id)
+    ))
+    counted = [row[0] for row in session.execute(
+        delete(Vote).where(Vote.voter_id == source_id).returning(Vote.contribution_id, Vote.annulment_id)
+        .execution_options(synchronize_session=False)
+    ) if row[1] is None]
+    count_many(session, process_id, [(key, source_id) for key in counted], -1)
+    count_many(session, process_id, [(key, target_id) for key in counted if key in moved], 1)
+
+
+def take_back_all(session: Session, process_id: int, voter_id: int) -> None:
+    """Everything that a voter supports in a process and that counts. Whoever calls knows that it may be taken back."""
+    gone = session.scalars(
+        delete(Vote).where(Vote.voter_id == voter_id, Vote.annulment_id.is_(None)).returning(Vote.contribution_id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    count_many(session, process_id, [(key, voter_id) for key in gone], -1)
+
+
+def recount(session: Session, process_id: int | None = None) -> dict[str, int]:
+    """Count the supports of all voters (of one process) anew; returns how many were wrong. Commit is the caller's."""
+    truth = (
+        select(func.count()).select_from(Vote).join(Contribution, Contribution.id == Vote.contribution_id)
+        .where(Vote.voter_id == Voter.id, Vote.annulment_id.is_(None), Contribution.kind == "proposal")
+        .correlate(Voter).scalar_subquery()
+    )
+    statement = update(Voter).where(Voter.supports != truth).values(supports=truth)
+    if process_id is not None:
+        statement = statement.where(Voter.process_id == process_id)
+    changed = session.execute(statement.execution_options(synchronize_session=False))
+    return {"voter.supports": int(changed.rowcount)}  # type: ignore[attr-defined]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, bindparam, or_, select
+from sqlalchemy import Select, bindparam, null, or_, select
 
 from participation.accounts.models import Participant
 from participation.contributions.comments.models import Comment
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 TITLES_SHOWN = 50
 _OF_COMMENTS = select(Comment.__table__.c.id).where(Comment.__table__.c.proposal_id == bindparam("proposal_id"))
 _OWN = (
-    select(Participant.id, Vote.contribution_id)
-    .outerjoin(
-        Vote,
-        (Vote.participant_id == Participant.id)
-        & or_(Vote.contribution_id == bindparam("proposal_id"), Vote.contribution_id.in_(_OF_COMMENTS)),
-    )
+    select(Participant.id, null())
     .where(Participant.process_id == bindparam("process_id"), Participant.person_hash == bindparam("person_hash"))
+    .union_all(
+        select(null(), Vote.contribution_id)
+        .where(Vote.voter_id == bindparam("voter_id"),
+               or_(Vote.contribution_id == bindparam("proposal_id"), Vote.contribution_id.in_(_OF_COMMENTS)))
+    )
 )
 
 
@@ -39,14 +39,16 @@ class OwnPart:
     """What a person did on the page of a proposal: who they are there, and what they support of it."""
 
     participant_id: int | None
+    voter_id: int | None
     supported: frozenset[int]
 
 
-def own_part(session: Session, proposal_id: int, process_id: int, person_hash: str) -> OwnPart:
+def own_part(session: Session, proposal_id: int, process_id: int, person_hash: str, voter_id: int) -> OwnPart:
     """The person behind the hash on the page of a proposal with its comments, in one query."""
-    values = {"proposal_id": proposal_id, "process_id": process_id, "person_hash": person_hash}
+    values = {"proposal_id": proposal_id, "process_id": process_id, "person_hash": person_hash, "voter_id": voter_id}
     rows: Sequence[Any] = session.execute(_OWN, values).all()
-    return OwnPart(rows[0][0] if rows else None, frozenset(row[1] for row in rows if row[1] is not None))
+    return OwnPart(next((row[0] for row in rows if row[0] is not None), None), voter_id,
+                   frozenset(row[1] for row in rows if row[1] is not None))
 
 
 def limit_of(phase: Phase) -> int:
@@ -54,28 +56,28 @@ def limit_of(phase: Phase) -> int:
     return int(getattr(phase.settings, "votes_per_person", 0)) if phase.ballot is BallotRule.SUPPORT else 0
 
 
-def votes_given(phase: Phase, participant_id: int) -> Select[*tuple[Any, ...]]:
+def votes_given(phase: Phase, voter_id: int) -> Select[*tuple[Any, ...]]:
     """(contribution_id, state, annulment_id) of the proposals that somebody has supported since the phase began."""
     statement = (
         select(Vote.contribution_id, Contribution.state, Vote.annulment_id)
         .join(Contribution, Contribution.id == Vote.contribution_id)
-        .where(Vote.participant_id == participant_id, Contribution.process_id == phase.process_id,
+        .where(Vote.voter_id == voter_id, Contribution.process_id == phase.process_id,
                Contribution.kind == "proposal")
-        .order_by(Vote.created_at, Vote.contribution_id)
+        .order_by(Vote.given_at, Vote.contribution_id)
     )
-    return statement if phase.starts_at is None else statement.where(Vote.created_at >= phase.starts_at)
+    return statement if phase.starts_at is None else statement.where(Vote.given_at >= phase.starts_at)
 
 
-def votes_left(session: Session, phase: Phase, participant_id: int | None) -> int:
+def votes_left(session: Session, phase: Phase, voter_id: int | None) -> int:
     """How many more proposals somebody can support in a phase with a limit."""
-    rows = session.execute(votes_given(phase, participant_id)).all() if participant_id is not None else []
+    rows = session.execute(votes_given(phase, voter_id)).all() if voter_id is not None else []
     held = [row for row in rows if row.state is ContributionState.PUBLISHED or row.annulment_id is not None]
     return max(0, limit_of(phase) - len(held))
 
 
-def titles_given(phase: Phase, participant_id: int) -> Select[*tuple[Any, ...]]:
+def titles_given(phase: Phase, voter_id: int) -> Select[*tuple[Any, ...]]:
     """(id, title) of the public proposals among them, for the person concerned only."""
-    given = votes_given(phase, participant_id).subquery()
+    given = votes_given(phase, voter_id).subquery()
     return (
         select(Proposal.id, Proposal.title).join(given, given.c.contribution_id == Proposal.id)
         .where(given.c.state == ContributionState.PUBLISHED, given.c.annulment_id.is_(None)).limit(TITLES_SHOWN)

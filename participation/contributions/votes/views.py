@@ -52,11 +52,11 @@ def support_box(slug: str, proposal_id: int) -> str:
             own = own_part_here(slug, proposal_id)
             mode = "withdraw" if contribution.id in own.supported else "support"
             if limit_of(phase):
-                left = votes_left(web.current_session(), phase, own.participant_id)
+                left = votes_left(web.current_session(), phase, own.voter_id)
                 mode = "spent" if mode == "support" and not left else mode
-                if mode == "spent" and own.participant_id is not None:
+                if mode == "spent" and own.voter_id is not None:
                     given = tuple((row.id, row.title) for row in web.current_session().execute(
-                        titles_given(phase, own.participant_id)))
+                        titles_given(phase, own.voter_id)))
     is_secret = process.hides_supports(now)
     return web.render_kept(
         "contributions/votes/_box.html", slug=slug, proposal_id=contribution.id, mode=mode,
@@ -71,10 +71,12 @@ def own_part_here(slug: str, proposal_id: int) -> OwnPart:
     if known is None:
         contribution, identity = load_standing(slug, proposal_id), web.current_actor().identity
         if identity is None:
-            known = OwnPart(None, frozenset())
+            known = OwnPart(None, None, frozenset())
         else:
-            person_hash = web.current_keyring().person_hash(contribution.process_id, identity)
-            known = own_part(web.current_session(), proposal_id, contribution.process_id, person_hash)
+            keyring = web.current_keyring()
+            person_hash = keyring.person_hash(contribution.process_id, identity)
+            known = own_part(web.current_session(), proposal_id, contribution.process_id, person_hash,
+                             keyring.voter_number(person_hash))
         g.own_part = known
     return known
 
@@ -136,7 +138,7 @@ def _left_message(slug: str, proposal_id: int) -> str:
     phase = contribution.process.phase_opening(Action.SUPPORT, web.current_now())
     if phase is None or not limit_of(phase):
         return ""
-    left = votes_left(web.current_session(), phase, own_part_here(slug, proposal_id).participant_id)
+    left = votes_left(web.current_session(), phase, own_part_here(slug, proposal_id).voter_id)
     return str(_("Sie haben noch %(left)s von %(number)s Stimmen.", left=left, number=limit_of(phase)))
 
 
