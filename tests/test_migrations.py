@@ -50,7 +50,7 @@ BEFORE_VOTERS = "0025_extended_votes"
 SECRET = "the key that this town was run with"
 
 
-def _town_with_votes(connection: Connection, keyring: Keyring) -> None:
+def town_with_votes(connection: Connection, keyring: Keyring) -> None:
     """Account 1 wrote and voted, account 2 only voted, account 3 only wrote, and an import brought a support along."""
     at = "2026-10-05 14:23:17.123456"
     zone = "" if connection.dialect.name == "sqlite" else "+00"
@@ -103,7 +103,7 @@ def test_votes_find_their_voters_up_and_down(empty_url: str) -> None:
     votes = ("SELECT vote.contribution_id, participant.person_hash FROM vote JOIN participant "
              "ON participant.id = vote.participant_id ORDER BY 1, 2")
     with database.unit_of_work() as session:
-        _town_with_votes(session.connection(), keyring)
+        town_with_votes(session.connection(), keyring)
     before = rows(votes)
     with pytest.raises(RuntimeError, match="SECRET_KEY"):
         command.upgrade(alembic_config(empty_url, secret_key="another one"), "head")

@@ -20,7 +20,7 @@ from psycopg import sql
 from sqlalchemy import text
 
 from participation import clock
-from participation.commands.database import current_revision, migrate
+from participation.commands.database import current_revision, is_known_revision, migrate, step_back
 from participation.db import Base, Database
 from participation.settings import Settings
 from participation.uploads import SIZES
@@ -79,8 +79,10 @@ def _snapshot_postgresql(settings: Settings, target: Path) -> tuple[dict[str, in
                 "AND table_name = %s ORDER BY ordinal_position", (name,))
             columns = [str(one[0]) for one in cursor.fetchall()]
             file.write(json.dumps({"table": name, "columns": columns}).encode() + b"\n")
-            statement = sql.SQL("COPY {} ({}) TO STDOUT").format(
-                sql.Identifier(name), sql.SQL(", ").join(map(sql.Identifier, columns)))
+            # Votes by their key: the order in which they came is nobody's business.
+            order = sql.SQL("ORDER BY 1, 2" if name in {"voter", "vote"} else "")
+            statement = sql.SQL("COPY (SELECT {} FROM {} {}) TO STDOUT").format(
+                sql.SQL(", ").join(map(sql.Identifier, columns)), sql.Identifier(name), order)
             with cursor.copy(statement) as copy:
                 for part in copy:
                     file.write(part)
@@ -165,33 +167,40 @@ def read_backup(settings: Settings, path: Path, *, force: bool) -> dict[str, int
         if not force and _has_rows(settings):
             message = "Hier gibt es schon Daten. Mit --force werden sie durch die Sicherung ersetzt."
             raise click.ClickException(message)
-        (_restore_sqlite if kind == "sqlite" else _restore_postgresql)(settings, folder / SNAPSHOT)
+        if not is_known_revision(manifest["revision"]):
+            message = "Diese Sicherung ist von einer neueren Version. Aktualisieren Sie zuerst die Plattform."
+            raise click.ClickException(message)
+        if kind == "sqlite":
+            _restore_sqlite(settings, folder / SNAPSHOT)
+        else:
+            _restore_postgresql(settings, folder / SNAPSHOT, manifest["revision"], list(manifest["counts"]))
         shutil.rmtree(settings.upload_dir, ignore_errors=True)
         if (folder / "uploads").exists():
             shutil.copytree(folder / "uploads", settings.upload_dir)
-        migrate(settings.database_url)
-    counts = _counts(settings)
+        # Compared as they were saved: an older version is brought up to date after that, which may change numbers.
+        counts = _counts(settings, list(manifest["counts"]))
     wrong = {one: (expected, counts.get(one)) for one, expected in manifest["counts"].items()
              if counts.get(one) != expected}
     lost = [one for one, digest in manifest["files"].items() if _hash(settings.upload_dir / one) != digest]
     if wrong or lost:
         message = f"Nach dem Einspielen weichen Zahlen oder Dateien ab: {wrong} {lost[:3]}"
         raise click.ClickException(message)
+    migrate(settings.database_url, settings.secret_key)
     return counts
 
 
 def _has_rows(settings: Settings) -> bool:
     try:
-        return any(_counts(settings).values())
+        return any(_counts(settings, _tables()).values())
     except Exception:  # noqa: BLE001 - no table yet, or no file: a blank host
         return False
 
 
-def _counts(settings: Settings) -> dict[str, int]:
+def _counts(settings: Settings, names: list[str]) -> dict[str, int]:
     database = Database(settings.database_url)
     try:
         with database.reading() as session:
-            return {name: session.execute(text(f'SELECT count(*) FROM "{name}"')).scalar_one() for name in _tables()}  # noqa: S608
+            return {name: session.execute(text(f'SELECT count(*) FROM "{name}"')).scalar_one() for name in names if name.isidentifier()}  # noqa: S608
     finally:
         database.dispose()
 
@@ -209,12 +218,15 @@ def _restore_sqlite(settings: Settings, snapshot: Path) -> None:
         raise click.ClickException(message)
 
 
-def _restore_postgresql(settings: Settings, snapshot: Path) -> None:
-    migrate(settings.database_url)
+def _restore_postgresql(settings: Settings, snapshot: Path, revision: str, tables: list[str]) -> None:
+    """Into tables of the shape that the backup was made of."""
+    migrate(settings.database_url, settings.secret_key)
+    with psycopg.connect(_dsn(settings)) as connection:
+        names = sql.SQL(", ").join(map(sql.Identifier, [*_tables(), "proposal_search"]))
+        connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(names))
+    step_back(settings.database_url, revision)
     with psycopg.connect(_dsn(settings)) as connection, gzip.open(snapshot, "rb") as file:
         cursor = connection.cursor()
-        names = sql.SQL(", ").join(map(sql.Identifier, [*_tables(), "proposal_search"]))
-        cursor.execute(sql.SQL("TRUNCATE {} CASCADE").format(names))
         # Keys between towns and within threads point both ways; they are checked again from here on.
         cursor.execute("SET session_replication_role = replica")
         while line := file.readline():
@@ -225,7 +237,7 @@ def _restore_postgresql(settings: Settings, snapshot: Path) -> None:
                 while (row := file.readline()) not in {b"\\.\n", b""}:
                     copy.write(row)
         cursor.execute("SET session_replication_role = DEFAULT")
-        for name in _tables():
+        for name in tables:
             cursor.execute("SELECT pg_get_serial_sequence(%s, 'id') FROM information_schema.columns WHERE table_name = %s "
                            "AND table_schema = current_schema() AND column_name = 'id'", (name, name))
             found = cursor.fetchone()

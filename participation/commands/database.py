@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from participation.contributions.ballots.operations import recount as recount_ballots
@@ -42,6 +43,16 @@ def migrate(url: str, secret_key: str | None = None) -> None:
     if url.startswith("sqlite:///"):
         Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     command.upgrade(alembic_config(url, secret_key=secret_key), "head")
+
+
+def step_back(url: str, revision: str) -> None:
+    """The shape of an older version, of an empty database."""
+    command.downgrade(alembic_config(url), revision)
+
+
+def is_known_revision(revision: str) -> bool:
+    """Whether a migration of this version is meant."""
+    return revision in {script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()}
 
 
 def current_revision(url: str) -> str:

@@ -15,7 +15,9 @@ from participation.accounts.models import Account, AccountVerification, Particip
 from participation.accounts.operations import issue_token, sign_in_by_link
 from participation.accounts.verification import issue_codes, redeem_code
 from participation.contributions import operations as contributions
-from participation.contributions.personal.operations import attach_to_account
+from participation.contributions.abuse.operations import annul
+from participation.contributions.abuse.queries import Suspect
+from participation.contributions.personal.operations import attach_to_account, delete_account
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.proposals.operations import recount
 from participation.contributions.votes.models import Vote
@@ -23,6 +25,7 @@ from participation.contributions.votes.operations import support
 from participation.db import Database
 from participation.errors import DomainError
 from participation.permissions import Role
+from participation.processes.models import Process
 from tests import factories
 
 if TYPE_CHECKING:
@@ -131,3 +134,50 @@ def test_a_vote_in_the_moment_of_merging_is_kept_and_counted_once(committing: Da
         assert session.scalar(select(func.count()).select_from(Vote)) == 1
         assert session.get_one(Proposal, liked_id).support_count == 1
         assert set(recount(session, keyring).values()) == {0}
+
+
+def test_a_first_vote_and_a_first_text_at_once_are_one_person(committing: Database, keyring: Keyring) -> None:
+    with committing.unit_of_work() as session:
+        process = factories.process(session)
+        liked = [factories.proposal(session, process).id for _ in range(2)]
+        process_id, account_ids = process.id, people(session)
+        recount(session, keyring)
+
+    def act(session: Session, number: int) -> None:
+        # Each account does both, in two of the threads.
+        account_id = account_ids[number // 2]
+        actor = factories.actor(session.get_one(Account, account_id))
+        if number % 2:
+            support(session, keyring, actor, session.get_one(Proposal, liked[number // 2 % 2]), clock.now())
+        else:
+            contributions.ensure_participant(
+                session, keyring, process_id, f"account:{account_id}", kind=ParticipantKind.ACCOUNT, pseudonym="Ich",
+                now=clock.now())
+
+    assert at_once(committing, act) == ["done"] * AT_ONCE
+    with committing.unit_of_work() as session:
+        assert set(recount(session, keyring).values()) == {0}
+
+
+def test_who_leaves_while_planners_annul_is_counted_by_neither_twice(committing: Database, keyring: Keyring) -> None:
+    with committing.unit_of_work() as session:
+        process = factories.process(session)
+        planner = factories.actor(factories.account(session, Role.PLANNER, on=process))
+        liked, account_ids = factories.proposal(session, process).id, people(session)
+        process_id, source = process.id, "c" * 16
+        for account_id in account_ids:
+            actor = factories.actor(session.get_one(Account, account_id))
+            support(session, keyring, actor, session.get_one(Proposal, liked), clock.now(), source)
+        recount(session, keyring)
+
+    def act(session: Session, number: int) -> None:
+        if number == 0:
+            annul(session, planner, session.get_one(Process, process_id), Suspect(source), "Programm.", clock.now())
+            return
+        account = session.get_one(Account, account_ids[number])
+        delete_account(session, keyring, factories.actor(account), account, take_along=False, now=clock.now())
+
+    assert set(at_once(committing, act)) == {"done"}
+    with committing.unit_of_work() as session:
+        assert session.get_one(Proposal, liked).support_count == 0
+        assert not any(recount(session, keyring).values())

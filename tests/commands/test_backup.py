@@ -10,17 +10,22 @@ from pathlib import Path
 
 import click
 import pytest
+from alembic import command
 from sqlalchemy import create_engine, func, select, text
 
+from participation.commands import backup
 from participation.commands.backup import read_backup, write_backup
-from participation.commands.database import migrate
-from participation.contributions.models import Contribution
+from participation.commands.database import alembic_config, current_revision, migrate
+from participation.contributions.models import Contribution, Voter
 from participation.contributions.proposals.models import Proposal
+from participation.contributions.votes.models import Vote
 from participation.db import Database
 from participation.settings import Settings
+from participation.tokens import Keyring
 from participation.uploads import store_document
 from tests import factories
 from tests.conftest import SECRET
+from tests.test_migrations import BEFORE_VOTERS, town_with_votes
 
 
 def _fresh(request: pytest.FixtureRequest, kind: str, name: str, folder: Path) -> Settings:
@@ -81,6 +86,32 @@ def test_backup_while_writing_comes_back_on_a_blank_host(
     restored.dispose()
     with pytest.raises(click.ClickException, match="schon Daten"):
         read_backup(target, tmp_path / "sicherung.tar.gz", force=False)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_backup_of_an_older_version_is_brought_up_to_date(
+    request: pytest.FixtureRequest, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = _fresh(request, kind, "frueher", tmp_path)
+    keyring, file = Keyring(SECRET), tmp_path / "alt.tar.gz"
+    command.upgrade(alembic_config(source.database_url), BEFORE_VOTERS)
+    database = Database(source.database_url)
+    with database.unit_of_work() as session:
+        town_with_votes(session.connection(), keyring)
+    database.dispose()
+    with monkeypatch.context() as patch:
+        old = [name for name in backup._tables() if name != "voter"]
+        patch.setattr(backup, "_tables", lambda: old)
+        counts = write_backup(source, file)["counts"]
+    target = _fresh(request, kind, "heute", tmp_path)
+    for force in (False, True):
+        assert read_backup(target, file, force=force) == counts
+        restored = Database(target.database_url)
+        with restored.reading() as session:
+            assert session.get(Voter, keyring.voter_of(1, "account:2")) is not None
+            assert session.scalar(select(func.count()).select_from(Vote)) == 4
+        restored.dispose()
+    assert current_revision(target.database_url) != BEFORE_VOTERS
 
 
 def test_a_damaged_backup_changes_nothing(tmp_path: Path) -> None:

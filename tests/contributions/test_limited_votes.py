@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 
 from participation import clock
 from participation.contributions import operations as contributions
-from participation.contributions.abuse.operations import source_of
+from participation.contributions.abuse.operations import forget_sources, source_of
 from participation.contributions.proposals.operations import recount
 from participation.contributions.votes import operations as votes
 from participation.contributions.votes.models import Vote
@@ -122,6 +122,29 @@ def test_votes_of_an_earlier_phase_and_of_comments_are_not_counted_out(session: 
         assert votes.support(session, keyring, actor, one, now)
     with pytest.raises(Conflict):
         votes.support(session, keyring, actor, third, now)
+
+
+def test_of_the_time_of_a_vote_little_is_kept_and_votes_are_counted_out_all_the_same(
+    session: Session, keyring: Keyring,
+) -> None:
+    """A phase that begins within the hour in which an earlier one ended."""
+    process, (first, second, third, fourth) = _process(session, VoteSettings(votes_per_person=1))
+    noon = clock.now().replace(hour=12, minute=0, second=0, microsecond=0)
+    earlier, phase = factories.phase("collect"), process.phases[0]
+    earlier.starts_at, earlier.ends_at = noon - timedelta(days=3), noon + timedelta(minutes=20)
+    phase.starts_at, phase.ends_at = noon + timedelta(minutes=25), noon + timedelta(days=60)
+    process.phases.insert(0, earlier)
+    session.flush()
+    actor, source = factories.actor(factories.account(session)), "a" * 16
+    assert votes.support(session, keyring, actor, first, noon + timedelta(minutes=10), source)
+    assert votes.support(session, keyring, actor, second, noon + timedelta(minutes=30), source)
+    with pytest.raises(Conflict, match="alle 1 Stimmen"):
+        votes.support(session, keyring, actor, third, noon + timedelta(minutes=31), source)
+    assert set(session.scalars(select(Vote.given_at))) == {noon, noon + timedelta(minutes=25)}
+    forget_sources(session, noon + timedelta(days=15))
+    assert set(session.scalars(select(Vote.given_at))) == {clock.day_of(noon), noon + timedelta(minutes=25)}
+    with pytest.raises(Conflict, match="alle 1 Stimmen"):
+        votes.support(session, keyring, actor, fourth, noon + timedelta(days=15), source)
 
 
 # ------------------------------------------------------------------------------------------------ hidden until the end

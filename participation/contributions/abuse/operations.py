@@ -15,7 +15,7 @@ from participation.contributions.ballots.models import Ballot
 from participation.contributions.ballots.operations import count_ballot
 from participation.contributions.models import Contribution
 from participation.contributions.votes.models import Vote
-from participation.contributions.votes.operations import coarse, count_many
+from participation.contributions.votes.operations import coarse, count_many, hold_votes
 from participation.db import is_sqlite
 from participation.errors import Conflict, InvalidInput
 from participation.i18n import N_
@@ -62,6 +62,7 @@ def annul(
     session.add(annulment)
     session.flush()
     here = select(Contribution.id).where(Contribution.process_id == process.id)
+    hold_votes(session, *suspect.votes(), Vote.contribution_id.in_(here))
     taken = session.execute(
         update(Vote).where(*suspect.votes(), Vote.contribution_id.in_(here))
         .values(annulment_id=annulment.id).returning(Vote.contribution_id, Vote.voter_id)
@@ -95,6 +96,7 @@ def undo(session: Session, actor: Actor, process: Process, annulment: Annulment,
     ).all()
     if not won:
         raise Conflict(N_("Diese Stimmen zählen schon wieder."))
+    hold_votes(session, Vote.annulment_id == annulment.id)
     given = session.execute(
         update(Vote).where(Vote.annulment_id == annulment.id).values(annulment_id=None)
         .returning(Vote.contribution_id, Vote.voter_id).execution_options(synchronize_session=False)

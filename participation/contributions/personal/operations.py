@@ -29,7 +29,7 @@ from participation.contributions.personal.queries import participants_of, voters
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.queries import lock_contribution
 from participation.contributions.votes.models import Vote
-from participation.contributions.votes.operations import move_supports, take_back_all as take_back_supports
+from participation.contributions.votes.operations import hold_votes, move_supports, take_back_all as take_back_supports
 from participation.errors import Conflict
 from participation.events import AccountDeleted, ParticipantsMerged, emit
 from participation.i18n import N_
@@ -40,7 +40,7 @@ from participation.processes.models import PhaseState, Process
 from participation.uploads import Upload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from sqlalchemy.orm import Session
@@ -148,13 +148,15 @@ def delete_account(
     _require_another_admin(session, account)
     participants = participants_of(session, keyring, account.id)
     ids = tuple(participant.id for participant in participants)
+    voters = [(one.process_id, one.id) for one in voters_of(session, keyring, account.id)]
+    _hold_all(session, ids, [voter_id for _process_id, voter_id in voters])
     pass_on(session, ids)
     forget_account(session, keyring, account.id)
     dropped = _take_along(session, actor, ids, now) if take_along else []
     session.execute(update(Contribution).where(Contribution.participant_id.in_(ids)).values(claim_token_hash=None)
                     .execution_options(synchronize_session=False))
     new_hashes = {participant.process_id: secrets.token_hex(32) for participant in participants}
-    for process_id, voter_id in [(one.process_id, one.id) for one in voters_of(session, keyring, account.id)]:
+    for process_id, voter_id in voters:
         # Where the person wrote too, the key tells as before that both are one: people are counted by that.
         new_hash = new_hashes.get(process_id)
         _leave_votes(session, process_id, voter_id, keyring.voter_number(new_hash or secrets.token_hex(32)),
@@ -172,10 +174,20 @@ def delete_account(
     return dropped
 
 
+def _hold_all(session: Session, participant_ids: Sequence[int], voter_ids: Sequence[int]) -> None:
+    """Everything that many can wait for, in the order in which all take it: votes, voters, contributions."""
+    hold_votes(session, Vote.voter_id.in_(voter_ids))
+    session.execute(select(Voter.id).where(Voter.id.in_(voter_ids)).order_by(Voter.id).with_for_update())
+    supported = select(Vote.contribution_id).where(Vote.voter_id.in_(voter_ids))
+    session.execute(
+        select(Contribution.id)
+        .where(or_(Contribution.participant_id.in_(participant_ids), Contribution.id.in_(supported)))
+        .order_by(Contribution.id).with_for_update(of=Contribution))
+
+
 def _leave_votes(
     session: Session, process_id: int, voter_id: int, new_id: int, *, writes: bool, now: datetime
 ) -> None:
-    session.execute(select(Voter.id).where(Voter.id == voter_id).with_for_update())
     process = session.get_one(Process, process_id)
     lasting = [phase for phase in process.phases if phase.state(now) is not PhaseState.CLOSED]
     if any(phase.opens(Action.SUPPORT) for phase in lasting):

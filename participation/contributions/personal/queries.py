@@ -43,7 +43,7 @@ def voters_of(session: Session, keyring: Keyring, account_id: int) -> list[Voter
     found: list[Voter] = []
     for start in range(0, len(numbers), AT_ONCE):
         found += session.scalars(select(Voter).where(Voter.id.in_(numbers[start : start + AT_ONCE])))
-    return found
+    return sorted(found, key=lambda voter: voter.process_id)
 
 
 def own_contributions(participant_ids: Sequence[int], before: int | None = None) -> Select[Any]:

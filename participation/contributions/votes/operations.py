@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from sqlalchemy import Table
+    from sqlalchemy import ColumnElement, Table
     from sqlalchemy.orm import Session
 
     from participation.tokens import Keyring
@@ -174,6 +174,12 @@ def count_many(session: Session, process_id: int, given: Sequence[tuple[int, int
         shown += number if state is ContributionState.PUBLISHED and key in proposals else 0
     if shown:
         session.execute(_COUNT_IN_PROCESS, {"key": process_id, "step": step * shown})
+
+
+def hold_votes(session: Session, *conditions: ColumnElement[bool]) -> None:
+    """Until the end of the transaction; always in one order, so that two who take many wait for each other in turn."""
+    session.execute(select(Vote.contribution_id).where(*conditions).order_by(Vote.contribution_id, Vote.voter_id)
+                    .with_for_update())
 
 
 def move_supports(session: Session, process_id: int, source_id: int, target_id: int) -> None:
