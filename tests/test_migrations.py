@@ -46,7 +46,7 @@ def test_up_down_up(empty_url: str) -> None:
     command.check(config)
 
 
-BEFORE_VOTERS = "0025_extended_votes"
+BEFORE_VOTERS = "0027_returned_mails"
 SECRET = "the key that this town was run with"
 
 

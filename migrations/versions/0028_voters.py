@@ -19,8 +19,8 @@ from participation.tokens import Keyring
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-revision = "0026_voters"
-down_revision = "0025_extended_votes"
+revision = "0028_voters"
+down_revision = "0027_returned_mails"
 CHUNK = 1000
 _INSTANT = sa.DateTime(timezone=True)
 _WIDE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
