@@ -501,7 +501,6 @@ class Builder:
             visible = [one for one in self.proposals.values() if one.process_id == process.id and one.is_published]
             process.proposal_count = len(visible)
             process.comment_count = sum(one.comment_count or 0 for one in visible)
-            process.support_count = sum(one.support_count or 0 for one in visible)
             process.participant_count = count_people(self.session, self.keyring, process.id)
             for theme in process.themes:
                 theme.proposal_count = len([one for one in visible if one.theme_id == theme.id])

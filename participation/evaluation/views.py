@@ -13,7 +13,7 @@ from participation.errors import NotFound
 from participation.evaluation.queries import ALL, PUBLIC
 from participation.i18n import N_
 from participation.municipalities.models import District
-from participation.processes.queries import process_for_editing
+from participation.processes.queries import process_for_editing, supports_of
 from participation.processes.views.staff import add_tab, tabs_of
 
 if TYPE_CHECKING:
@@ -51,8 +51,10 @@ def index(process_id: int) -> ResponseReturnValue:
     process = _process(process_id)
     # Planners have this one page of a process; the others are the editors'.
     tabs = tabs_of(process) if web.can(Action.EDIT_PROCESS, process) else []
-    return render_template("evaluation/index.html", process=process, tabs=tabs, files=FILES,
-                           hides_supports=process.hides_supports(web.current_now()), may_plan=web.can(Action.MANAGE_CATALOGUE, process))
+    is_secret = process.hides_supports(web.current_now())
+    supports = 0 if is_secret else supports_of(web.current_session(), [process.id])[process.id]
+    return render_template("evaluation/index.html", process=process, tabs=tabs, files=FILES, supports=supports,
+                           hides_supports=is_secret, may_plan=web.can(Action.MANAGE_CATALOGUE, process))
 
 
 @blueprint.post("/verwaltung/verfahren/<int:process_id>/auswertung/<any(tabelle,vorschlaege,kommentare,karte):kind>")

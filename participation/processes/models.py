@@ -89,7 +89,6 @@ class Process(Base):
     # Counters of what is visible; changed in the same transaction, recountable.
     proposal_count: Mapped[int] = mapped_column(default=0)
     comment_count: Mapped[int] = mapped_column(default=0)
-    support_count: Mapped[int] = mapped_column(default=0)
     participant_count: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[Created]
     published_at: Mapped[datetime | None]

@@ -265,12 +265,11 @@ class Import:
         published = (Contribution.process_id == process_id, Contribution.state == ContributionState.PUBLISHED)
         proposals = (*published, Contribution.kind == "proposal")
         sums = self.session.execute(select(
-            func.count(), func.coalesce(func.sum(Contribution.comment_count), 0),
-            func.coalesce(func.sum(Contribution.support_count), 0)).where(*proposals)).one()
+            func.count(), func.coalesce(func.sum(Contribution.comment_count), 0)).where(*proposals)).one()
         people = count_people(self.session, self.keyring, process_id)
         recount_votes(self.session, process_id)
         self.session.execute(update(Process).where(Process.id == process_id).values(
-            proposal_count=sums[0], comment_count=sums[1], support_count=sums[2], participant_count=people))
+            proposal_count=sums[0], comment_count=sums[1], participant_count=people))
         counts = select(func.count()).select_from(Contribution).where(
             Contribution.theme_id == Theme.id, Contribution.kind == "proposal",
             Contribution.state == ContributionState.PUBLISHED).scalar_subquery()

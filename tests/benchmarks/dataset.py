@@ -125,8 +125,8 @@ def fill(database: Database, keyring: Keyring, proposals: int) -> tuple[str, int
         first = _contributions(session, process, themes, people, voters, proposals, dice)
         recount_votes(session)
         session.execute(
-            text("UPDATE process SET proposal_count = :n, comment_count = :c, support_count = :v"),
-            {"n": proposals, "c": proposals * COMMENTS + LONG_THREAD, "v": proposals * VOTES},
+            text("UPDATE process SET proposal_count = :n, comment_count = :c"),
+            {"n": proposals, "c": proposals * COMMENTS + LONG_THREAD},
         )
         for number, theme in enumerate(process.themes):
             theme.proposal_count = len(range(number, proposals, len(themes)))

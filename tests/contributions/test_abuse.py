@@ -25,6 +25,7 @@ from participation.errors import Conflict, InvalidInput
 from participation.formats import BallotRule, VoteSettings
 from participation.permissions import Role
 from participation.processes.models import Process
+from participation.processes.queries import supports_of
 from participation.web import limiter
 from tests import factories
 from tests.browser_client import Browser
@@ -80,7 +81,7 @@ def _numbers(session: Session, proposal: Proposal) -> tuple[int, int, int]:
     session.expire_all()
     points = session.scalar(select(BallotTally.total).where(BallotTally.contribution_id == proposal.id)) or 0
     return (session.get_one(Contribution, proposal.id).support_count,
-            session.get_one(Process, proposal.process_id).support_count, points)
+            supports_of(session, [proposal.process_id])[proposal.process_id], points)
 
 
 def _is_recounted(session: Session, keyring: Keyring) -> bool:

@@ -55,7 +55,6 @@ class Scene:
     def support(self) -> None:
         factories.vote(self.session, self.proposal)
         self.proposal.support_count += 1
-        self.process.support_count += 1
         self.session.commit()
 
     def fresh(self) -> Proposal:

@@ -13,9 +13,10 @@ from sqlalchemy import func, select
 
 from app import Beteiligung
 from participation import clock
-from participation.contributions.models import Contribution, Voter
+from participation.contributions.models import Contribution, ContributionState, Voter
 from participation.contributions.votes.models import Vote
 from participation.processes.models import Process
+from participation.processes.queries import supports_of
 from tests import factories
 from tests.browser_client import Browser
 
@@ -52,7 +53,7 @@ def resident(session: Session, browser: Browser) -> Browser:
 
 def support_count(session: Session, proposal: Proposal) -> tuple[int, int]:
     session.expire_all()
-    return proposal.support_count, proposal.process.support_count
+    return proposal.support_count, supports_of(session, [proposal.process_id])[proposal.process_id]
 
 
 def test_supporting_and_taking_it_back_by_the_buttons_of_the_page(
@@ -174,7 +175,7 @@ def test_ten_votes_at_once_of_one_person_are_one(committing: Beteiligung) -> Non
         assert session.scalar(select(func.count()).select_from(Vote)) == 1
         assert session.get_one(Contribution, proposal_id).support_count == 1
         process = session.get_one(Process, process_id)
-        assert process.support_count == 1
+        assert supports_of(session, [process.id]) == {process.id: 1}
         assert process.participant_count == before + 1
 
 
@@ -199,7 +200,20 @@ def test_many_people_at_once_lose_no_vote_and_wait_for_nobody_for_ever(committin
     assert answers == [201] * (3 * AT_ONCE)
     with database.reading() as session:
         process = session.get_one(Process, process_id)
-        assert process.support_count == 3 * AT_ONCE
+        assert supports_of(session, [process_id]) == {process_id: 3 * AT_ONCE}
         # The three authors were made without counting.
         assert process.participant_count == session.scalar(select(func.count()).select_from(Voter)) == AT_ONCE
         assert set(session.scalars(select(Voter.supports))) == {3}
+
+
+def test_a_process_shows_the_supports_of_its_public_proposals(session: Session, browser: Browser) -> None:
+    process = factories.process(session, proposal_count=2)
+    first = factories.proposal(session, process, support_count=20)
+    factories.proposal(session, process, support_count=17)
+    factories.proposal(session, process, support_count=400, state=ContributionState.HIDDEN, state_reason="Werbung")
+    factories.comment(session, first, support_count=5000)
+    factories.proposal(session, factories.process(session, process.municipality), support_count=60000)
+    session.commit()
+    figures = " ".join(browser.open(f"/verfahren/{process.slug}").xpath("//section[@aria-labelledby='zahlen']")[0].text_content().split())
+    assert "37" in figures.replace("Unterstützungen", " ").split()
+    assert "60.037" in " ".join(browser.open("/").text_content().split())

@@ -162,7 +162,6 @@ def test_supports_that_are_secret_stay_so_for_staff(session: Session, new_browse
     process = factories.process(session, phases=[
         factories.phase("vote", settings=VoteSettings(ballot=BallotRule.SUPPORT, results=Results.AFTER))])
     factories.proposal(session, process, title="Ein Brunnen", support_count=17)
-    process.support_count = 17
     account = factories.account(session, Role.PLANNER, town=process.municipality)
     session.commit()
     planner = new_browser().sign_in(account)

@@ -17,6 +17,7 @@ from participation.contributions.models import Contribution
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.proposals.operations import recount
 from participation.processes.models import Process
+from participation.processes.queries import supports_of
 from participation.transfer.mapping import SHIPPED, FieldMap, RowError, load_map, read_entry
 from participation.transfer.operations import CommentImport, Import, Outcome, survey
 from participation.transfer.readers import UnreadableFileError, read_rows
@@ -49,7 +50,7 @@ def test_raddialog_bonn_arrives_whole_and_only_once(session: Session, keyring: K
     again = _run(session, keyring, process, BONN, fields)
     assert (again.proposals, again.comments, again.known) == (0, 0, 2393)
     session.refresh(process)
-    assert (process.proposal_count, process.comment_count, process.support_count) == (2393, 2321, 697)
+    assert (process.proposal_count, process.comment_count, supports_of(session, [process.id])[process.id]) == (2393, 2321, 697)
     assert session.scalar(select(func.max(Comment.depth))) == 1
     assert not any(recount(session, keyring).values()), "counters must agree with the rows"
     oldest = session.scalars(select(Contribution.created_at).order_by(Contribution.created_at).limit(1)).one()

@@ -68,7 +68,7 @@ def annul(
         .values(annulment_id=annulment.id).returning(Vote.contribution_id, Vote.voter_id)
         .execution_options(synchronize_session=False)
     ).all()
-    count_many(session, process.id, taken, -1)
+    count_many(session, taken, -1)
     ballots = session.scalars(
         select(Ballot).join(Phase, Phase.id == Ballot.phase_id)
         .where(*suspect.ballots(), Phase.process_id == process.id).order_by(Ballot.id).with_for_update(of=Ballot)
@@ -101,7 +101,7 @@ def undo(session: Session, actor: Actor, process: Process, annulment: Annulment,
         update(Vote).where(Vote.annulment_id == annulment.id).values(annulment_id=None)
         .returning(Vote.contribution_id, Vote.voter_id).execution_options(synchronize_session=False)
     ).all()
-    count_many(session, process.id, given, 1)
+    count_many(session, given, 1)
     for ballot in session.scalars(
         select(Ballot).where(Ballot.annulment_id == annulment.id).order_by(Ballot.id).with_for_update()
     ).all():

@@ -101,7 +101,7 @@ def _move_votes(session: Session, process_id: int, source_id: int, target_id: in
     if channel is None:
         return False
     is_new = contributions.ensure_voter(session, target_id, process_id, channel)
-    move_supports(session, process_id, source_id, target_id)
+    move_supports(session, source_id, target_id)
     move_ballots(session, source_id, target_id)
     session.execute(delete(Voter).where(Voter.id == source_id).execution_options(synchronize_session=False))
     session.expire_all()
@@ -191,7 +191,7 @@ def _leave_votes(
     process = session.get_one(Process, process_id)
     lasting = [phase for phase in process.phases if phase.state(now) is not PhaseState.CLOSED]
     if any(phase.opens(Action.SUPPORT) for phase in lasting):
-        take_back_supports(session, process_id, voter_id)
+        take_back_supports(session, voter_id)
     take_back_ballots(session, voter_id, [phase.id for phase in lasting])
     if session.scalar(select(or_(exists().where(Vote.voter_id == voter_id), exists().where(Ballot.voter_id == voter_id)))):
         _move_votes(session, process_id, voter_id, new_id)

@@ -414,15 +414,12 @@ def searched_text(proposal: Proposal) -> str:
 
 @contributions.counts_as("proposal")
 def _count_proposal(session: Session, contribution: Contribution, step: int) -> None:
-    # Its own counts are read again under the lock that the change of state holds: a support may have come meanwhile.
-    supports, comments = session.execute(
-        select(Contribution.support_count, Contribution.comment_count).where(Contribution.id == contribution.id)
-    ).one()
+    # Its own count is read again under the lock that the change of state holds: a comment may have come meanwhile.
+    comments = session.scalar(select(Contribution.comment_count).where(Contribution.id == contribution.id)) or 0
     session.execute(
         update(Process).where(Process.id == contribution.process_id)
         .values(proposal_count=Process.proposal_count + step,
-                comment_count=Process.comment_count + step * comments,
-                support_count=Process.support_count + step * supports)
+                comment_count=Process.comment_count + step * comments)
         .execution_options(synchronize_session=False)
     )
     if contribution.theme_id is not None:
@@ -513,8 +510,6 @@ def recount(session: Session, keyring: Keyring) -> dict[str, int]:
             session, Process.proposal_count, select(func.count()).select_from(base).where(*visible)),
         "process.comment_count": _correct(
             session, Process.comment_count, select(func.coalesce(func.sum(base.c.comment_count), 0)).where(*visible)),
-        "process.support_count": _correct(
-            session, Process.support_count, select(func.coalesce(func.sum(base.c.support_count), 0)).where(*visible)),
         "process.participant_count": _correct_people(session, keyring),
         "theme.proposal_count": _correct(
             session, Theme.proposal_count, select(func.count()).select_from(base).where(*of_theme)),

@@ -20,7 +20,7 @@ from participation.db import is_sqlite
 from participation.errors import Conflict
 from participation.i18n import N_
 from participation.permissions import Actor, require
-from participation.processes.models import Phase, Process
+from participation.processes.models import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -34,9 +34,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = 1000
 # Built once: in a busy evening building them anew would cost more than running them.
-_vote, _voter, _contribution, _process = (
-    cast("Table", model.__table__) for model in (Vote, Voter, Contribution, Process)
-)
+_vote, _voter, _contribution = (cast("Table", model.__table__) for model in (Vote, Voter, Contribution))
 _ADD = {
     kind is sqlite: kind.insert(_vote)
     .on_conflict_do_nothing(index_elements=["contribution_id", "voter_id"])
@@ -53,11 +51,6 @@ _COUNT = (
     .where(_contribution.c.id == bindparam("key"), _contribution.c.state == ContributionState.PUBLISHED)
     .values(support_count=_contribution.c.support_count + bindparam("step", type_=Integer))
     .returning(_contribution.c.support_count)
-)
-_COUNT_IN_PROCESS = (
-    update(_process)
-    .where(_process.c.id == bindparam("key"))
-    .values(support_count=_process.c.support_count + bindparam("step", type_=Integer))
 )
 
 
@@ -134,9 +127,9 @@ def withdraw_support(
 
 
 def _count(session: Session, contribution: Contribution, voter_id: int, step: int) -> None:
-    """In the order voter, contribution, process, always: two transactions can't wait for each other.
+    """In the order voter, contribution, always: two transactions can't wait for each other.
 
-    The state is asked again under the row's lock, since hiding takes the supports out of the process's sum.
+    The process is not touched, where all voters would wait for each other; its sum is made when it is read.
     """
     if contribution.kind == "proposal":
         session.execute(_COUNT_OF_VOTER, {"key": voter_id, "step": step})
@@ -144,16 +137,12 @@ def _count(session: Session, contribution: Contribution, voter_id: int, step: in
     if counted is None:
         raise Conflict(N_("Dieser Vorschlag ist gerade ausgeblendet worden. Ihre Stimme ist nicht gespeichert."))
     set_committed_value(contribution, "support_count", counted)
-    if contribution.kind != "proposal":
-        # The figures of a process count supports of proposals; those of comments only order a discussion.
-        return
-    session.execute(_COUNT_IN_PROCESS, {"key": contribution.process_id, "step": step})
 
 
 # ---- many votes at once
 
 
-def count_many(session: Session, process_id: int, given: Sequence[tuple[int, int]], step: int) -> None:
+def count_many(session: Session, given: Sequence[tuple[int, int]], step: int) -> None:
     """These supports (contribution, voter) count now, or no more: every counter, in the order in which one vote does."""
     keys = sorted({key for key, _voter_id in given})
     proposals: set[int] = set()
@@ -163,17 +152,12 @@ def count_many(session: Session, process_id: int, given: Sequence[tuple[int, int
     of_voters = Counter(voter_id for key, voter_id in given if key in proposals)
     if of_voters:
         session.execute(_COUNT_OF_VOTER, [{"key": key, "step": step * of_voters[key]} for key in sorted(of_voters)])
-    shown = 0
     for key, number in sorted(Counter(key for key, _voter_id in given).items()):
-        state = session.scalar(
+        session.execute(
             update(Contribution).where(Contribution.id == key)
             .values(support_count=Contribution.support_count + step * number)
-            .returning(Contribution.state).execution_options(synchronize_session=False)
+            .execution_options(synchronize_session=False)
         )
-        # The figures of a process count supports of public proposals.
-        shown += number if state is ContributionState.PUBLISHED and key in proposals else 0
-    if shown:
-        session.execute(_COUNT_IN_PROCESS, {"key": process_id, "step": step * shown})
 
 
 def hold_votes(session: Session, *conditions: ColumnElement[bool]) -> None:
@@ -182,7 +166,7 @@ def hold_votes(session: Session, *conditions: ColumnElement[bool]) -> None:
                     .with_for_update())
 
 
-def move_supports(session: Session, process_id: int, source_id: int, target_id: int) -> None:
+def move_supports(session: Session, source_id: int, target_id: int) -> None:
     """What one voter supports is another's from now on; what both support counts once."""
     # A vote of the target may come in this very moment, so the primary key decides which ones are new.
     kind = sqlite if is_sqlite(session) else postgresql
@@ -198,17 +182,17 @@ def move_supports(session: Session, process_id: int, source_id: int, target_id: 
         delete(Vote).where(Vote.voter_id == source_id).returning(Vote.contribution_id, Vote.annulment_id)
         .execution_options(synchronize_session=False)
     ) if row[1] is None]
-    count_many(session, process_id, [(key, source_id) for key in counted], -1)
-    count_many(session, process_id, [(key, target_id) for key in counted if key in moved], 1)
+    count_many(session, [(key, source_id) for key in counted], -1)
+    count_many(session, [(key, target_id) for key in counted if key in moved], 1)
 
 
-def take_back_all(session: Session, process_id: int, voter_id: int) -> None:
-    """Everything that a voter supports in a process and that counts. Whoever calls knows that it may be taken back."""
+def take_back_all(session: Session, voter_id: int) -> None:
+    """Everything that a voter supports and that counts. Whoever calls knows that it may be taken back."""
     gone = session.scalars(
         delete(Vote).where(Vote.voter_id == voter_id, Vote.annulment_id.is_(None)).returning(Vote.contribution_id)
         .execution_options(synchronize_session=False)
     ).all()
-    count_many(session, process_id, [(key, voter_id) for key in gone], -1)
+    count_many(session, [(key, voter_id) for key in gone], -1)
 
 
 def recount(session: Session, process_id: int | None = None) -> dict[str, int]:

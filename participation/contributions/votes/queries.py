@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, bindparam, null, or_, select
+from sqlalchemy import Select, bindparam, func, null, or_, select
 
 from participation.accounts.models import Participant
 from participation.contributions.comments.models import Comment
@@ -49,6 +49,20 @@ def own_part(session: Session, proposal_id: int, process_id: int, person_hash: s
     rows: Sequence[Any] = session.execute(_OWN, values).all()
     return OwnPart(next((row[0] for row in rows if row[0] is not None), None), voter_id,
                    frozenset(row[1] for row in rows if row[1] is not None))
+
+
+def supports_of(session: Session, process_ids: Sequence[int]) -> dict[int, int]:
+    """How many supports the public proposals of some processes have: added up from an index, when somebody reads it.
+
+    A counter of the process would change with every vote, and all voters would wait for each other at its row.
+    """
+    rows = session.execute(
+        select(Contribution.process_id, func.sum(Contribution.support_count))
+        .where(Contribution.process_id.in_(process_ids), Contribution.kind == "proposal",
+               Contribution.state == ContributionState.PUBLISHED, Contribution.support_count > 0)
+        .group_by(Contribution.process_id)
+    )
+    return {row[0]: int(row[1]) for row in rows}
 
 
 def limit_of(phase: Phase) -> int:

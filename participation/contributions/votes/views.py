@@ -14,9 +14,10 @@ from participation.actions import Action
 from participation.contributions.abuse.edge import current_source, slow_down
 from participation.contributions.proposals.edge import load_standing
 from participation.contributions.votes import operations as votes
-from participation.contributions.votes.queries import OwnPart, limit_of, own_part, titles_given, votes_left
+from participation.contributions.votes.queries import OwnPart, limit_of, own_part, supports_of, titles_given, votes_left
 from participation.errors import DomainError, SignInNeeded
 from participation.permissions import proof_asked
+from participation.processes.queries import SUPPORTS_OF
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     Change = Callable[[Session, Keyring, Actor, Contribution, datetime], bool]
 
 blueprint = Blueprint("votes", __name__)
+if supports_of not in SUPPORTS_OF:
+    SUPPORTS_OF.append(supports_of)
 
 
 def support_box(slug: str, proposal_id: int) -> str:

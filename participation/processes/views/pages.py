@@ -32,6 +32,7 @@ from participation.processes.queries import (
     process_by_slug,
     process_of_preview,
     published_processes,
+    supports_of,
 )
 from participation.text import questions
 from participation.tokens import hash_token
@@ -252,7 +253,8 @@ def home() -> ResponseReturnValue:
         figures=(figures := {
             "proposals": sum(process.proposal_count for process in everything),
             "comments": sum(process.comment_count for process in everything),
-            "supports": sum(process.support_count for process in everything if not process.hides_supports(now)),
+            "supports": sum(supports_of(web.current_session(), [
+                process.id for process in everything if not process.hides_supports(now)]).values()),
         }),
         shown=_shown(figures),
     )
@@ -345,6 +347,7 @@ def _page(process: Process, *, is_preview: bool = False) -> str:
     documents = web.current_session().scalars(documents_of(process.id)).all()
     start = next_start(process, now) if process.state is ProcessState.PUBLISHED else None
     reads, has_easy = shown_process(process)
+    supports = 0 if process.hides_supports(now) else supports_of(web.current_session(), [process.id])[process.id]
     return render_template(
         "processes/show.html", process=reads, status=status_of(process, now), documents=documents,
         has_easy=has_easy,
@@ -353,9 +356,9 @@ def _page(process: Process, *, is_preview: bool = False) -> str:
         news=shown_news(process.id, web.current_session().scalars(news_of(process.id).limit(NEWS_SHOWN + 1)).all()),
         news_shown=NEWS_SHOWN,
         next_start=day(start) if start else "",
-        hides_supports=process.hides_supports(now),
+        hides_supports=process.hides_supports(now), supports=supports,
         shown=_shown({
-            "proposals": process.proposal_count, "comments": process.comment_count, "supports": process.support_count,
+            "proposals": process.proposal_count, "comments": process.comment_count, "supports": supports,
             "participants": process.participant_count,
         }),
         other_steps=[step for step in open_steps(reads, now)[1:] if step.phase and _takes_part(step.phase)],
