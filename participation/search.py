@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import snowballstemmer
 from rapidfuzz.distance import OSA
-from sqlalchemy import ColumnElement, Integer, column, select, text
+from sqlalchemy import ColumnElement, Integer, Subquery, column, select, text
 from sqlalchemy.orm import InstrumentedAttribute
 
 from participation.db import is_sqlite
@@ -236,7 +236,12 @@ def matching(
     proposal_id: ColumnElement[int] | InstrumentedAttribute[int],
     newest: int = NEWEST,
 ) -> ColumnElement[bool]:
-    """The condition that a proposal of a process matches what somebody typed; all words must occur.
+    """The condition that a proposal of a process matches what somebody typed; see `matches`."""
+    return proposal_id.in_(select(matches(session, process_id, query, newest).c.proposal_id))
+
+
+def matches(session: Session, process_id: int, query: str, newest: int = NEWEST) -> Subquery:
+    """(proposal_id) of the proposals of a process that match what somebody typed, newest first; all words must occur.
 
     A word also stands for those that end with it ("Platz" for "Spielplatz"), and the last one for its beginnings, so that
     results appear while somebody still types. Only the `newest` matches are looked at, so that a word which everybody
@@ -252,11 +257,10 @@ def matching(
                 either.append(f'"{word}"*')
             terms.append(f"({' OR '.join(either)})")
         expression = " AND ".join([f'scope:"p{process_id}x"', *terms]) if terms else '"nothing"'
-        matches = text(
-            "SELECT rowid FROM proposal_search WHERE proposal_search MATCH :fts_query ORDER BY rowid DESC LIMIT :newest"
+        found = text(
+            "SELECT rowid AS proposal_id FROM proposal_search WHERE proposal_search MATCH :fts_query ORDER BY rowid DESC LIMIT :newest"
         )
-        subquery = matches.bindparams(fts_query=expression, newest=newest).columns(column("rowid", Integer)).subquery()
-        return proposal_id.in_(select(subquery.c.rowid))
+        return found.bindparams(fts_query=expression, newest=newest).columns(column("proposal_id", Integer)).subquery()
     parts, values = [], {}
     for number, word in enumerate(words):
         values[f"w{number}"] = word
@@ -267,13 +271,12 @@ def matching(
         values[f"j{number}"] = " | ".join(either)
         parts.append(f"(plainto_tsquery('german', :w{number}) || to_tsquery('simple', :j{number}))")
     condition = " && ".join(parts) or "to_tsquery('simple', '')"
-    matches = text(
+    found = text(
         f"SELECT proposal_id FROM proposal_search WHERE process_id = :search_process AND document @@ ({condition}) "  # noqa: S608
         "ORDER BY proposal_id DESC LIMIT :newest"
     )
-    bound = matches.bindparams(search_process=process_id, newest=newest, **values)
-    subquery = bound.columns(column("proposal_id", Integer)).subquery()
-    return proposal_id.in_(select(subquery.c.proposal_id))
+    bound = found.bindparams(search_process=process_id, newest=newest, **values)
+    return bound.columns(column("proposal_id", Integer)).subquery()
 
 
 def newest_matching(session: Session, process_id: int, word: str, limit: int) -> list[int]:

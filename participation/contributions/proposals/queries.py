@@ -16,7 +16,19 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import BigInteger, ColumnElement, Select, String, cast as cast_to, exists, func, literal, select, tuple_
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    String,
+    cast as cast_to,
+    exists,
+    func,
+    literal,
+    select,
+    true,
+    tuple_,
+)
 from sqlalchemy.orm import InstrumentedAttribute
 
 from mapping.geometry import METRES_PER_DEGREE, BBox
@@ -25,7 +37,7 @@ from participation.accounts.models import Participant
 from participation.contributions.models import SHUFFLE_RANGE, AnswerStatus, Contribution, ContributionState
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.queries import first_pictures
-from participation.db import bounded_count
+from participation.db import bounded_count, is_sqlite
 from participation.i18n import N_
 
 if TYPE_CHECKING:
@@ -39,6 +51,8 @@ SEARCH_MAX = 100
 SIMILAR_MAX = 4
 # How far a list by distance looks around, in metres, until it has a page.
 RINGS = (250, 1000, 4000, 16_000)
+# Far from there even a narrow ring holds many.
+NARROW = 50
 _CURSOR = re.compile(r"([nudze])(\d{1,16})\.(\d{1,10})")
 _LARGEST = 2**31 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -270,7 +284,7 @@ def _rows_in_rings(
     # A later page looks at a ring around what was passed: few of the many that its box holds are read.
     passed = math.isqrt(listing.after.value) if listing.after else 0
     rows: list[Any] = []
-    for radius in (*(passed + metres for metres in RINGS), None):
+    for radius in (*(passed + metres for metres in ((NARROW, *RINGS) if passed > RINGS[1] else RINGS)), None):
         statement = (
             select(base.id, square).select_from(Proposal.__table__).join(Contribution.__table__, own.id == base.id)
             .where(scope, base.state == ContributionState.PUBLISHED, *_answered(listing), own.lon.is_not(None), *after)
@@ -321,20 +335,25 @@ def matching_ids(session: Session, listing: Listing) -> Select[Any]:
     these by an index of the list instead of beginning with the few that match.
     """
     base = Contribution.__table__.c
+    is_narrowed = listing.with_point or listing.theme_id is not None or bool(listing.answers)
+    newest = search.NEWEST if is_narrowed else MATCHES_MAX + 1
+    # Of many matches PostgreSQL would look at all before the first is narrowed further. Answers have an index of their own.
+    in_order = is_narrowed and not listing.answers and not is_sqlite(session)
     scope = base.process_id + 0 == listing.process_id if listing.theme_id is None else base.theme_id + 0 == listing.theme_id
-    matches = (
-        select(Contribution.id, listing.sort.column.label("value"))
-        .where(
-            scope, base.state == ContributionState.PUBLISHED, *_answered(listing),
-            search.matching(
-                session, listing.process_id, listing.query, Contribution.__table__.c.id,
-                search.NEWEST if listing.with_point or listing.theme_id is not None or listing.answers else MATCHES_MAX + 1,
-            ),
-        )
-    )
+    found = select(base.id, base[listing.sort.column.key].label("value")).where(
+        scope, base.state == ContributionState.PUBLISHED, *_answered(listing))
     if listing.with_point:
-        matches = matches.where(_has_point())
-    return matches.order_by(Contribution.id.desc()).limit(MATCHES_MAX + 1)
+        found = found.where(_has_point())
+    if not in_order:
+        found = found.where(search.matching(session, listing.process_id, listing.query, base.id, newest))
+        return found.order_by(base.id.desc()).limit(MATCHES_MAX + 1)
+    matches = search.matches(session, listing.process_id, listing.query, newest)
+    # The offset keeps the two apart: one match after the other, the newest first, until there are enough.
+    each = found.where(base.id == matches.c.proposal_id).offset(0).lateral()
+    return (
+        select(each.c.id, each.c.value).select_from(matches.join(each, true())).order_by(matches.c.proposal_id.desc())
+        .limit(MATCHES_MAX + 1)
+    )
 
 
 def list_page(session: Session, listing: Listing) -> Page:
