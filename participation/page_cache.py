@@ -17,7 +17,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -185,10 +185,17 @@ def fill_holes(texts: list[bytes], holes: Holes) -> bytes:
     makers = platform().holes
     reader_is_staff = current_actor().is_staff
     filled = [texts[0]]
+    many: dict[str, Iterator[str]] = {}
     for (name, params), text in zip(holes, texts[1:], strict=True):
         maker = makers[name]
         if reader_is_staff or not getattr(maker, "for_staff", False):
-            filled.append(str(maker(**params)).encode())
+            if getattr(maker, "at_once", False):
+                if name not in many:
+                    many[name] = iter(maker([values for other, values in holes if other == name]))
+                piece = next(many[name])
+            else:
+                piece = maker(**params)
+            filled.append(str(piece).encode())
         filled.append(text)
     return b"".join(filled)
 

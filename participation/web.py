@@ -79,7 +79,7 @@ class Platform:
     load_actor: Callable[[], Actor]
     page_cache: PageCache
     # What a page asks of features it knows nothing of: per reader (holes), or the same for everybody (parts).
-    holes: dict[str, Callable[..., str]] = field(default_factory=dict)
+    holes: dict[str, Callable[..., Any]] = field(default_factory=dict)
     parts: dict[str, Callable[..., str]] = field(default_factory=dict)
 
 
@@ -313,6 +313,12 @@ def fresh_token() -> str:
 def for_staff(hole: View) -> View:
     """Mark a hole that is empty for everybody else: a page with fifty comments asks once, not fifty times."""
     hole.for_staff = True  # type: ignore[attr-defined]
+    return hole
+
+
+def at_once(hole: View) -> View:
+    """Mark a hole of which a page has many: it is asked once, with the parameters of all, and answers one text for each."""
+    hole.at_once = True  # type: ignore[attr-defined]
     return hole
 
 

@@ -37,6 +37,16 @@ STANDING = (
     )
 )
 
+_ROW = Contribution.__table__.c
+STANDING_ROW = (
+    select(
+        _ROW.id, _ROW.kind, _ROW.process_id, _ROW.phase_id, _ROW.theme_id, _ROW.participant_id, _ROW.state, _ROW.state_reason,
+        _ROW.pending_revision, _ROW.support_count, _ROW.comment_count, _ROW.co_author_count, Participant.person_hash,
+    )
+    .join(Participant, Participant.id == _ROW.participant_id)
+    .where(_ROW.id == bindparam("contribution_id"))
+)
+
 
 def standing_of(
     session: Session, municipality_id: int, slug: str, contribution_id: int, kind: str

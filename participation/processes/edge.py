@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from flask import g
 
 from participation import web
 from participation.actions import Action
+from participation.db import Database
 from participation.errors import NotAllowed, NotFound
 from participation.language import EASY, VARIANTS, translated
 from participation.own_fields import worded
 from participation.processes.models import Phase, Process, Theme
-from participation.processes.queries import names_in, process_by_slug, variants_of
+from participation.processes.queries import names_in, process_by_slug, rules_of, variants_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
     from participation.own_fields import Answer, OwnField
     from participation.processes.models import ProcessNews, TextVariant
+
+# Of each database its own: ids say nothing about whose they are.
+_rules: WeakKeyDictionary[Database, dict[tuple[int, str], tuple[int, Process]]] = WeakKeyDictionary()
 
 
 def load_process(slug: str) -> Process:
@@ -42,6 +47,25 @@ def load_process(slug: str) -> Process:
         except NotAllowed as error:
             raise NotFound from error
     return process
+
+
+def rules_on_page(slug: str) -> Process | None:
+    """For the holes of a page from the cache: its process with phases, as rules ask for it, as long as no content changes.
+
+    It belongs to no session and to all threads, so nobody may change it; what was not loaded with it raises an error.
+    """
+    page = g.shared_page
+    kept = _rules.setdefault(web.current_database(), {})
+    version, process = kept.get((page.municipality_id, slug), (None, None))
+    if version == page.version:
+        return process
+    with web.current_database().reading() as session:
+        found = rules_of(session, page.municipality_id, slug)
+        session.expunge_all()
+    if found is None:
+        return None
+    kept[page.municipality_id, slug] = found
+    return found[1]
 
 
 class Shown:

@@ -167,8 +167,13 @@ class Phase(Base):
 
     @property
     def settings(self) -> PhaseSettings:
-        """Its typed settings."""
-        return read_settings(self.format_key, self.stored_settings)
+        """Its typed settings; rules ask for them dozens of times a page, so they are read from what is stored once."""
+        stored = (self.format_key, self.stored_settings)
+        kept: tuple[tuple[str, Any], PhaseSettings] | None = self.__dict__.get("_settings_read")
+        # Settings are exchanged as a whole, never changed in place: the table would not notice that.
+        if kept is None or kept[0][0] != stored[0] or kept[0][1] is not stored[1]:
+            kept = self.__dict__["_settings_read"] = (stored, read_settings(*stored))
+        return kept[1]
 
     @property
     def own_fields(self) -> tuple[OwnField, ...]:

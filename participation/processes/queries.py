@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, bindparam, func, or_, select
-from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.orm import contains_eager, joinedload, selectinload
 
 from participation.db import Base
 from participation.language import EASY, VARIANTS
+from participation.municipalities.models import Municipality
 from participation.processes.models import (
     Phase,
     Process,
@@ -39,11 +40,25 @@ _BY_SLUG = (
     .options(joinedload(Process.phases))
 )
 
+_RULES = (
+    select(Process, Municipality.content_version)
+    .join(Process.municipality)
+    .where(Process.municipality_id == bindparam("municipality_id"), Process.slug == bindparam("slug"))
+    .options(contains_eager(Process.municipality).load_only(Municipality.id, Municipality.parent_id),
+             joinedload(Process.phases))
+)
+
 
 def process_by_slug(session: Session, municipality_id: int, slug: str) -> Process | None:
     """A process with its phases in one query; themes come with the second, when they are asked for."""
     found = session.execute(_BY_SLUG, {"municipality_id": municipality_id, "slug": slug})
     return found.unique().scalar_one_or_none()
+
+
+def rules_of(session: Session, municipality_id: int, slug: str) -> tuple[int, Process] | None:
+    """A process with phases and municipality as far as rules ask, and the content version that it has now."""
+    found = session.execute(_RULES, {"municipality_id": municipality_id, "slug": slug}).unique().one_or_none()
+    return None if found is None else (found[1], found[0])
 
 
 def published_processes(session: Session, municipality_id: int) -> Sequence[Process]:

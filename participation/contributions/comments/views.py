@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, flash, render_template, request, url_for
 from flask_babel import gettext as _
@@ -27,6 +27,7 @@ from participation.contributions.comments.queries import newest_first_of
 from participation.contributions.proposals.edge import LARGEST_ID, load_proposal, load_standing
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.votes import operations as votes
+from participation.contributions.votes.queries import OwnPart
 from participation.contributions.votes.views import own_part_here
 from participation.errors import InvalidInput, NotFound
 from participation.permissions import Actor, proof_asked, require as actor_require
@@ -78,11 +79,16 @@ def comment_votes(slug: str, proposal_id: int) -> str:
                            target=target)
 
 
-def own_comment(slug: str, proposal_id: int, comment_id: int, participant_id: int) -> str:
-    """What a signed-in reader can do with one comment: take a support back, change or withdraw what is their own."""
+@web.at_once
+def own_comment(comments: list[dict[str, Any]]) -> list[str]:
+    """What a signed-in reader can do with each comment: take a support back, change or withdraw what is their own."""
     if web.current_actor().identity is None:
-        return ""
-    part = own_part_here(slug, proposal_id)
+        return [""] * len(comments)
+    part = own_part_here(comments[0]["slug"], comments[0]["proposal_id"])
+    return [_own_comment(part, **comment) for comment in comments]
+
+
+def _own_comment(part: OwnPart, slug: str, proposal_id: int, comment_id: int, participant_id: int) -> str:
     if comment_id not in part.supported and participant_id != part.participant_id:
         return ""
     return web.render_kept(
@@ -91,7 +97,7 @@ def own_comment(slug: str, proposal_id: int, comment_id: int, participant_id: in
     )
 
 
-HOLES: dict[str, Callable[..., str]] = {
+HOLES: dict[str, Callable[..., Any]] = {
     "comment_form": comment_form, "comment_votes": comment_votes, "own_comment": own_comment,
 }
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from flask import g, request
 from sqlalchemy import inspect, select
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import joinedload, make_transient_to_detached
 from sqlalchemy.orm.attributes import set_committed_value
 
 from participation import web
+from participation.accounts.models import Participant
 from participation.actions import Action
 from participation.contributions.models import Contribution
 from participation.contributions.operations import mark_own
 from participation.contributions.proposals.models import Proposal
-from participation.contributions.queries import standing_of
+from participation.contributions.queries import STANDING_ROW, standing_of
 from participation.errors import NotFound
 from participation.municipalities.queries import municipality_id_for_host
-from participation.processes.edge import load_process
+from participation.processes.edge import load_process, rules_on_page
 
 # Larger numbers do not fit into the column; PostgreSQL would refuse the query instead of finding nothing.
 LARGEST_ID = 2**31 - 1
@@ -57,12 +58,37 @@ def load_standing(slug: str, proposal_id: int) -> Contribution:
         found: Contribution = known[2]
         return found
     require_storable(slug, proposal_id)
-    contribution = standing_of(web.current_session(), municipality_id(), slug, proposal_id, "proposal")
+    contribution: Contribution | None = _standing_on_page(slug, proposal_id) if "shared_page" in g else None
     if contribution is None:
-        raise NotFound
-    _require_visible(contribution)
+        contribution = standing_of(web.current_session(), municipality_id(), slug, proposal_id, "proposal")
+        if contribution is None:
+            raise NotFound
+        _require_visible(contribution)
     g.standing = (slug, proposal_id, contribution)
     return contribution
+
+
+def _standing_on_page(slug: str, proposal_id: int) -> Proposal | None:
+    """For the holes of a page from the cache: a copy of the row that belongs to no session, with the rules of its process.
+
+    A third of what loading it costs otherwise. None where that is not enough: not public, or written by several.
+    """
+    rows = web.current_database().glance(STANDING_ROW, {"contribution_id": proposal_id})
+    process = rules_on_page(slug)
+    if not rows or process is None or not process.is_visible:
+        return None
+    values = rows[0]._asdict()
+    person_hash = values.pop("person_hash")
+    if (values["kind"], values["process_id"], values["co_author_count"]) != ("proposal", process.id, 0):
+        return None
+    found = Proposal(**values)
+    if not found.is_published:
+        return None
+    # What was not read above raises an error when it is asked for, instead of being taken for empty.
+    make_transient_to_detached(found)
+    set_committed_value(found, "process", process)
+    set_committed_value(found, "participant", Participant(id=found.participant_id, person_hash=person_hash))
+    return found
 
 
 def require_storable(slug: str, *ids: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from participation.contributions.proposals import jobs  # noqa: F401 - registers itself
 from participation.contributions.proposals.views import maps  # noqa: F401 - its routes join the blueprint
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PARTS: dict[str, Callable[..., str]] = {"field_answers": field_answers}
-HOLES: dict[str, Callable[..., str]] = {
+HOLES: dict[str, Callable[..., Any]] = {
     "answer_link": answer_link, "own_actions": own_actions, "hide_comment": hide_comment,
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import flash, render_template, request
 from flask_babel import gettext as _, ngettext
@@ -49,11 +49,13 @@ def answer(slug: str, proposal_id: int) -> ResponseReturnValue:
 
 
 @web.for_staff
-def hide_comment(slug: str, proposal_id: int, comment_id: int) -> str:
-    """For moderators: the way to take one comment off the page. Asks the rights of the proposal, without a query."""
-    if not web.can(Action.MODERATE, load_standing(slug, proposal_id)):
-        return ""
-    return web.render_part("contributions/comments/_moderate.html", comment_id=comment_id)
+@web.at_once
+def hide_comment(comments: list[dict[str, Any]]) -> list[str]:
+    """For moderators: the way to take a comment off the page. Asks the rights of the proposal, without a query."""
+    proposal = load_standing(comments[0]["slug"], comments[0]["proposal_id"])
+    if not web.can(Action.MODERATE, proposal):
+        return [""] * len(comments)
+    return [web.render_part("contributions/comments/_moderate.html", comment_id=one["comment_id"]) for one in comments]
 
 
 @web.for_staff
