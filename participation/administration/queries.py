@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, true
 from sqlalchemy.orm import aliased, contains_eager
 
 from participation.accounts.models import Account, Passkey, RoleGrant
@@ -33,8 +33,7 @@ def is_only_one(session: Session) -> bool:
 
 def jobs_of(session: Session, municipality_id: int) -> ColumnElement[bool]:
     """The jobs that the administration of a municipality sees."""
-    own = OutboxRow.municipality_id == municipality_id
-    return or_(own, OutboxRow.municipality_id.is_(None)) if is_only_one(session) else own
+    return true() if is_only_one(session) else OutboxRow.municipality_id == municipality_id
 
 
 def covering(process: Process) -> ColumnElement[bool]:

@@ -187,6 +187,24 @@ def test_lists_of_the_account_and_all_mails_name_a_process_as_its_reader_reads_i
         assert "Stadt von morgen" not in browser.text(page), page
 
 
+def test_a_digest_leads_to_the_town_whose_process_is_followed(
+    session: Session, keyring: Keyring, proposal: Proposal, reader: Account, digests: Callable[..., None],
+    mails: Callable[[], list[str]],
+) -> None:
+    other = factories.municipality(session, name="Anderswo", host="anderswo.example")
+    there = factories.proposal(session, factories.process(session, other))
+    elsewhere = factories.account(session, email="leser@beispiel.example")
+    for one, followed in ((reader, proposal), (elsewhere, there)):
+        followed.process.phases.append(factories.phase("discuss", title="Reden wir darüber", opens=1, closes=40))
+        _follow(session, keyring, one, followed, whole=True)
+    session.commit()
+    digests()
+    texts = {one.split("\n")[0].removeprefix("To: "): one for one in mails()}
+    assert f"http://anderswo.example/verfahren/{there.process.slug}" in texts[elsewhere.email]
+    assert "localhost" not in texts[elsewhere.email]
+    assert f"http://localhost/verfahren/{proposal.process.slug}" in texts[reader.email]
+
+
 def test_the_editors_see_per_newsletter_how_many_were_refused(
     session: Session, proposal: Proposal, browser: Browser,
 ) -> None:

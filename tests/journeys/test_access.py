@@ -28,7 +28,9 @@ STAFF = (
     "/verwaltung/verfahren/1/phasen", "/verwaltung/verfahren/1/phasen/1", "/verwaltung/verfahren/1/themen",
     "/verwaltung/verfahren/1/dokumente", "/verwaltung/verfahren/1/massnahmen", "/verwaltung/massnahmen",
     "/verwaltung/massnahmen/1", "/verwaltung/kommune", "/verwaltung/kommune/seiten/impressum", "/verwaltung/auftraege",
-    "/verwaltung/mails", "/verwaltung/konten", "/konto", "/verfahren/smart-city/vorschlaege/1/antwort",
+    "/verwaltung/mails", "/verwaltung/konten", "/konto", "/konto/sicherheit", "/konto/notfall-codes",
+    "/verwaltung/verfahren/1/phasen/neu", "/verwaltung/verfahren/1/sprachen", "/verwaltung/verfahren/1/dokumente/1",
+    "/verfahren/smart-city/vorschlaege/1/antwort",
 )
 # WCAG 2.2, 1.4.12: a reader may set this, and nothing may be lost by it.
 SPACING = """
