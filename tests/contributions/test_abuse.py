@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -145,7 +146,15 @@ def test_a_planner_sees_numbers_only_and_everybody_reads_the_reason(
     office.submit(address, {"reason": "Sechs Konten aus einem Programm."}, form=-1)
     result = f"/verfahren/{process.slug}/abstimmung/{process.phases[1].id}/ergebnis"
     text = new_browser().text(result)
-    assert "12 Stimmen zählen nicht. Sechs Konten aus einem Programm." in text
+    annulled = session.scalars(select(Annulment)).one()
+    assert annulled.since is not None
+    assert annulled.until is not None
+    assert annulled.since <= flood.first_at < annulled.until
+    assert annulled.until - annulled.since <= timedelta(hours=2), "as exactly as it is kept, and no more exactly"
+    since, until = (f"{clock.to_berlin(one):%H:%M} Uhr" for one in (annulled.since, annulled.until))
+    told = re.search(r"12 Stimmen zählen nicht. Abgegeben von (.*) bis (.*). Sechs Konten aus einem Programm.", text)
+    assert told is not None
+    assert (told[1].endswith(since), told[2].endswith(until)) == (True, True)
     assert "Auffällige Stimmen prüfen" not in text
     assert "Auffällige Stimmen prüfen" in office.text(result)
     stranger = new_browser().sign_in(factories.account(session, Role.PLANNER, on=factories.process(session)))
@@ -211,6 +220,7 @@ def test_votes_of_a_time_are_shown_as_numbers_first_then_annulled_and_given_back
     assert flood.source_hash not in str(entry.details)
     text = new_browser().text(f"/verfahren/{process.slug}/abstimmung/{phase.id}/ergebnis")
     assert "Alle in einer Minute, aus einem Programm." in text
+    assert "Abgegeben von" in text
     annulment = session.scalars(select(Annulment)).one()
     office.submit(f"{base}/zuruecknehmen/{annulment.id}", {"reason": "Es war die Grundschule."}, form=-1)
     assert _numbers(session, proposal) == before

@@ -38,6 +38,9 @@ class Annulment(Base):
     # How many supports and ballots.
     votes: Mapped[int]
     ballots: Mapped[int]
+    # When they were given, in whole hours, for everybody to read; not known of the oldest ones.
+    since: Mapped[datetime | None]
+    until: Mapped[datetime | None]
     created_at: Mapped[Created]
     created_by: Mapped[Line]
     undone_at: Mapped[datetime | None]

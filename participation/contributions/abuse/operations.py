@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select, update
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from participation.tokens import Keyring
 
 REASON_MAX = 1000
+# As exactly as it is known when a vote was given.
+HOUR = timedelta(hours=1)
 
 
 def source_of(keyring: Keyring, address: str, now: datetime) -> str:
@@ -65,10 +68,10 @@ def annul(
     hold_votes(session, *suspect.votes(), Vote.contribution_id.in_(here))
     taken = session.execute(
         update(Vote).where(*suspect.votes(), Vote.contribution_id.in_(here))
-        .values(annulment_id=annulment.id).returning(Vote.contribution_id, Vote.voter_id)
+        .values(annulment_id=annulment.id).returning(Vote.contribution_id, Vote.voter_id, Vote.given_at)
         .execution_options(synchronize_session=False)
     ).all()
-    count_many(session, taken, -1)
+    count_many(session, [(row[0], row[1]) for row in taken], -1)
     ballots = session.scalars(
         select(Ballot).join(Phase, Phase.id == Ballot.phase_id)
         .where(*suspect.ballots(), Phase.process_id == process.id).order_by(Ballot.id).with_for_update(of=Ballot)
@@ -81,6 +84,8 @@ def annul(
         raise Conflict(N_("Von dort zählt keine Stimme mehr. Es gibt nichts zu annullieren."))
     if expected is not None and expected != len(taken) + len(ballots):
         raise Conflict(N_("Inzwischen sind es andere Stimmen als eben angezeigt. Bitte sehen Sie noch einmal hin."))
+    hours = [*(row[2] for row in taken), *(ballot.changed_at for ballot in ballots)]
+    annulment.since, annulment.until = suspect.since or min(hours), suspect.until or max(hours) + HOUR
     _done(session, actor, process, annulment, now, "annul_votes", **suspect.described())
     return annulment
 
