@@ -133,17 +133,3 @@ def test_a_guest_takes_part_without_javascript(visit: Callable[..., Visitor]) ->
     # axe needs scripts of its own, so this visitor only walks.
     plain.check = lambda: None  # type: ignore[method-assign]
     assert _submit_idea(plain)
-
-
-@pytest.mark.parametrize("width", [320, 1440])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", [
-    "/", "/verfahren", "/verfahren/smart-city", "/verfahren/smart-city/vorschlaege", "/verfahren/smart-city/karte",
-    "/verfahren/smart-city/vorschlaege/neu", "/verfahren/smart-city/massnahmen", "/verfahren/smart-city/massnahmen/K1",
-    "/konto/anmelden", "/konto/registrieren", "/beleg", "/hilfe", "/leichte-sprache", "/datenschutz",
-    "/barrierefreiheit", "/gibt-es-nicht",
-])
-def test_pages_are_accessible_in_every_width_and_scheme(
-    visit: Callable[..., Visitor], path: str, width: int, scheme: str
-) -> None:
-    visit(width, color_scheme=scheme).go(path)
