@@ -180,7 +180,7 @@ def _connection(url: str) -> Iterator[smtplib.SMTP]:
 def kept_mails(folder: Path, municipality_id: int, *, with_nobodys: bool) -> Iterator[Path]:
     """The mails kept for one municipality, the newest first; `with_nobodys`: also those that belong to none."""
     for path in sorted(folder.glob("*.eml"), reverse=True) if folder.exists() else ():
-        _stamp, _name, *owner = path.stem.split("_")
+        owner = path.stem.split("_")[2:]
         if owner == [str(municipality_id)] or (with_nobodys and not owner):
             yield path
 

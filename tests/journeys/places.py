@@ -68,6 +68,8 @@ NO_PAGE = {
     "processes.document": DATA,
     "processes.news_feed": DATA,
     "processes.picture": DATA,
+    "processes.poster_code": DATA,
+    "processes.take_part": LEADS_ON,
     "proposals.feed": DATA,
     "proposals.geojson": DATA,
     "proposals.layers": DATA,
@@ -80,6 +82,7 @@ NO_PAGE = {
     "personal.back_to_receipt": LEADS_ON,
     "personal.download": DATA,
     "static": DATA,
+    "submissions.introduce": LEADS_ON,
     "submissions.picker_script": DATA,
     "telemetry.healthz": DATA,
     "telemetry.metrics": DATA,
@@ -126,7 +129,8 @@ def prepared(session: Session, keyring: Keyring, mails: Path) -> dict[str, list[
     session.add_all([flag, taken])
     session.flush()
     mails.mkdir(exist_ok=True)
-    (mails / "walk.eml").write_text("To: wer@beispiel.example\nSubject: Guten Tag\n\nEin Text.\n", encoding="utf-8")
+    letter_name = f"20260101T000000_walk_{city.municipality_id}.eml"
+    (mails / letter_name).write_text("To: wer@beispiel.example\nSubject: Guten Tag\n\nEin Text.\n", encoding="utf-8")
 
     def link(purpose: TokenPurpose) -> list[dict[str, Any]]:
         return [{"token": issue_token(session, hanne.id, purpose, now)}]
@@ -141,7 +145,7 @@ def prepared(session: Session, keyring: Keyring, mails: Path) -> dict[str, list[
             "slug": city.slug, "process_id": city.id, "proposal_id": 1, "contribution_id": 1, "code": "K1", "measure_id": 1,
             "phase_id": phases["collect"].id, "theme_id": city.themes[0].id, "news_id": session.scalars(select(ProcessNews.id)).first(),
             "newsletter_id": letter.id, "flag_id": flag.id, "annulment_id": taken.id, "document_id": 1,
-            "name": "walk.eml",
+            "name": letter_name,
         }],
         "accounts.confirm": link(TokenPurpose.CONFIRM_EMAIL),
         "accounts.confirm_new_email": change,
