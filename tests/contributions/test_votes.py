@@ -208,12 +208,16 @@ def test_many_people_at_once_lose_no_vote_and_wait_for_nobody_for_ever(committin
 
 def test_a_process_shows_the_supports_of_its_public_proposals(session: Session, browser: Browser) -> None:
     process = factories.process(session, proposal_count=2)
-    first = factories.proposal(session, process, support_count=20)
-    factories.proposal(session, process, support_count=17)
-    factories.proposal(session, process, support_count=400, state=ContributionState.HIDDEN, state_reason="Werbung")
-    factories.comment(session, first, support_count=5000)
-    factories.proposal(session, factories.process(session, process.municipality), support_count=60000)
+    other = factories.process(session, process.municipality)
+    first, second = factories.proposal(session, process), factories.proposal(session, process)
+    hidden = factories.proposal(session, process, state=ContributionState.HIDDEN, state_reason="Werbung")
+    for what, number in ((first, 20), (second, 17), (hidden, 40), (factories.comment(session, first), 5),
+                         (factories.proposal(session, other), 60)):
+        what.support_count = number
+        for _ in range(number):
+            factories.vote(session, what)
     session.commit()
     figures = " ".join(browser.open(f"/verfahren/{process.slug}").xpath("//section[@aria-labelledby='zahlen']")[0].text_content().split())
     assert "37" in figures.replace("Unterstützungen", " ").split()
-    assert "60.037" in " ".join(browser.open("/").text_content().split())
+    assert supports_of(session, [process.id, other.id]) == {process.id: 37, other.id: 60}
+    assert "97" in " ".join(browser.open("/").text_content().split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from sqlalchemy import Select, bindparam, func, null, or_, select
 
 from participation.accounts.models import Participant
 from participation.contributions.comments.models import Comment
-from participation.contributions.models import Contribution, ContributionState
+from participation.contributions.models import Contribution, ContributionState, Voter
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.votes.models import Vote
 from participation.formats import BallotRule
@@ -52,17 +53,27 @@ def own_part(session: Session, proposal_id: int, process_id: int, person_hash: s
 
 
 def supports_of(session: Session, process_ids: Sequence[int]) -> dict[int, int]:
-    """How many supports the public proposals of some processes have: added up from an index, when somebody reads it.
+    """How many supports the public proposals of some processes have, added up when somebody reads it.
 
-    A counter of the process would change with every vote, and all voters would wait for each other at its row.
+    A counter of the process would change with every vote, and all voters would wait for each other at its row. Voters
+    are fewer than proposals may become: what they gave is added up, less what stands under proposals that are not
+    public, which an index finds.
     """
-    rows = session.execute(
-        select(Contribution.process_id, func.sum(Contribution.support_count))
+    given = (
+        select(Voter.process_id, func.sum(Voter.supports)).where(Voter.process_id.in_(process_ids))
+        .group_by(Voter.process_id)
+    )
+    unseen = (
+        select(Contribution.process_id, -func.sum(Contribution.support_count))
         .where(Contribution.process_id.in_(process_ids), Contribution.kind == "proposal",
-               Contribution.state == ContributionState.PUBLISHED, Contribution.support_count > 0)
+               Contribution.state.in_([state for state in ContributionState if state is not ContributionState.PUBLISHED]),
+               Contribution.support_count > 0)
         .group_by(Contribution.process_id)
     )
-    return {row[0]: int(row[1]) for row in rows}
+    found: Counter[int] = Counter()
+    for process_id, number in session.execute(given.union_all(unseen)):
+        found[process_id] += int(number)
+    return dict(found)
 
 
 def limit_of(phase: Phase) -> int:
