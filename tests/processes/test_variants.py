@@ -65,6 +65,26 @@ def test_a_reader_gets_the_own_language_and_german_where_it_is_missing(
     assert tree.xpath("//h1//@lang") == ["de"]
 
 
+def test_a_page_says_german_only_of_what_is_german(
+    session: Session, process: Process, editor: Browser, new_browser: Callable[[], Browser],
+) -> None:
+    process.summary = "Wie soll er aussehen?"
+    session.commit()
+    page, only = f"/verwaltung/verfahren/{process.id}/sprachen?sprache=en", "This text is only available in German."
+    english = new_browser()
+    english.client.environ_base["HTTP_ACCEPT_LANGUAGE"] = "en"
+
+    def notes() -> list[str]:
+        tree = english.open(f"/verfahren/{process.slug}")
+        return [one.getprevious().tag for one in tree.xpath(f"//p[text()='{only}']")]
+
+    assert notes() == ["p"], "under the summary, for the whole page"
+    editor.submit(page, {_key(process, "summary"): "What shall it look like?"}, form=-1)
+    assert notes() == ["h2"], "the title is a name and may stay; the text below is German"
+    editor.submit(page, {_key(process, "summary"): "What shall it look like?", _key(process, "body"): "It is about this."}, form=-1)
+    assert notes() == []
+
+
 def test_leichte_sprache_is_one_link_away_once_its_title_is_there(
     session: Session, process: Process, editor: Browser, browser: Browser,
 ) -> None:
