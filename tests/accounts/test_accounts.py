@@ -206,6 +206,14 @@ def test_a_role_taken_away_counts_at_the_next_click(session: Session, browser: B
     assert browser.get("/moderation").status_code == 403
 
 
+def test_who_signs_in_while_reading_comes_back_to_the_page(session: Session, browser: Browser, town) -> None:
+    proposal = factories.proposal(session, factories.process(session, town))
+    session.commit()
+    page = f"/verfahren/{proposal.process.slug}/vorschlaege/{proposal.id}"
+    links = [browser.open(where).xpath("//header//a[contains(., 'Anmelden')]/@href")[0] for where in (page, page, "/")]
+    assert links == [f"/konto/anmelden?next={page}"] * 2 + ["/konto/anmelden"], "from the start page staff go on to their work"
+
+
 @pytest.mark.parametrize("target", ["//evil.example", "/\\evil.example", "javascript:alert(1)", "https://evil.example", "/\tx"])
 def test_next_leads_nowhere_else(session: Session, browser: Browser, town, target: str) -> None:
     account = factories.account(session, password_hash=hash_password(PASSWORD))

@@ -54,8 +54,11 @@ def load_actor() -> Actor:
 def account_menu() -> str:
     """The header's right side; a hole of cached pages."""
     actor = web.current_actor()
+    # Who reads something of a process comes back to it; from elsewhere the way leads to where staff have their work.
+    if not actor.is_signed_in and request.method == "GET" and "slug" in (request.view_args or {}):
+        return web.render_part("accounts/_menu.html", is_signed_in=False, back=request.path)
     return web.render_kept("accounts/_menu.html", name=actor.display_name, is_signed_in=actor.is_signed_in,
-                           is_staff=actor.is_staff)
+                           is_staff=actor.is_staff, back=None)
 
 
 def messages() -> str:
