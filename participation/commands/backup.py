@@ -20,7 +20,7 @@ from psycopg import sql
 from sqlalchemy import text
 
 from participation import clock
-from participation.commands.database import current_revision, is_known_revision, migrate, step_back
+from participation.commands.database import WRONG_KEY, current_revision, is_known_revision, key_fits, migrate, step_back
 from participation.db import Base, Database
 from participation.settings import Settings
 from participation.uploads import SIZES
@@ -80,7 +80,7 @@ def _snapshot_postgresql(settings: Settings, target: Path) -> tuple[dict[str, in
             columns = [str(one[0]) for one in cursor.fetchall()]
             file.write(json.dumps({"table": name, "columns": columns}).encode() + b"\n")
             # Votes by their key: the order in which they came is nobody's business.
-            order = sql.SQL("ORDER BY 1, 2" if name in {"voter", "vote"} else "")
+            order = sql.SQL("ORDER BY 1, 2" if name in {"voter", "vote", "ballot", "ballot_mark"} else "")
             statement = sql.SQL("COPY (SELECT {} FROM {} {}) TO STDOUT").format(
                 sql.SQL(", ").join(map(sql.Identifier, columns)), sql.Identifier(name), order)
             with cursor.copy(statement) as copy:
@@ -185,6 +185,9 @@ def read_backup(settings: Settings, path: Path, *, force: bool) -> dict[str, int
     if wrong or lost:
         message = f"Nach dem Einspielen weichen Zahlen oder Dateien ab: {wrong} {lost[:3]}"
         raise click.ClickException(message)
+    # The next step may hash by the key; and with another one everybody could vote again.
+    if not key_fits(settings.database_url, settings.secret_key):
+        raise click.ClickException(WRONG_KEY)
     migrate(settings.database_url, settings.secret_key)
     return counts
 

@@ -15,6 +15,7 @@ from participation.contributions.ballots.operations import recount as recount_ba
 from participation.contributions.proposals.operations import recount
 from participation.db import Database
 from participation.settings import Settings
+from participation.tokens import Keyring
 from participation.web import current_database, current_keyring
 
 if TYPE_CHECKING:
@@ -24,6 +25,16 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 ROOT = Path(__file__).parents[2]
+WRONG_KEY = (
+    "SECRET_KEY passt nicht zu dieser Datenbank. Setzen Sie den Schlüssel, mit dem sie geführt wurde: Sonst findet niemand "
+    "die eigenen Stimmen und Beiträge, und alle könnten noch einmal abstimmen."
+)
+# What is sealed by the key in every version there was.
+_SEALED = text(
+    "SELECT sealed FROM (SELECT contact_sealed AS sealed FROM participant WHERE contact_sealed IS NOT NULL "
+    "ORDER BY id DESC LIMIT 100) AS people "
+    "UNION ALL SELECT totp_secret_sealed FROM account WHERE totp_secret_sealed IS NOT NULL"
+)
 
 
 def alembic_config(
@@ -65,11 +76,24 @@ def current_revision(url: str) -> str:
         database.dispose()
 
 
+def key_fits(url: str, secret_key: str) -> bool:
+    """Whether anything that is sealed in a database opens with a key; true where nothing is."""
+    database, keyring = Database(url), Keyring(secret_key)
+    try:
+        with database.reading() as session:
+            sealed = session.scalars(_SEALED).all()
+    finally:
+        database.dispose()
+    return not sealed or any(keyring.unseal(one) for one in sealed)
+
+
 @click.command("migrate", help="Datenbank anlegen oder auf den neuesten Stand bringen.")
 def migrate_command() -> None:
     """Migrate the configured database."""
     settings = Settings.from_environ()
     migrate(settings.database_url, settings.secret_key)
+    if not key_fits(settings.database_url, settings.secret_key):
+        click.echo(WRONG_KEY, err=True)
 
 
 @click.command("recount", help="Alle Zähler aus den Zeilen neu berechnen; meldet, was abwich.")

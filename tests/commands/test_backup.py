@@ -114,6 +114,21 @@ def test_a_backup_of_an_older_version_is_brought_up_to_date(
     assert current_revision(target.database_url) != BEFORE_VOTERS
 
 
+def test_a_backup_with_another_key_is_not_taken_for_the_town(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Nobody would find their votes again, and everybody could vote anew, without a word."""
+    source, file = _fresh(request, "sqlite", "eigen", tmp_path), tmp_path / "eigen.tar.gz"
+    migrate(source.database_url)
+    database = Database(source.database_url)
+    with database.unit_of_work() as session:
+        factories.account(session).totp_secret_sealed = Keyring(SECRET).seal("x")
+    database.dispose()
+    write_backup(source, file)
+    target = _fresh(request, "sqlite", "fremd", tmp_path)
+    with pytest.raises(click.ClickException, match="SECRET_KEY passt nicht"):
+        read_backup(replace(target, secret_key="another one" * 4), file, force=False)
+    assert read_backup(target, file, force=True)["account"] == 1
+
+
 def test_a_damaged_backup_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "kaputt.tar.gz").write_bytes(b"keine Sicherung")
     settings = Settings(environment="test", data_dir=tmp_path, database_url=f"sqlite:///{tmp_path}/x.sqlite3")

@@ -193,7 +193,10 @@ def test_no_order_of_coming_is_kept(
         assert list(voters) == sorted(voters)
         assert [*session.execute(select(Vote.contribution_id, Vote.voter_id))] == sorted(
             session.execute(select(Vote.contribution_id, Vote.voter_id)).all())
-    assert min(voters) > 2**40, "counted up"
+        marks = session.execute(select(BallotMark.ballot_id, BallotMark.contribution_id, BallotMark.value)).all()
+        assert marks == sorted(marks)
+    for numbers in (voters, session.scalars(select(Ballot.id)).all()):
+        assert max(numbers) - min(numbers) > 2**40, "counted up"
     assert session.scalars(select(BallotMark.value)).all() == [2] * 4
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import datetime
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from participation.accounts.models import ParticipantKind
-from participation.db import Base, Key, WideNumber, enum_type
+from participation.db import Base, WideNumber, enum_type
+
+
+def new_number() -> int:
+    """The number of a ballot. Counted up, it would tell in which order people voted."""
+    return secrets.randbits(63)
 
 
 class Ballot(Base):
@@ -20,7 +26,7 @@ class Ballot(Base):
         Index("ix_ballot_voter_id", "voter_id"),
     )
 
-    id: Mapped[Key]
+    id: Mapped[int] = mapped_column(WideNumber, primary_key=True, autoincrement=False, default=new_number)
     phase_id: Mapped[int] = mapped_column(ForeignKey("phase.id", ondelete="CASCADE"))
     voter_id: Mapped[int] = mapped_column(WideNumber, ForeignKey("voter.id", ondelete="CASCADE"))
     # By which way it was cast; kept here, since a guest may become an account later.
@@ -41,10 +47,12 @@ class BallotMark(Base):
     __table_args__ = (
         CheckConstraint("value <> 0", name="says_something"),
         Index("ix_ballot_mark_contribution_id", "contribution_id"),
+        # As with Vote: rows lie by their key.
+        {"sqlite_with_rowid": False},
     )
 
     ballot_id: Mapped[int] = mapped_column(
-        ForeignKey("ballot.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+        WideNumber, ForeignKey("ballot.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )
     contribution_id: Mapped[int] = mapped_column(
         ForeignKey("contribution.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
