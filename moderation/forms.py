@@ -14,6 +14,8 @@ class DecisionForm(FlaskForm):
     """A decision; which one says the button."""
 
     revision_seen = HiddenField()
+    # A guest may still say who they are while the contribution is being read.
+    name_seen = HiddenField()
     rule_key = SelectField(_l("Grund"), validate_choice=False)
     statement = TextAreaField(_l("Begründung an die Verfasserin oder den Verfasser"))
 

@@ -8,6 +8,7 @@ from moderation.models import OUTCOME_LABELS, Case, CaseState, Decision, Outcome
 from moderation.operations import examine, keep_findings
 from moderation.reasons import REASONS, REPORT_REASONS
 from participation import clock, outbox
+from participation.accounts.models import ParticipantKind
 from participation.accounts.queries import recipient_of
 from participation.contributions.comments.models import Comment
 from participation.contributions.operations import receipt_token
@@ -45,6 +46,9 @@ def mail_decision(context: outbox.JobContext) -> None:
             return
         slug, name = contribution.process.slug, contribution.participant.pseudonym
         title = contribution.title if isinstance(contribution, Proposal) else ""
+        # Nobody confirmed a guest's address: what was refused must not reach a stranger through us.
+        number = contribution.receipt_number if (
+            contribution.participant.kind is ParticipantKind.GUEST and not contribution.is_published) else ""
         proposal_id = contribution.proposal_id if isinstance(contribution, Comment) else contribution.id
         outcome, rule, statement = decision.outcome, REASONS.get(decision.rule_key, ""), decision.statement
         visible = contribution.is_published
@@ -60,7 +64,8 @@ def mail_decision(context: outbox.JobContext) -> None:
         elif title:
             link = url_for("submissions.mine", slug=slug, proposal_id=proposal_id, _external=True)
         send(render_mail(
-            "decision", key=context.key, recipient=recipient, name=name, title=title, link=link, rule=rule,
+            "decision", key=context.key, recipient=recipient, name="" if number else name,
+            title="" if number else title, number=number, link=link, rule=rule,
             statement=statement, outcome=outcome.value, outcome_label=OUTCOME_LABELS[outcome], is_change=is_change,
         ))
 

@@ -36,6 +36,10 @@ CANDIDATES = 50
 DISTINCTIVE_WORDS = 4
 
 
+class Renamed(Conflict):
+    """The name that readers are going to see came after the contribution was read."""
+
+
 def open_case(session: Session, contribution_id: int, revision_number: int, process_id: int, now: datetime) -> Case:
     """One case per revision; the first checks follow as a job."""
     case = Case(contribution_id=contribution_id, revision_number=revision_number, process_id=process_id, opened_at=now,
@@ -167,11 +171,11 @@ def _candidates(session: Session, proposal: Proposal) -> list[tuple[int, str, st
 
 def decide(
     session: Session, actor: Actor, case: Case, outcome: Outcome, *, rule_key: str, statement: str,
-    revision_seen: int, now: datetime,
+    revision_seen: int, now: datetime, name_seen: str | None = None,
 ) -> Decision:
     """Decide an open case; of two at once the first wins.
 
-    Raises NotAllowed, InvalidInput (no reason given), or Conflict naming who decided what and when.
+    Raises NotAllowed, InvalidInput (no reason given), Renamed, or Conflict naming who decided what and when.
     """
     require(actor, Action.MODERATE, case, now)
     statement = _statement(outcome, rule_key, statement)
@@ -180,8 +184,7 @@ def decide(
     lock_contribution(session, contribution.id)
     session.refresh(contribution, ["state", "revision_number", "pending_revision"])
     is_change = case.revision_number == contribution.pending_revision
-    if revision_seen != case.revision_number:
-        raise Conflict(N_("Der Text wurde inzwischen überarbeitet. Bitte lesen Sie die neue Fassung."))
+    _require_read(session, case, revision_seen, name_seen if outcome is Outcome.APPROVE else None)
     won = session.execute(
         update(Case).where(Case.id == case.id, Case.state == CaseState.OPEN)
         .values(state=CaseState.DECIDED, decided_at=now)
@@ -209,6 +212,19 @@ def decide(
     else:
         contributions.reject(session, contribution, reason, now)
     return _record(session, actor, case, outcome, rule_key, statement, now, is_change=is_change)
+
+
+def _require_read(session: Session, case: Case, revision: int, name: str | None) -> None:
+    """What is decided on was read: the newest text and, if it matters, its author's name, which a guest may still give.
+
+    Raises Conflict or Renamed.
+    """
+    if revision != case.revision_number:
+        raise Conflict(N_("Der Text wurde inzwischen überarbeitet. Bitte lesen Sie die neue Fassung."))
+    author = case.contribution.participant
+    session.refresh(author, ["pseudonym"], with_for_update=True)
+    if name not in {None, author.pseudonym}:
+        raise Renamed(N_("Der Name über dem Beitrag ist inzwischen ein anderer. Bitte lesen Sie ihn, bevor Sie freigeben."))
 
 
 def hide_contribution(

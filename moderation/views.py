@@ -162,6 +162,7 @@ def _desk(chosen: Case | None, form: DecisionForm) -> ResponseReturnValue:
         reports = session.scalars(open_reports(contribution.id)).all()
         earlier = [one for one in earlier_decisions(session, contribution.participant_id) if one.case_id != chosen.id]
         form.revision_seen.data = form.revision_seen.data or str(chosen.revision_number)
+        form.name_seen.data = form.name_seen.data or contribution.participant.pseudonym
     processes = session.scalars(
         select(Process).where(Process.id.in_(
             select(Case.process_id).where(Case.state == CaseState.OPEN, moderated_by(actor)).distinct().limit(50)))
@@ -193,8 +194,8 @@ def decide(case_id: int) -> ResponseReturnValue:
     try:
         operations.decide(
             web.current_session(), web.current_actor(), chosen, outcome, rule_key=form.rule_key.data or "",
-            statement=form.statement.data or "", revision_seen=int(seen) if seen.isdecimal() else -1,
-            now=web.current_now(),
+            statement=form.statement.data or "", now=web.current_now(), name_seen=form.name_seen.data,
+            revision_seen=int(seen) if seen.isdecimal() and len(seen) < 10 else -1,  # noqa: PLR2004 - fits the column
         )
     except InvalidInput as error:
         web.attach(form, error)
@@ -219,20 +220,27 @@ def _title(contribution: Contribution) -> str:
 @web.allows(Action.MODERATE)
 def approve_many() -> ResponseReturnValue:
     """Approve the ticked cases, each by itself; what somebody else decided meanwhile is left and named."""
-    done, failed = 0, 0
+    done, failed, renamed = 0, 0, ""
     for raw in request.form.getlist("case")[: PAGE * 2]:
-        if not raw.isdecimal():
+        if not raw.isdecimal() or len(raw) > 10:  # noqa: PLR2004 - no number is longer
             continue
         found = full_case(web.current_session(), min(int(raw), LARGEST_ID))
         if found is None or found.state is not CaseState.OPEN or not web.can(Action.MODERATE, found):
             failed += 1
             continue
-        operations.decide(web.current_session(), web.current_actor(), found, Outcome.APPROVE, rule_key="", statement="",
-                          revision_seen=found.revision_number, now=web.current_now())
-        done += 1
+        try:
+            operations.decide(web.current_session(), web.current_actor(), found, Outcome.APPROVE, rule_key="",
+                              statement="", revision_seen=found.revision_number, now=web.current_now(),
+                              name_seen=request.form.get(f"name-{found.id}"))
+        except operations.Renamed as error:
+            renamed = web.translated(error)
+        else:
+            done += 1
     flash(_("%(done)s Beiträge freigegeben.", done=done), "success" if done else "info")
     if failed:
         flash(_("%(failed)s waren schon entschieden.", failed=failed), "warning")
+    if renamed:
+        flash(renamed, "warning")
     return web.go("moderation.desk")
 
 

@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# More is an attachment that nobody needs to read.
-LONGEST = 2_000_000
+# What a report says stands before the text that it returns; more is an attachment that nobody needs to read.
+LONGEST = 200_000
+# Reports nest a few parts. Hundreds within each other take a parser minutes, or more calls than it may make.
+MOST_PARTS = 100
+_NESTS = re.compile(rb"boundary|message/", re.IGNORECASE)
 _NUMBER = re.compile(r"<([0-9a-f]{32})@")
 _LEAVE = re.compile(r"/abo/([^/<>]{1,200})/abmelden")
 # RFC 3463: 5.6 and 5.7 speak of the text or of a policy, 5.3.4 of its size; the address may be a good one.
@@ -34,7 +37,10 @@ class Returned:
 
 def read_returned(raw: bytes) -> Returned | None:
     """What a report says; None for everything else: delays, automatic answers, mails that are not ours."""
-    report = message_from_bytes(raw[:LONGEST])
+    raw = raw[:LONGEST]
+    if sum(1 for _each in _NESTS.finditer(raw)) > MOST_PARTS:
+        return None
+    report = message_from_bytes(raw)
     if report.get_content_type() != "multipart/report":
         return None
     status, original = None, None

@@ -28,6 +28,8 @@ def _skeleton(name: str) -> str:
     return "".join(char for char in plain if not unicodedata.combining(char)).translate(_LOOKS_LIKE)
 
 
+# "Stadt Billerbeck", but not "Stadtkind" or "Anna Kreis".
+_TOWN = re.compile(rf"(?:(?:die|der)\s+)?(?:{'|'.join(_skeleton(word) for word in ('Stadt', 'Gemeinde', 'Kreis', 'Landkreis'))})\s+\w")
 _WORDS = frozenset(_skeleton(name) for name in _OFFICES)
 _PARTS = tuple(_skeleton(name) for name in _ANYWHERE)
 
@@ -36,7 +38,7 @@ def claims_office(name: str) -> bool:
     """Whether a name reads like an office of the town, however it is spelt."""
     skeleton = _skeleton(name)
     joined = re.sub(r"[\W_]", "", skeleton)
-    return joined in _WORDS or any(part in joined for part in _PARTS) or not _WORDS.isdisjoint(
+    return joined in _WORDS or any(part in joined for part in _PARTS) or bool(_TOWN.match(skeleton)) or not _WORDS.isdisjoint(
         re.split(r"[\W_]+", skeleton))
 
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 def bounces_command(create_app: Callable[[], Flask]) -> None:
     """Whatever it is, the mail server must not send it back to anybody: only a database that is away asks it to wait."""
     returned = read_returned(sys.stdin.buffer.read(LONGEST))
+    while sys.stdin.buffer.read(LONGEST):
+        # A mail server takes a reader that stops early for one that failed.
+        pass
     if returned is None:
         return
     try:

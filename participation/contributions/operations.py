@@ -15,7 +15,7 @@ from participation import audit, outbox
 from participation.accounts.models import Participant, ParticipantKind
 from participation.accounts.names import require_no_office
 from participation.actions import Action
-from participation.contributions.models import Contribution, ContributionState, Revision, Voter
+from participation.contributions.models import WITHDRAWABLE, Contribution, ContributionState, Revision, Voter
 from participation.contributions.queries import co_author_by_hash, lock_contribution
 from participation.db import is_sqlite
 from participation.errors import Conflict
@@ -127,9 +127,12 @@ def introduce_guest(
     lock_contribution(session, contribution.id)
     session.refresh(contribution)
     participant = contribution.participant
-    session.refresh(participant)
+    # Receipts of two contributions lead to one guest.
+    session.refresh(participant, with_for_update=True)
     if participant.kind is not ParticipantKind.GUEST:
         raise Conflict(N_("Dieser Beitrag gehört inzwischen zu einem Konto."))
+    if contribution.state not in WITHDRAWABLE:
+        raise Conflict(N_("Das ist nicht mehr möglich: Der Beitrag hat inzwischen einen anderen Stand."))
     if contribution.process.state is not ProcessState.PUBLISHED:
         # The notice promises that addresses of guests go when a process ends.
         raise Conflict(N_("Das Verfahren ist abgeschlossen."))

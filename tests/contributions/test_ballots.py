@@ -293,6 +293,22 @@ def test_a_budget_says_what_the_money_is_enough_for(session: Session, voter: Bro
         ["1", "Idee A", "3", "900", "Ja"], ["2", "Idee B", "2", "50", "Ja"], ["3", "Idee C", "1", "300", "Nein"]]
 
 
+@pytest.mark.parametrize("results", [Results.AFTER, Results.DURING])
+def test_a_paper_that_is_too_short_for_all_answers_tells_no_secret_supports(
+    session: Session, monkeypatch: pytest.MonkeyPatch, results: Results,
+) -> None:
+    process = factories.process(session, phases=[
+        factories.phase("vote", settings=VoteSettings(results=results)),
+        factories.phase("budget", settings=BudgetSettings(total=1000))])
+    known = {"answer_status": AnswerStatus.ACCEPTED, "answer_cost": 100}
+    first, liked = (factories.proposal(session, process, support_count=number, **known) for number in (0, 9))
+    monkeypatch.setattr(operations, "OPTIONS_MAX", 1)
+    editor = factories.actor(factories.account(session, Role.EDITOR, on=process))
+    assert operations.take_answered(session, editor, process.phases[1], clock.now()) == 1
+    (taken,) = session.scalars(select(BallotOption.contribution_id))
+    assert taken == (first.id if results is Results.AFTER else liked.id)
+
+
 def test_the_rules_stay_once_somebody_voted(session: Session, keyring: Keyring) -> None:
     phase, (first, *_) = _vote(session, POINTS)
     process = phase.process

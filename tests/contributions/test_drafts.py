@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 from participation import clock
 from participation.accounts.models import Account
 from participation.contributions.drafts.models import DRAFTS_MAX, Draft
-from participation.contributions.drafts.operations import KEPT_FOR, forget_old
+from participation.contributions.drafts.operations import KEPT_FOR, forget_old, save_draft
 from participation.contributions.models import Contribution, ContributionPicture
 from participation.contributions.personal.export import own_data
 from participation.contributions.personal.operations import delete_account
@@ -296,3 +296,26 @@ def test_a_draft_is_forgotten_in_time_and_goes_with_its_account_and_into_its_own
     assert own_data(session, keyring, other, folder, clock.now())["entwuerfe"] == []
     delete_account(session, keyring, factories.actor(account), account, take_along=False, now=clock.now())
     assert drafts(session) == []
+
+
+def test_a_draft_tells_the_answer_to_a_question_that_editors_took_away_since(
+    session: Session, browser: Browser, page: str, writer: Account,
+) -> None:
+    answer = save(browser, page, title="Eine Bank", **{"own-0000dead": "Nur mit <b>Rampe</b>"})
+    assert "Eine Frage steht nicht mehr im Formular" in answer.get_data(as_text=True)
+    assert "Nur mit &lt;b&gt;Rampe&lt;/b&gt;" in answer.get_data(as_text=True)
+
+
+def test_what_one_window_saved_while_the_other_handed_it_in_can_still_be_handed_in(
+    session: Session, browser: Browser, page: str, writer: Account, process: Process, keyring: Keyring,
+) -> None:
+    first = values_of(browser.open(page))
+    sent = {**first, "title": "Das Erste", "body": "Ein Text.", "theme_id": str(process.themes[0].id)}
+    browser.post(page, sent)
+    # What only a race leaves behind: the second window asked before the first one was done.
+    save_draft(session, keyring, factories.actor(writer), process, first["submission_key"],
+               {"title": ["Das Zweite"], "body": ["Mein Text."], "theme_id": [sent["theme_id"]]}, seen=0, now=clock.now())
+    session.commit()
+    (draft,) = drafts(session)
+    browser.submit(f"{page}?entwurf={draft.id}", {"step": "send"}, form=-1)
+    assert set(session.scalars(select(Proposal.title))) == {"Das Erste", "Das Zweite"}

@@ -207,10 +207,18 @@ def test_what_a_server_says_of_the_text_is_no_word_about_the_address(sent: str, 
     assert found.is_address_wrong is is_wrong
 
 
+def _nested(depth: int) -> list[bytes]:
+    """Reports in which each part holds another one: more than a parser can follow."""
+    start = b"Content-Type: multipart/report; boundary=0\n\n"
+    parts = [b"--%d\nContent-Type: multipart/mixed; boundary=%d\n\n" % (one, one + 1) for one in range(depth)]
+    return [start + b"".join(parts), start + b"--0\n" + b"Content-Type: message/rfc822\n\n" * depth,
+            start + b"--0\n" + b"Content-Type: Message/news\n\n" * depth]
+
+
 def test_the_command_reads_a_report_and_takes_whatever_else_it_is_given(
     app: Beteiligung, session: Session, letter: Newsletter, sent: str,
 ) -> None:
-    for raw in (_report(sent), b"Subject: Hallo\n\nText", b"\x00" * (LONGEST + 10)):
+    for raw in (_report(sent), b"Subject: Hallo\n\nText", b"\x00" * (LONGEST + 10), *_nested(3000)):
         done = CliRunner().invoke(bounces_command, input=raw, obj=lambda: app)
         assert (done.exit_code, done.output) == (0, "")
     assert _counts(session, letter) == (0, 1)

@@ -240,3 +240,53 @@ def test_a_statement_is_needed_and_the_newest_text_must_be_seen(session: Session
     assert error.value.field == "statement"
     with pytest.raises(Conflict, match="überarbeitet"):
         decide(session, moderator, case, Outcome.APPROVE, rule_key="", statement="", revision_seen=2, now=clock.now())
+
+
+def test_a_name_that_came_while_it_was_read_is_read_first(
+    session: Session, keyring: Keyring, browser: Browser
+) -> None:
+    process = factories.process(session)
+    moderator = factories.account(session, Role.MODERATOR, on=process)
+    first, second = (_submit(session, keyring, process, f"k{number}") for number in range(2))
+    page = f"/moderation/faelle/{_case(session, first).id}"
+    case = _case(session, second)
+    opened = browser.sign_in(moderator).open(page)
+    (seen,) = opened.xpath("//*[@name='name_seen']/@value")
+    (revision,) = opened.xpath("//*[@name='revision_seen']/@value")
+    first.is_own = True
+    contributions.introduce_guest(session, keyring, GUEST, first, name="Der mit dem Schimpfwort", email="", now=clock.now())
+    session.commit()
+    answer = browser.post(page, {"outcome": "approve", "name_seen": seen, "revision_seen": revision})
+    assert answer.status_code == 409
+    assert "Der Name über dem Beitrag ist inzwischen ein anderer" in answer.get_data(as_text=True)
+    many = {"case": [str(case.id)], f"name-{case.id}": seen}
+    told = browser.post("/moderation/sammelfreigabe", many, follow_redirects=True).get_data(as_text=True)
+    assert "Der Name über dem Beitrag ist inzwischen ein anderer" in told
+    session.expire_all()
+    assert {first.state, second.state} == {ContributionState.SUBMITTED}
+    browser.submit(page, {"outcome": "approve"}, form="faelle")
+    session.expire_all()
+    assert first.state is ContributionState.PUBLISHED
+
+
+@pytest.mark.parametrize("outcome", ["reject", "return", "approve"])
+def test_what_was_refused_reaches_no_address_that_nobody_confirmed(
+    session: Session, keyring: Keyring, browser: Browser, run_jobs: Callable[[], int], mails: Callable[[], list[str]],
+    outcome: str,
+) -> None:
+    process = factories.process(session)
+    moderator = factories.account(session, Role.MODERATOR, on=process)
+    proposal = _submit(session, keyring, process, title="Kaufen Sie jetzt")
+    proposal.is_own = True
+    contributions.introduce_guest(session, keyring, GUEST, proposal, name="Billig Markt", email="opfer@beispiel.example",
+                                  now=clock.now())
+    session.commit()
+    case = _case(session, proposal)
+    reasons = {} if outcome == "approve" else {"rule_key": "unclear", "statement": "Das ist Werbung."}
+    browser.sign_in(moderator).submit(f"/moderation/faelle/{case.id}", {"outcome": outcome, **reasons}, form="faelle")
+    run_jobs()
+    (mail,) = [one for one in mails() if "kein Programm" in one]
+    assert mail.startswith("To: opfer@beispiel.example\n")
+    is_told = outcome == "approve"
+    assert ("Kaufen" in mail, "Billig" in mail) == (is_told, is_told)
+    assert (f"mit der Nummer {proposal.receipt_number}" in mail) is not is_told

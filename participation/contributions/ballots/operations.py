@@ -250,7 +250,10 @@ def drop_option(session: Session, actor: Actor, phase: Phase, proposal_id: int, 
 
 
 def take_answered(session: Session, actor: Actor, phase: Phase, now: datetime) -> int:
-    """Put on the paper what the administration answered with a price and did not decline; returns how many came."""
+    """Put on the paper what the administration answered with a price and did not decline; returns how many came.
+
+    When there are too many, those with the most supports; the first ones while these are secret.
+    """
     require(actor, Action.MANAGE_BALLOTS, phase, now)
     _require_unused(session, phase)
     known = set(session.scalars(select(BallotOption.contribution_id).where(BallotOption.phase_id == phase.id)))
@@ -259,7 +262,8 @@ def take_answered(session: Session, actor: Actor, phase: Phase, now: datetime) -
             Contribution.process_id == phase.process_id, Contribution.state == ContributionState.PUBLISHED,
             Contribution.answer_status.in_([AnswerStatus.IN_REVIEW, AnswerStatus.ACCEPTED, AnswerStatus.PARTLY]),
             Proposal.answer_cost > 0)
-        .order_by(Contribution.support_count.desc(), Contribution.id).limit(OPTIONS_MAX)
+        .order_by(*(() if phase.process.hides_supports(now) else (Contribution.support_count.desc(),)), Contribution.id)
+        .limit(OPTIONS_MAX)
     ).all()
     fresh = [(row[0], row[1]) for row in rows if row[0] not in known][: OPTIONS_MAX - len(known)]
     session.add_all(BallotOption(phase_id=phase.id, contribution_id=key, cost=cost) for key, cost in fresh)

@@ -34,7 +34,7 @@ from participation.text import clean_text
 from participation.uploads import store_picture
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from participation.processes.models import Process
 
@@ -48,14 +48,7 @@ def read_entered(
     draft.answers, wrong = read_answers(asked, entered_answers(form), answered)
     for error in wrong:
         web.attach(form, error)
-    # Editors took a field away while this form was open: its answer must not go without a word.
-    names = {one.name for one in asked}
-    gone = [value for name, some in request.form.lists() if name.startswith(PREFIX) and name not in names
-            for value in (clean_text(one)[:BODY_MAX] for one in some) if value]
-    if gone:
-        form.form_errors.append(_(
-            "Eine Frage steht nicht mehr im Formular. Ihre Antwort war: „%(answer)s“. Ist sie wichtig, dann schreiben Sie "
-            "sie in Ihren Vorschlag. Reichen Sie ihn danach noch einmal ein.", answer=", ".join(gone)))
+    gone = name_gone(form, asked, request.form.lists())
     is_valid = is_valid and not wrong and not gone
     if (process.themes and settings.theme is not ThemeRule.HIDDEN
             and draft.theme_id not in possible_themes(process, settings)):
@@ -78,6 +71,18 @@ def read_entered(
         ))
         is_valid = False
     return draft, is_valid
+
+
+def name_gone(form: ProposalForm, asked: Sequence[OwnField], values: Iterable[tuple[str, list[str]]]) -> bool:
+    """Editors took a field away meanwhile: its answer must not go without a word. Whether there is such an answer."""
+    names = {one.name for one in asked}
+    gone = [value for name, some in values if name.startswith(PREFIX) and name not in names
+            for value in (clean_text(one)[:BODY_MAX] for one in some) if value]
+    if gone:
+        form.form_errors.append(_(
+            "Eine Frage steht nicht mehr im Formular. Ihre Antwort war: „%(answer)s“. Ist sie wichtig, dann schreiben Sie "
+            "sie in Ihren Vorschlag. Reichen Sie ihn danach noch einmal ein.", answer=", ".join(gone)))
+    return bool(gone)
 
 
 def _area(municipality: Municipality) -> Area | BBox | None:

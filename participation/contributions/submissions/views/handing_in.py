@@ -32,6 +32,7 @@ from participation.contributions.submissions.views.entered import (
     draft_put_aside,
     has_picture,
     keep_pictures,
+    name_gone,
     read_entered,
     read_picture,
 )
@@ -88,7 +89,7 @@ def new(slug: str) -> ResponseReturnValue:
         web.current_session(), web.current_keyring(), process.id, actor.identity
     )
     if put_aside is not None:
-        form = _form_of_draft(put_aside, shown)
+        form = _form_of_draft(process, put_aside, shown)
     form.offer(process, optional=settings_of(process).theme is ThemeRule.OPTIONAL)
     preview = None
     if form.is_submitted():
@@ -169,14 +170,20 @@ def _about_drafts(form: ProposalForm, process: Process, put_aside: Draft | None)
     }
 
 
-def _form_of_draft(draft: Draft, shown: Sequence[OwnField]) -> ProposalForm:
+def _form_of_draft(process: Process, draft: Draft, shown: Sequence[OwnField]) -> ProposalForm:
     """The form as it was put aside. Raises NotFound when it can't be read any more."""
     content = read_draft(web.current_keyring(), draft)
     if content is None:
         raise NotFound
     values = MultiDict([(name, value) for name, some in content.values.items() for value in some])
     values["submission_key"], values["draft_version"] = content.submission_key, str(draft.version)
-    return proposal_form(shown)(formdata=values)
+    form = proposal_form(shown)(formdata=values)
+    if find_submission(web.current_session(), web.current_keyring(), process.id, web.current_actor().identity,
+                       content.submission_key):
+        # Another window handed it in at the moment this was saved: sent as it is, it would only find that receipt.
+        form.submission_key.data, form.draft_version.data = tokens.new_token(), ""
+    name_gone(form, shown, content.values.items())
+    return form
 
 
 def _save_draft(form: ProposalForm, process: Process) -> Draft | None:
