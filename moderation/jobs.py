@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from flask import url_for
 
 from moderation.models import OUTCOME_LABELS, Case, CaseState, Decision, Outcome, Report
@@ -82,6 +84,10 @@ def mail_report_outcome(context: outbox.JobContext) -> None:
     _mail_reporter(context, "report_outcome")
 
 
+# Nobody confirmed the address, so what is no name, a link for one, is not sent there.
+_NAME = re.compile(r"(?:[^\W\d_]|[ '’-]|\.(?=\s|$))+")
+
+
 def _mail_reporter(context: outbox.JobContext, template: str) -> None:
     with context.database.reading() as session:
         report = session.get(Report, context.args["report_id"])
@@ -89,6 +95,7 @@ def _mail_reporter(context: outbox.JobContext, template: str) -> None:
         if report is None or not contact:
             return
         recipient, _, name = contact.partition("\n")
+        name = name if _NAME.fullmatch(name) else ""
         number, is_gone = report.receipt_number, not report.contribution.is_published
         reason = REPORT_REASONS[report.reason_key]
     with mail_context():

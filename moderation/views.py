@@ -298,6 +298,8 @@ def history() -> ResponseReturnValue:
 @blueprint.route("/melden/<int:contribution_id>", methods=["GET", "POST"])
 @web.public
 @web.limiter.limit("10 per hour", methods=["POST"])
+@web.limiter.limit("6 per hour;20 per day", methods=["POST"], key_func=web.given_address,
+                   exempt_when=web.gives_no_address)
 def report(contribution_id: int) -> ResponseReturnValue:
     """Point out what is wrong with a public contribution; with or without an account, with or without a name."""
     contribution = web.current_session().scalar(

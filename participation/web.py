@@ -27,6 +27,7 @@ from participation.errors import DomainError
 from participation.language import DEFAULT, direction, language_of, locale_of, wording_of
 from participation.outbox import MUNICIPALITY
 from participation.permissions import ANONYMOUS, Actor, can as actor_can, require as actor_require
+from participation.text import clean_line
 from participation.tokens import new_token
 
 if TYPE_CHECKING:
@@ -62,6 +63,16 @@ def client_network() -> str:
     if isinstance(address, IPv4Address):
         return str(address)
     return str(address.ipv4_mapped or ip_network((address, 64), strict=False))
+
+
+def given_address() -> str:
+    """Throttles mails to one address that nobody confirmed, from however many forms; hashed for the counters."""
+    return current_keyring().mark("given-address", clean_line(request.form.get("email", "")[:1000]).lower())
+
+
+def gives_no_address() -> bool:
+    """Then there is nobody to protect from mails."""
+    return not request.form.get("email", "").strip()
 
 
 limiter = Limiter(key_func=client_network, in_memory_fallback_enabled=True, swallow_errors=True)

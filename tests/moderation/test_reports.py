@@ -57,6 +57,7 @@ def test_a_report_gets_a_number_and_comes_to_the_desk_while_the_text_stays(
     assert "leserin" not in (report.contact_sealed or "")
     run_jobs()
     assert report.receipt_number in mails()[-1]
+    assert "Guten Tag Lotte," in mails()[-1]
     assert "Ein strittiger Vorschlag" in browser.text(f"/verfahren/{proposal.process.slug}/vorschlaege")
     desk = moderator.text("/moderation")
     assert "1 Meldung" in desk
@@ -134,3 +135,13 @@ def test_what_is_not_public_can_not_be_reported_by_strangers(
     assert browser.get(f"/melden/{proposal.id}").status_code in {401, 403, 404}
     assert browser.post(f"/melden/{proposal.id}", GOOD).status_code in {401, 403, 404}
     assert browser.get("/melden/999999").status_code == 404
+
+
+@pytest.mark.parametrize("name", ["Gratis: www.kaufen.example", "kaufen.example", "https://kaufen.example/x"])
+def test_a_stranger_is_sent_no_link_by_the_name_of_whoever_reports(
+    proposal: Proposal, browser: Browser, run_jobs: Callable[[], int], mails: Callable[[], list[str]], name: str,
+) -> None:
+    _report(browser, proposal, email="opfer@beispiel.example", name=name)
+    run_jobs()
+    assert mails()[-1].startswith("To: opfer@beispiel.example\n")
+    assert "kaufen" not in mails()[-1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flask import flash, render_template, request, url_for
+from flask import flash, render_template, url_for
 from flask_babel import gettext as _
 from markupsafe import Markup
 from sqlalchemy import select
@@ -22,7 +22,7 @@ from participation.contributions.proposals.edge import load_proposal
 from participation.contributions.proposals.models import ANSWER_LABELS, Proposal
 from participation.contributions.proposals.operations import EDITABLE
 from participation.contributions.queries import pictures_of
-from participation.contributions.submissions.forms import EMAIL_MAX, IntroductionForm, ReceiptForm
+from participation.contributions.submissions.forms import IntroductionForm, ReceiptForm
 from participation.contributions.submissions.views.page import (
     LIMITS,
     blueprint,
@@ -36,7 +36,6 @@ from participation.contributions.submissions.views.page import (
 from participation.errors import InvalidInput, NotFound, SignInNeeded
 from participation.permissions import Actor, can as actor_can
 from participation.processes.models import ProcessState
-from participation.text import clean_line
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -193,17 +192,11 @@ def receipt(token: str) -> ResponseReturnValue:
     return _receipt_page(proposal_of_token(token), holder_of(token), token)
 
 
-def _given_address() -> str:
-    """Throttles mails to one address that nobody confirmed, from however many receipts; hashed for the counters."""
-    entered = clean_line(request.form.get("email", "")[:EMAIL_MAX])
-    return web.current_keyring().mark("given-address", entered.lower())
-
-
 @blueprint.route("/beleg/<token>/zu-ihnen", methods=["GET", "POST"])
 @web.public
 @web.limiter.limit("30 per hour", methods=["POST"])
-@web.limiter.limit("6 per hour;20 per day", methods=["POST"], key_func=_given_address,
-                   exempt_when=lambda: not request.form.get("email", "").strip())
+@web.limiter.limit("6 per hour;20 per day", methods=["POST"], key_func=web.given_address,
+                   exempt_when=web.gives_no_address)
 def introduce(token: str) -> ResponseReturnValue:
     """A guest says who they are once the proposal is safe: it asks less of them before."""
     proposal, form = proposal_of_token(token), IntroductionForm()
