@@ -17,6 +17,8 @@ from participation.accounts.verification import issue_codes, redeem_code
 from participation.contributions import operations as contributions
 from participation.contributions.abuse.operations import annul
 from participation.contributions.abuse.queries import Suspect
+from participation.contributions.ballots.operations import cast
+from participation.contributions.comments.operations import post_comment
 from participation.contributions.personal.operations import attach_to_account, delete_account
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.proposals.operations import recount
@@ -24,8 +26,9 @@ from participation.contributions.votes.models import Vote
 from participation.contributions.votes.operations import support
 from participation.db import Database
 from participation.errors import DomainError
+from participation.formats import BallotRule, VoteSettings
 from participation.permissions import Role
-from participation.processes.models import Process
+from participation.processes.models import Phase, Process
 from tests import factories
 
 if TYPE_CHECKING:
@@ -157,6 +160,30 @@ def test_a_first_vote_and_a_first_text_at_once_are_one_person(committing: Databa
     assert at_once(committing, act) == ["done"] * AT_ONCE
     with committing.unit_of_work() as session:
         assert set(recount(session, keyring).values()) == {0}
+
+
+def test_first_ballots_and_first_comments_on_one_proposal_wait_for_each_other_in_one_order(
+    committing: Database, keyring: Keyring,
+) -> None:
+    with committing.unit_of_work() as session:
+        process = factories.process(session, phases=[
+            factories.phase("collect"), factories.phase("vote", settings=VoteSettings(ballot=BallotRule.POINTS))])
+        on, phase_id = factories.proposal(session, process).id, process.phases[1].id
+        rounds = [people(session) for _ in range(4)]
+        recount(session, keyring)
+
+    for account_ids in rounds:
+        def act(session: Session, number: int, account_ids: list[int] = account_ids) -> None:
+            actor = factories.actor(session.get_one(Account, account_ids[number]))
+            if number % 2:
+                cast(session, keyring, actor, session.get_one(Phase, phase_id), {on: 1}, clock.now())
+            else:
+                post_comment(session, keyring, actor, session.get_one(Proposal, on), "Gut so.", submission_key="eins",
+                             now=clock.now())
+
+        assert at_once(committing, act) == ["done"] * AT_ONCE
+    with committing.unit_of_work() as session:
+        assert not any(recount(session, keyring).values())
 
 
 def test_who_leaves_while_planners_annul_is_counted_by_neither_twice(committing: Database, keyring: Keyring) -> None:

@@ -54,8 +54,7 @@ def cast(
     phase = hold_phase(session, phase.id, alone=False)
     require(actor, Action.CAST_BALLOT, phase, now)
     voter_id = keyring.voter_of(phase.process_id, actor.identity or "")
-    if contributions.ensure_voter(session, voter_id, phase.process_id, ParticipantKind.ACCOUNT):
-        contributions.count_voter(session, keyring, phase.process_id, actor.identity or "")
+    is_new = contributions.ensure_voter(session, voter_id, phase.process_id, ParticipantKind.ACCOUNT)
     ballot = _held_ballot(session, phase, voter_id, now)
     if ballot.annulment_id is not None:
         raise Conflict(N_("Ihre Stimme in dieser Phase zählt nicht. Der Grund steht beim Ergebnis."))
@@ -74,6 +73,9 @@ def cast(
     after = {key: value for key, value in wanted.items() if key in public}
     _require_rules(session, phase, after, changes)
     _write(session, ballot, before, after, now)
+    if is_new:
+        # Last: who comments for the first time holds the proposal and waits for the process (lock_contribution).
+        contributions.count_voter(session, keyring, phase.process_id, actor.identity or "")
     return after
 
 

@@ -16,6 +16,7 @@ from participation.contributions import operations as contributions
 from participation.contributions.ballots.models import Ballot
 from participation.contributions.ballots.operations import move_ballots, take_back_all as take_back_ballots
 from participation.contributions.coauthors.operations import pass_on
+from participation.contributions.comments.models import Comment
 from participation.contributions.drafts.operations import forget_account
 from participation.contributions.models import (
     WITHDRAWABLE,
@@ -179,10 +180,13 @@ def _hold_all(session: Session, participant_ids: Sequence[int], voter_ids: Seque
     hold_votes(session, Vote.voter_id.in_(voter_ids))
     session.execute(select(Voter.id).where(Voter.id.in_(voter_ids)).order_by(Voter.id).with_for_update())
     supported = select(Vote.contribution_id).where(Vote.voter_id.in_(voter_ids))
+    commented = select(Comment.proposal_id).where(Contribution.participant_id.in_(participant_ids))
+    # Whose ballot names one of them goes on meanwhile, hence the weaker lock.
     session.execute(
         select(Contribution.id)
-        .where(or_(Contribution.participant_id.in_(participant_ids), Contribution.id.in_(supported)))
-        .order_by(Contribution.id).with_for_update(of=Contribution))
+        .where(or_(Contribution.participant_id.in_(participant_ids), Contribution.id.in_(supported),
+                   Contribution.id.in_(commented)))
+        .order_by(Contribution.id).with_for_update(of=Contribution, key_share=True))
 
 
 def _leave_votes(
