@@ -193,14 +193,14 @@ def effect_of(
 
 
 def _dates_stay(phase: Phase, wanted: Content, now: datetime) -> bool:
-    """Whether other dates would let a vote go on after its end, or end before the last votes."""
+    """Whether other dates would let a vote go on after its end, or not be open any more while people vote."""
     if phase.ballot is None or phase.process.published_at is None:
         return False
     before = {name: _read(name, wanted[name]) for name in DATES if name in wanted}
     is_other = any(getattr(phase, name) != value for name, value in before.items())
-    ends_at = before.get("ends_at")
-    was_over = ends_at is not None and ends_at <= now and phase.state(now) is PhaseState.OPEN
-    return is_other and (phase.vote_is_over(now) or was_over)
+    then = Phase(**({name: getattr(phase, name) for name in DATES} | before)).state(now)
+    is_shut = phase.state(now) is PhaseState.OPEN and then is not PhaseState.OPEN
+    return is_other and (phase.vote_is_over(now) or is_shut)
 
 
 def restore_version(

@@ -127,6 +127,42 @@ def test_the_end_of_a_vote_never_lies_before_votes_that_were_given(session: Sess
     assert (phase.title, phase.state(over), phase.extensions) == ("Nur der Titel", PhaseState.CLOSED, ())
 
 
+@pytest.mark.parametrize("settings", [VoteSettings(results=Results.AFTER), SECRET])
+@pytest.mark.parametrize("later", [{"starts_at": True}, {"starts_at": None, "vague_dates": "Im Frühjahr"}])
+def test_a_later_beginning_is_no_way_to_read_secret_numbers(
+    session: Session, keyring: Keyring, settings: VoteSettings, later: dict[str, Any],
+) -> None:
+    phase, now = _phase(session, settings), clock.now()
+    actor, voter = _actor(session, phase), factories.actor(factories.account(session))
+    before, wanted = _wall(phase.starts_at), later | ({"starts_at": _wall(now + HOUR)} if later["starts_at"] else {})
+    _save(session, actor, phase, now, **wanted)
+    assert phase.state(now) is PhaseState.UPCOMING, "nobody voted so far"
+    _save(session, actor, phase, now, starts_at=before, vague_dates="")
+    liked = factories.proposal(session, phase.process)
+    if settings is SECRET:
+        ballots.cast(session, keyring, voter, phase, {liked.id: 1}, now)
+    else:
+        votes.support(session, keyring, voter, liked, now)
+    with pytest.raises(InvalidInput, match="schon Menschen abgestimmt") as refused:
+        _save(session, actor, phase, now, **wanted)
+    assert refused.value.field == "starts_at"
+
+
+def test_going_back_to_a_later_beginning_leaves_an_open_vote_open(
+    session: Session, editor: Callable[[Phase], Browser],
+) -> None:
+    phase, now = _phase(session), clock.now()
+    actor, began = _actor(session, phase), _wall(phase.starts_at)
+    _save(session, actor, phase, now, title="Erst morgen", starts_at=_wall(now + 24 * HOUR))
+    old = session.query(ProcessVersion).order_by(ProcessVersion.id.desc()).first()
+    assert old is not None
+    _save(session, actor, phase, now, title="Schon heute", starts_at=began)
+    session.commit()
+    editor(phase).submit(f"/verwaltung/verfahren/{phase.process_id}/verlauf", form=f"/{old.id}/wiederherstellen")
+    session.expire_all()
+    assert (phase.title, phase.state(now)) == ("Erst morgen", PhaseState.OPEN)
+
+
 def test_a_draft_and_phases_without_a_vote_are_as_free_as_before(session: Session) -> None:
     phase, now = _phase(session, closes=-0.1), clock.now()
     phase.process.published_at = None

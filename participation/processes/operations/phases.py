@@ -121,6 +121,11 @@ def _checked_end(
     if phase.state(now) is PhaseState.OPEN and wanted is PhaseState.CLOSED:
         raise InvalidInput(N_("Bis jetzt konnten alle abstimmen. Bitte wählen Sie ein Ende, das noch kommt, zum Beispiel in "
                               "zwei Minuten."), field="ends_at")
+    if (phase.state(now) is PhaseState.OPEN and wanted is PhaseState.UPCOMING
+            and any(count(session, phase) for count in PEOPLE_OF_VOTE)):
+        # Nothing of a phase that has not begun is secret: a later start, and back, would show what is hidden.
+        raise InvalidInput(N_("Hier haben schon Menschen abgestimmt. Der Beginn kann nicht mehr in der Zukunft liegen."),
+                           field="starts_at")
     if not phase.vote_is_over(now) or phase.ends_at is None or end == phase.ends_at:
         return None
     if wanted is not PhaseState.OPEN:
