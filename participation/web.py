@@ -5,6 +5,7 @@ Everything that a view needs of the running request is asked here, so that mypy 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -51,11 +52,16 @@ _kept: dict[tuple[Any, ...], str] = {}
 # Random marks of this process: nothing that a resident writes can look like them.
 _CSRF_PLACE, _FRESH_PLACE = new_token(), new_token()
 
+_ADDRESS = re.compile(r"(?:\[([^\]]+)\]|([0-9.]+))(?::[0-9]+)?")
 
 
 def client_network() -> str:
     """Where a request comes from, as throttles count it: an IPv6 line owns at least a /64, and may change within it at will."""
     raw = get_remote_address()
+    # Some proxies name the port too, which is another one for each connection.
+    with_port = _ADDRESS.fullmatch(raw)
+    if with_port:
+        raw = with_port[1] or with_port[2]
     try:
         address = ip_address(raw)
     except ValueError:

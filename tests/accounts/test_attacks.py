@@ -139,6 +139,8 @@ def test_an_ipv6_line_is_throttled_as_one_however_often_its_address_changes(
     assert statuses(["2001:db8:0:8::1"], 1) == [422], "the neighbour is somebody else"
     assert statuses(["::ffff:10.0.0.1", "10.0.0.1"], 31)[-2:] == [422, 429], "one address written in two ways"
     assert statuses(["10.0.0.2"], 1) == [422]
+    assert statuses([f"10.0.0.3:{port}" for port in range(40)], 31)[-2:] == [422, 429], "some proxies name the port"
+    assert statuses([f"[2001:db8:0:9::1]:{port}" for port in range(40)], 31)[-2:] == [422, 429]
 
 
 def test_another_spelling_of_the_address_gets_no_more_tries(
