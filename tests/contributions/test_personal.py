@@ -31,7 +31,7 @@ from participation.contributions.proposals.models import Proposal
 from participation.contributions.proposals.operations import recount
 from participation.contributions.votes.models import Vote
 from participation.contributions.votes.operations import support
-from participation.errors import Conflict, NotAllowed
+from participation.errors import Conflict, NotAllowed, SignInNeeded
 from participation.formats import BallotRule, VoteSettings
 from participation.permissions import Role
 from participation.uploads import Upload
@@ -245,6 +245,30 @@ def test_leaving_takes_everything_personal_and_the_votes_of_what_still_runs(
     assert set(recount(session, keyring).values()) == {0}
     run_jobs()
     assert [mail for mail in mails() if f"To: {email}" in mail and "Konto ist gelöscht" in mail]
+
+
+def test_who_was_signed_in_a_moment_ago_casts_no_vote_that_outlives_the_account(
+    session: Session, keyring: Keyring, process: Process,
+) -> None:
+    """A vote sent along with the deletion would count, and a new account could give it once more."""
+    liked, account = factories.proposal(session, process), factories.account(session)
+    phase = factories.phase("vote", settings=VoteSettings(ballot=BallotRule.POINTS))
+    process.phases.append(phase)
+    session.flush()
+    actor = factories.actor(account)
+    support(session, keyring, actor, liked, clock.now())
+    delete_account(session, keyring, actor, account, take_along=False, now=clock.now())
+    for act in (
+        lambda: support(session, keyring, actor, liked, clock.now()),
+        lambda: cast(session, keyring, actor, phase, {liked.id: 1}, clock.now()),
+    ):
+        with session.begin_nested() as step:
+            with pytest.raises(SignInNeeded):
+                act()
+            step.rollback()
+    session.refresh(liked)
+    assert liked.support_count == 0
+    assert session.scalars(select(Voter.id)).all() == []
 
 
 def test_whoever_leaves_and_comes_back_has_one_vote_where_it_still_counts(

@@ -53,8 +53,7 @@ def cast(
     """
     phase = hold_phase(session, phase.id, alone=False)
     require(actor, Action.CAST_BALLOT, phase, now)
-    voter_id = keyring.voter_of(phase.process_id, actor.identity or "")
-    is_new = contributions.ensure_voter(session, voter_id, phase.process_id, ParticipantKind.ACCOUNT)
+    voter_id, is_new = contributions.begin_voting(session, keyring, actor, phase.process_id)
     ballot = _held_ballot(session, phase, voter_id, now)
     if ballot.annulment_id is not None:
         raise Conflict(N_("Ihre Stimme in dieser Phase zählt nicht. Der Grund steht beim Ergebnis."))

@@ -147,6 +147,8 @@ def delete_account(
     """
     require(actor, Action.MANAGE_OWN_ACCOUNT, account, now)
     _require_another_admin(session, account)
+    # Whoever begins to vote meanwhile waits, and then learns that the account is gone.
+    session.execute(select(Account.id).where(Account.id == account.id).with_for_update())
     participants = participants_of(session, keyring, account.id)
     ids = tuple(participant.id for participant in participants)
     voters = [(one.process_id, one.id) for one in voters_of(session, keyring, account.id)]

@@ -10,7 +10,6 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm.attributes import set_committed_value
 
 from participation import clock
-from participation.accounts.models import ParticipantKind
 from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.models import Contribution, ContributionState, Voter
@@ -64,8 +63,7 @@ def support(
     """
     require(actor, Action.SUPPORT, contribution, now)
     process, identity = contribution.process, actor.identity or ""
-    voter_id = keyring.voter_of(process.id, identity)
-    is_new = contributions.ensure_voter(session, voter_id, process.id, ParticipantKind.ACCOUNT)
+    voter_id, is_new = contributions.begin_voting(session, keyring, actor, process.id)
     phase = process.phase_opening(Action.SUPPORT, now)
     if contribution.kind == "proposal" and phase is not None and limit_of(phase):
         _require_vote_left(session, voter_id, contribution, phase)
