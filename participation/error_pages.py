@@ -23,7 +23,7 @@ _LEADS_ON: dict[type[DomainError], str] = {
     SignInNeeded: "accounts.sign_in", SecondFactorNeeded: "accounts.second_factor",
     VerificationNeeded: "accounts.verification",
 }
-NEVER_KEPT = ("password", "csrf_token", "code", "token", "submission_key")
+NEVER_KEPT = ("password", "csrf_token", "code", "token", "submission_key", "_seen")
 
 
 def _texts(status: int) -> tuple[str, str]:

@@ -259,6 +259,7 @@ def test_a_name_that_came_while_it_was_read_is_read_first(
     answer = browser.post(page, {"outcome": "approve", "name_seen": seen, "revision_seen": revision})
     assert answer.status_code == 409
     assert "Der Name über dem Beitrag ist inzwischen ein anderer" in answer.get_data(as_text=True)
+    assert ">Gast</textarea>" not in answer.get_data(as_text=True), "nobody typed that"
     many = {"case": [str(case.id)], f"name-{case.id}": seen}
     told = browser.post("/moderation/sammelfreigabe", many, follow_redirects=True).get_data(as_text=True)
     assert "Der Name über dem Beitrag ist inzwischen ein anderer" in told
