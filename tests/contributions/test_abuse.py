@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from datetime import timedelta
@@ -127,6 +128,27 @@ def test_an_annulled_voter_can_neither_take_back_nor_vote_anew(
     with pytest.raises(Conflict, match="zählt nicht"):
         ballots.cast(session, keyring, bot, process.phases[1], {proposal.id: 3}, clock.now())
     assert _numbers(session, proposal)[0] == 1
+
+
+def test_the_download_of_own_data_says_what_does_not_count(
+    session: Session, keyring: Keyring, proposal: Proposal, planner: Actor, flood: VoteFlag,
+    new_browser: Callable[[], Browser],
+) -> None:
+    account = factories.account(session)
+    actor, process = factories.actor(account), session.get_one(Process, proposal.process_id)
+    votes.support(session, keyring, actor, proposal, clock.now(), flood.source_hash)
+    ballots.cast(session, keyring, actor, process.phases[1], {proposal.id: 1}, clock.now(), source=flood.source_hash)
+    session.commit()
+    browser = new_browser().sign_in(account)
+
+    def told() -> list[bool]:
+        (mine,) = json.loads(browser.get("/konto/meine-daten.json").get_data(as_text=True))["teilnahmen"]
+        return [one["zaehlt"] for one in (*mine["unterstuetzungen"], *mine["stimmzettel"])]
+
+    assert told() == [True, True]
+    operations.annul(session, planner, process, _of(flood), "Programm.", clock.now())
+    session.commit()
+    assert told() == [False, False]
 
 
 def test_a_planner_sees_numbers_only_and_everybody_reads_the_reason(

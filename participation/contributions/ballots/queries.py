@@ -92,10 +92,10 @@ def own_ballot(session: Session, phase_id: int, voter_id: int) -> OwnBallot:
 
 
 def ballots_of(voter_ids: Sequence[int]) -> Select[*tuple[Any, ...]]:
-    """(process, phase, contribution, value, when changed), for the person concerned only."""
+    """(process, phase, contribution, value, when changed, whether it counts), for the person concerned only."""
     return (
         select(Voter.process_id, Ballot.phase_id, BallotMark.contribution_id, BallotMark.value,
-               Ballot.changed_at)
+               Ballot.changed_at, Ballot.annulment_id.is_(None))
         .select_from(Ballot)
         .join(Voter, Voter.id == Ballot.voter_id)
         .join(BallotMark, BallotMark.ballot_id == Ballot.id)

@@ -95,12 +95,13 @@ def own_data(session: Session, keyring: Keyring, account: Account, folder: Path,
     for row in session.execute(written_along(ids)):
         takes_part[row.process_id].setdefault("mitgeschrieben", []).append(
             {"beitrag": row.id, "titel": row.title, "seit": row.joined_at.isoformat()})
-    for process_id, phase_id, contribution_id, value, at in session.execute(ballots_of(voter_ids)):
+    for process_id, phase_id, contribution_id, value, at, counts in session.execute(ballots_of(voter_ids)):
         takes_part[process_id].setdefault("stimmzettel", []).append(
-            {"phase": phase_id, "beitrag": contribution_id, "stimme": value, "am": at.isoformat()})
-    for process_id, contribution_id, title, at in session.execute(own_votes(voter_ids)):
+            {"phase": phase_id, "beitrag": contribution_id, "stimme": value, "am": at.isoformat(),
+             "zaehlt": counts})
+    for process_id, contribution_id, title, at, counts in session.execute(own_votes(voter_ids)):
         takes_part[process_id]["unterstuetzungen"].append(
-            {"beitrag": contribution_id, "titel": title, "am": at.isoformat()})
+            {"beitrag": contribution_id, "titel": title, "am": at.isoformat(), "zaehlt": counts})
     return {
         "stand": now.isoformat(),
         "konto": _account(session, account),

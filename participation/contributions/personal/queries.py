@@ -79,10 +79,11 @@ def all_of_kind(kind: type[Contribution], participant_ids: Sequence[int]) -> Sel
 
 
 def own_votes(voter_ids: Sequence[int]) -> Select[Any]:
-    """(process, contribution, title, in which hour) of each support, for the person concerned only."""
+    """(process, contribution, title, in which hour, whether it counts) of each support, for the person concerned only."""
     title = Proposal.__table__.c
     return (
-        select(Contribution.process_id, Vote.contribution_id, title.title, Vote.given_at)
+        select(Contribution.process_id, Vote.contribution_id, title.title, Vote.given_at,
+               Vote.annulment_id.is_(None))
         .join(Contribution, Contribution.id == Vote.contribution_id)
         .outerjoin(Proposal.__table__, title.id == Vote.contribution_id)
         .where(Vote.voter_id.in_(voter_ids))
