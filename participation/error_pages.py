@@ -9,7 +9,7 @@ from flask import Flask, current_app, g, make_response, redirect, render_templat
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, SecurityError
 
 from participation.errors import DomainError, SecondFactorNeeded, SignInNeeded, VerificationNeeded
 from participation.web import SAFE_METHODS, translated
@@ -94,15 +94,21 @@ def error_page(status: int, message: str = "") -> ResponseReturnValue:
             kept=kept_input(),
             sign_in_url=url_for("accounts.sign_in", next=request.full_path) if status == 401 else None,  # noqa: PLR2004
         )
+    except SecurityError:  # a request under a name that is not ours: it gets no whole page, and rings no alarm
+        body = _plain_page(status, title, message, cure)
     except Exception:  # the page needs the database for its header; without it the plain one is shown
         log.exception("error_page_failed")
-        body = current_app.jinja_env.get_template("errors/plain.html").render(
-            status=status, title=title, message=message, cure=cure, kept=kept_input()
-        )
+        body = _plain_page(status, title, message, cure)
     response = make_response(body, status)
     if status in {429, 503}:
         response.headers["Retry-After"] = "30"
     return response
+
+
+def _plain_page(status: int, title: str, message: str, cure: str) -> str:
+    return current_app.jinja_env.get_template("errors/plain.html").render(
+        status=status, title=title, message=message, cure=cure, kept=kept_input()
+    )
 
 
 def register(app: Flask) -> None:

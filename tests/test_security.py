@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import re
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,16 @@ def test_cookies_and_transport_are_safe_on_https(tmp_path: Path) -> None:
     answer = app.test_client().get("/healthz", base_url="https://stadt.example")
     assert "max-age=63072000" in answer.headers["Strict-Transport-Security"]
     assert app.test_client().get("/healthz", base_url="https://evil.example").status_code == 400
+
+
+def test_a_request_under_a_foreign_name_rings_no_alarm(
+    app: Beteiligung, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(app.config, "TRUSTED_HOSTS", ["stadt.example"])
+    answer = app.test_client().get("/gibt-es-nicht", base_url="https://evil.example")
+    assert answer.status_code == 400
+    assert "evil" not in answer.get_data(as_text=True)
+    assert [one for one in caplog.records if one.levelno >= logging.WARNING] == []
 
 
 @pytest.mark.usefixtures("csrf")
