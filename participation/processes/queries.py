@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, bindparam, func, or_, select
 from sqlalchemy.orm import contains_eager, joinedload, selectinload
+from sqlalchemy.orm.attributes import set_committed_value
 
 from participation.db import Base
 from participation.language import EASY, VARIANTS
@@ -58,7 +59,12 @@ def process_by_slug(session: Session, municipality_id: int, slug: str) -> Proces
 def rules_of(session: Session, municipality_id: int, slug: str) -> tuple[int, Process] | None:
     """A process with phases and municipality as far as rules ask, and the content version that it has now."""
     found = session.execute(_RULES, {"municipality_id": municipality_id, "slug": slug}).unique().one_or_none()
-    return None if found is None else (found[1], found[0])
+    if found is None:
+        return None
+    for phase in found[0].phases:
+        # Rules ask a phase for its process, and may do so without a session.
+        set_committed_value(phase, "process", found[0])
+    return found[1], found[0]
 
 
 def published_processes(session: Session, municipality_id: int) -> Sequence[Process]:

@@ -102,8 +102,10 @@ class Started:
     def until_running(self) -> list[int]:
         until(lambda: "Die Plattform läuft" in self.text() or self.process.poll() is not None)
         assert "Die Plattform läuft" in self.text(), self.text()
-        pids = f"{(self.folder / 'web.pid').read_text()} {(self.folder / 'worker.pid').read_text()}"
-        return [int(pid) for pid in pids.split()]
+        files = [self.folder / "web.pid", self.folder / "worker.pid"]
+        # The worker may still be starting when the web server answers already.
+        until(lambda: all(one.exists() and one.stat().st_size for one in files))
+        return [int(pid) for one in files for pid in one.read_text().split()]
 
 
 @pytest.fixture

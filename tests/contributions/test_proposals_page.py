@@ -19,6 +19,7 @@ from participation.contributions.models import Contribution, ContributionPicture
 from participation.contributions.operations import ensure_participant
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.proposals.operations import recount
+from participation.formats import FORMATS
 from participation.permissions import Role
 from participation.processes.models import Process, Theme
 from participation.settings import Settings
@@ -228,6 +229,21 @@ def test_a_cached_page_keeps_the_parts_of_each_reader_apart(live: Beteiligung) -
         text = resident.text(path)
         assert "Anmelden und unterstützen" not in text
         assert "Kommentar senden" in text
+
+
+def test_a_kept_page_opens_for_everybody_whatever_its_phases_ask(live: Beteiligung) -> None:
+    database = live.extensions["platform"].database
+    with database.unit_of_work() as session:
+        town = factories.municipality(session)
+        paths, people = [], [factories.account(session)]
+        for key in FORMATS:
+            process = factories.process(session, town, phases=[factories.phase(key)])
+            paths.append(f"/verfahren/{process.slug}/vorschlaege/{factories.proposal(session, process).id}")
+        people += [factories.account(session, role, town=town) for role in Role]
+    readers = [Browser(live), *(Browser(live).sign_in(one) for one in people)]
+    for path in paths:
+        # The first one makes the page, the others read the kept one.
+        assert [reader.get(path).status_code for reader in readers] == [OK] * len(readers), path
 
 
 # ------------------------------------------------------------------------------------------------------------ recount
