@@ -17,8 +17,8 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -27,6 +27,7 @@ from markupsafe import Markup
 from sqlalchemy import Integer, Select, bindparam, column, select, table
 from sqlalchemy.exc import SQLAlchemyError
 
+from participation.compression import Piece, pack
 from participation.language import language_of
 from participation.security import header_list
 
@@ -57,6 +58,31 @@ PageKey = tuple[str, str, str, str]
 
 
 @dataclass(slots=True)
+class Stretch:
+    """What stands between two holes that every reader has something in.
+
+    Within it lie the holes of which a page has many and most readers have nothing in, each with the number that its
+    maker knows it by. Where that is so for all of them, the stretch goes out as it is, compressed once for all.
+    """
+
+    parts: list[bytes]
+    rare: list[tuple[str, int]]
+    whole: bytes
+    packed: bytes = b""
+
+
+@dataclass(slots=True)
+class Layout:
+    """A page as one kind of reader gets it: stretches, and between them the holes that are filled one by one."""
+
+    stretches: list[Stretch]
+    holes: Holes
+    # By name of the hole: the parameters of all its places on the page.
+    rare: dict[str, list[dict[str, Any]]]
+    uses: int = 0
+
+
+@dataclass(slots=True)
 class Page:
     """The shared texts of a page and the holes between them; complete for strangers once `compressed` is filled."""
 
@@ -67,6 +93,8 @@ class Page:
     holes: Holes
     content_type: str
     compressed: bytes = b""
+    # For residents and for staff, who have holes of their own.
+    layouts: dict[bool, Layout] = field(default_factory=dict)
 
 
 class PageCache:
@@ -150,9 +178,9 @@ class PageCache:
 
 
 def _weight(page: Page) -> int:
-    """In bytes; the compressed page comes later and is counted as a fourth."""
+    """In bytes, with what comes later: layouts, which hold the texts once more in parts and as a whole, and compressed."""
     size = sum(map(len, page.texts))
-    return size + size // 4 + 200 * len(page.holes) + 2000
+    return 3 * size + size // 2 + 500 * len(page.holes) + 4000
 
 
 def environ_key(environ: WSGIEnvironment) -> PageKey:
@@ -178,25 +206,61 @@ def split_holes(body: bytes, holes: Holes) -> tuple[list[bytes], Holes]:
     return pieces[::2], [holes[int(number)] for number in pieces[1::2]]
 
 
-def fill_holes(texts: list[bytes], holes: Holes) -> bytes:
-    """Put the personal parts in."""
-    from participation.web import current_actor, platform  # noqa: PLC0415 - web imports this module
+def lay_out(texts: list[bytes], holes: Holes, *, for_staff: bool) -> Layout:
+    """Put together what lies between the holes of a kind of reader. What is for staff alone is gone for all others."""
+    from participation.web import platform  # noqa: PLC0415 - web imports this module
 
     makers = platform().holes
-    reader_is_staff = current_actor().is_staff
-    filled = [texts[0]]
-    many: dict[str, Iterator[str]] = {}
+    layout = Layout(stretches=[], holes=[], rare={})
+    parts, rare = [[texts[0]]], list[tuple[str, int]]()
     for (name, params), text in zip(holes, texts[1:], strict=True):
         maker = makers[name]
-        if reader_is_staff or not getattr(maker, "for_staff", False):
-            if getattr(maker, "at_once", False):
-                if name not in many:
-                    many[name] = iter(maker([values for other, values in holes if other == name]))
-                piece = next(many[name])
-            else:
-                piece = maker(**params)
-            filled.append(str(piece).encode())
-        filled.append(text)
+        if getattr(maker, "for_staff", False) and not for_staff:
+            parts[-1].append(text)
+        elif getattr(maker, "at_once", False):
+            places = layout.rare.setdefault(name, [])
+            rare.append((name, len(places)))
+            places.append(params)
+            parts.append([text])
+        else:
+            layout.holes.append((name, params))
+            layout.stretches.append(_stretch(parts, rare))
+            parts, rare = [[text]], []
+    layout.stretches.append(_stretch(parts, rare))
+    return layout
+
+
+def _stretch(parts: list[list[bytes]], rare: list[tuple[str, int]]) -> Stretch:
+    joined = [b"".join(some) for some in parts]
+    return Stretch(parts=joined, rare=rare, whole=b"".join(joined))
+
+
+def fill_holes(layout: Layout) -> list[Piece]:
+    """The pieces of a page with the personal parts in. From the second reader on what they share is compressed once."""
+    from participation.web import platform  # noqa: PLC0415 - web imports this module
+
+    makers = platform().holes
+    layout.uses += 1
+    found: dict[str, dict[int, str]] = {name: makers[name](places) for name, places in layout.rare.items()}
+    someone = any(found.values())
+    pieces: list[Piece] = []
+    for number, stretch in enumerate(layout.stretches):
+        if number:
+            name, params = layout.holes[number - 1]
+            pieces.append((str(makers[name](**params)).encode(), b""))
+        if someone and any(place in found[name] for name, place in stretch.rare):
+            pieces.append((_with_rare(stretch, found), b""))
+            continue
+        if not stretch.packed and layout.uses > 1:
+            stretch.packed = pack(stretch.whole)
+        pieces.append((stretch.whole, stretch.packed))
+    return pieces
+
+
+def _with_rare(stretch: Stretch, found: dict[str, dict[int, str]]) -> bytes:
+    filled = [stretch.parts[0]]
+    for (name, place), part in zip(stretch.rare, stretch.parts[1:], strict=True):
+        filled += (found[name].get(place, "").encode(), part)
     return b"".join(filled)
 
 
@@ -238,13 +302,22 @@ def cached(view: View) -> View:
 
 def finish_page(response: Response) -> Response:
     """After every view: fill the holes, and keep the complete page for visitors without a cookie."""
+    from participation.web import current_actor  # noqa: PLC0415 - web imports this module
+
     page: Page | None = g.get("shared_page")
     if page is not None:
-        response.set_data(fill_holes(page.texts, page.holes))
+        for_staff = current_actor().is_staff
+        layout = page.layouts.get(for_staff)
+        if layout is None:
+            layout = page.layouts[for_staff] = lay_out(page.texts, page.holes, for_staff=for_staff)
+        g.pieces = fill_holes(layout)
+        response.set_data(b"".join(whole for whole, _packed in g.pieces))
         if not page.compressed and not cookie and not cookie.modified:
             page.compressed = gzip.compress(response.get_data(), 6)
         return response
     holes: Holes = g.get("holes", [])
     if holes and response.mimetype == "text/html" and not response.is_streamed:
-        response.set_data(fill_holes(*split_holes(response.get_data(), holes)))
+        texts, holes = split_holes(response.get_data(), holes)
+        pieces = fill_holes(lay_out(texts, holes, for_staff=current_actor().is_staff))
+        response.set_data(b"".join(whole for whole, _packed in pieces))
     return response

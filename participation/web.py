@@ -32,8 +32,11 @@ from participation.text import clean_line
 from participation.tokens import new_token
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from flask.typing import ResponseReturnValue
     from redis import Redis
+    from sqlalchemy import Row, Select
     from werkzeug.wrappers import Response
     from wtforms import Form
 
@@ -141,6 +144,15 @@ def reads_only() -> None:
     """
     current_actor()
     g.session = platform().database.new_session(write=False)
+
+
+def glance(statement: Select[*tuple[Any, ...]], values: dict[str, Any]) -> Sequence[Row[Any]]:
+    """The rows of one small read: in this request's session if it has one, so that it sees what was just changed.
+
+    Otherwise without opening one, which would cost more than the read.
+    """
+    session: Session | None = g.get("session")
+    return platform().database.glance(statement, values) if session is None else session.execute(statement, values).all()
 
 
 def current_now() -> datetime:
@@ -334,7 +346,10 @@ def for_staff(hole: View) -> View:
 
 
 def at_once(hole: View) -> View:
-    """Mark a hole of which a page has many: it is asked once, with the parameters of all, and answers one text for each."""
+    """Mark a hole of which a page has many, most of them empty: it is asked once, with the parameters of all.
+
+    It answers the texts by number of the place; places with nothing in are left out.
+    """
     hole.at_once = True  # type: ignore[attr-defined]
     return hole
 

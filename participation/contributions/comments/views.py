@@ -80,17 +80,16 @@ def comment_votes(slug: str, proposal_id: int) -> str:
 
 
 @web.at_once
-def own_comment(comments: list[dict[str, Any]]) -> list[str]:
+def own_comment(comments: list[dict[str, Any]]) -> dict[int, str]:
     """What a signed-in reader can do with each comment: take a support back, change or withdraw what is their own."""
     if web.current_actor().identity is None:
-        return [""] * len(comments)
+        return {}
     part = own_part_here(comments[0]["slug"], comments[0]["proposal_id"])
-    return [_own_comment(part, **comment) for comment in comments]
+    return {place: _own_comment(part, **comment) for place, comment in enumerate(comments)
+            if comment["comment_id"] in part.supported or comment["participant_id"] == part.participant_id}
 
 
 def _own_comment(part: OwnPart, slug: str, proposal_id: int, comment_id: int, participant_id: int) -> str:
-    if comment_id not in part.supported and participant_id != part.participant_id:
-        return ""
     return web.render_kept(
         "contributions/comments/_own.html", slug=slug, proposal_id=proposal_id, comment_id=comment_id,
         is_supported=comment_id in part.supported, is_own=participant_id == part.participant_id,

@@ -16,8 +16,9 @@ from participation.contributions.votes.models import Vote
 from participation.formats import BallotRule
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from sqlalchemy import Row
     from sqlalchemy.orm import Session
 
     from participation.processes.models import Phase
@@ -44,10 +45,13 @@ class OwnPart:
     supported: frozenset[int]
 
 
-def own_part(session: Session, proposal_id: int, process_id: int, person_hash: str, voter_id: int) -> OwnPart:
-    """The person behind the hash on the page of a proposal with its comments, in one query."""
+def own_part(
+    read: Callable[[Select[*tuple[Any, ...]], dict[str, Any]], Sequence[Row[Any]]],
+    proposal_id: int, process_id: int, person_hash: str, voter_id: int,
+) -> OwnPart:
+    """The person behind the hash on the page of a proposal with its comments, in one query that `read` sends."""
     values = {"proposal_id": proposal_id, "process_id": process_id, "person_hash": person_hash, "voter_id": voter_id}
-    rows: Sequence[Any] = session.execute(_OWN, values).all()
+    rows = read(_OWN, values)
     return OwnPart(next((row[0] for row in rows if row[0] is not None), None), voter_id,
                    frozenset(row[1] for row in rows if row[1] is not None))
 

@@ -78,7 +78,7 @@ def own_part_here(slug: str, proposal_id: int) -> OwnPart:
         else:
             keyring = web.current_keyring()
             person_hash = keyring.person_hash(contribution.process_id, identity)
-            known = own_part(web.current_session(), proposal_id, contribution.process_id, person_hash,
+            known = own_part(web.glance, proposal_id, contribution.process_id, person_hash,
                              keyring.voter_number(person_hash))
         g.own_part = known
     return known

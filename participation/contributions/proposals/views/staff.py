@@ -50,12 +50,13 @@ def answer(slug: str, proposal_id: int) -> ResponseReturnValue:
 
 @web.for_staff
 @web.at_once
-def hide_comment(comments: list[dict[str, Any]]) -> list[str]:
+def hide_comment(comments: list[dict[str, Any]]) -> dict[int, str]:
     """For moderators: the way to take a comment off the page. Asks the rights of the proposal, without a query."""
     proposal = load_standing(comments[0]["slug"], comments[0]["proposal_id"])
     if not web.can(Action.MODERATE, proposal):
-        return [""] * len(comments)
-    return [web.render_part("contributions/comments/_moderate.html", comment_id=one["comment_id"]) for one in comments]
+        return {}
+    return {place: web.render_part("contributions/comments/_moderate.html", comment_id=one["comment_id"])
+            for place, one in enumerate(comments)}
 
 
 @web.for_staff
