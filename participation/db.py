@@ -20,7 +20,7 @@ from participation import clock
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sqlalchemy import Connection, Dialect, Engine, Row, Select
+    from sqlalchemy import Connection, Dialect, Engine, Executable, Row
 
 SQLITE_BUSY_TIMEOUT_MS = 15_000
 SQLITE_RETRY_SECONDS = 0.001
@@ -143,7 +143,7 @@ class Database:
             session.rollback()
             session.close()
 
-    def glance(self, statement: Select[*tuple[Any, ...]], values: dict[str, Any]) -> Sequence[Row[Any]]:
+    def glance(self, statement: Executable, values: dict[str, Any]) -> Sequence[Row[Any]]:
         """The rows of one small read that runs in nearly every request, such as who is signed in.
 
         On a connection that each thread keeps, outside any transaction: opening a session would cost more than the
@@ -162,7 +162,7 @@ class Database:
         return self._read(kept, statement, values)
 
     def _read(
-        self, connection: Connection, statement: Select[*tuple[Any, ...]], values: dict[str, Any]
+        self, connection: Connection, statement: Executable, values: dict[str, Any]
     ) -> Sequence[Row[Any]]:
         try:
             rows = connection.execute(statement, values).all()

@@ -27,7 +27,7 @@ from markupsafe import Markup
 from sqlalchemy import Integer, Select, bindparam, column, select, table
 from sqlalchemy.exc import SQLAlchemyError
 
-from participation.compression import Piece, pack
+from participation.compression import Packed, Piece
 from participation.language import language_of
 from participation.security import header_list
 
@@ -68,7 +68,7 @@ class Stretch:
     parts: list[bytes]
     rare: list[tuple[str, int]]
     whole: bytes
-    packed: bytes = b""
+    packed: Packed | None = None
 
 
 @dataclass(slots=True)
@@ -247,12 +247,12 @@ def fill_holes(layout: Layout) -> list[Piece]:
     for number, stretch in enumerate(layout.stretches):
         if number:
             name, params = layout.holes[number - 1]
-            pieces.append((str(makers[name](**params)).encode(), b""))
+            pieces.append((str(makers[name](**params)).encode(), None))
         if someone and any(place in found[name] for name, place in stretch.rare):
-            pieces.append((_with_rare(stretch, found), b""))
+            pieces.append((_with_rare(stretch, found), None))
             continue
-        if not stretch.packed and layout.uses > 1:
-            stretch.packed = pack(stretch.whole)
+        if stretch.packed is None and layout.uses > 1:
+            stretch.packed = Packed.of(stretch.whole)
         pieces.append((stretch.whole, stretch.packed))
     return pieces
 

@@ -53,9 +53,11 @@ def header_list(settings: Settings, nonce: str | None = None) -> list[tuple[str,
 
 def add_headers(response: Response, settings: Settings) -> Response:
     """Set them, without overriding what a view decided."""
+    known = {name.lower() for name, _value in response.headers}
     for name, value in header_list(settings, g.get("nonce")):
-        response.headers.setdefault(name, value)
-    if "Cache-Control" not in response.headers:
+        if name.lower() not in known:
+            response.headers.add(name, value)
+    if "cache-control" not in known:
         # What is somebody's own is nowhere kept, not even for the button "back".
         is_own = getattr(current_app.view_functions.get(request.endpoint or ""), "access", None) is (
             Action.MANAGE_OWN_ACCOUNT) or "token" in (request.view_args or {})

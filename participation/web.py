@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from flask.typing import ResponseReturnValue
     from redis import Redis
-    from sqlalchemy import Row, Select
+    from sqlalchemy import Executable, Row
     from werkzeug.wrappers import Response
     from wtforms import Form
 
@@ -146,7 +146,7 @@ def reads_only() -> None:
     g.session = platform().database.new_session(write=False)
 
 
-def glance(statement: Select[*tuple[Any, ...]], values: dict[str, Any]) -> Sequence[Row[Any]]:
+def glance(statement: Executable, values: dict[str, Any]) -> Sequence[Row[Any]]:
     """The rows of one small read: in this request's session if it has one, so that it sees what was just changed.
 
     Otherwise without opening one, which would cost more than the read.
@@ -323,7 +323,7 @@ def render_kept(template: str, /, **values: Any) -> Markup:  # noqa: ANN401 - ha
             _kept.clear()
         _kept[key] = text
     if _CSRF_PLACE in text:
-        text = text.replace(_CSRF_PLACE, generate_csrf())
+        text = text.replace(_CSRF_PLACE, csrf_token())
     if _FRESH_PLACE in text:
         text = text.replace(_FRESH_PLACE, new_token())
     return Markup(text)  # noqa: S704 - a template of ours
@@ -331,7 +331,8 @@ def render_kept(template: str, /, **values: Any) -> Markup:  # noqa: ANN401 - ha
 
 def csrf_token() -> str:
     """In templates: the token against forged requests, or its place in a piece that is kept."""
-    return _CSRF_PLACE if g.get("tokens_later") else str(generate_csrf())
+    # Flask-WTF keeps it there, and reads its settings anew each time that it is asked.
+    return _CSRF_PLACE if g.get("tokens_later") else str(g.get("csrf_token") or generate_csrf())
 
 
 def fresh_token() -> str:

@@ -15,7 +15,7 @@ from argon2 import PasswordHasher
 from sqlalchemy import Engine, delete, event, select
 
 from app import Beteiligung, create_app
-from participation import outbox
+from participation import outbox, web
 from participation.accounts import passwords
 from participation.commands.database import migrate
 from participation.db import Base, Database
@@ -180,6 +180,13 @@ def committing_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[s
         for table in reversed(Base.metadata.sorted_tables):
             session.execute(delete(table))
     database.dispose()
+
+
+@pytest.fixture(autouse=True)
+def _brakes_off() -> Iterator[None]:
+    """The throttles belong to the process: a test that builds an application with them must not leave them to others."""
+    yield
+    web.limiter.enabled = False
 
 
 @pytest.fixture

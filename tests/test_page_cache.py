@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import gzip
+import os
+import re
+from itertools import permutations, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from lxml import html
 
 from app import Beteiligung, create_app
 from participation import clock
 from participation.accounts.models import ParticipantKind
+from participation.compression import Packed, put_together
 from participation.contributions import operations as contributions
 from participation.contributions.models import CoAuthor
 from participation.contributions.proposals.models import Proposal
 from participation.municipalities.operations import raise_content_version
+from participation.permissions import Role
 from participation.processes.models import Process
 from participation.settings import Settings
 from tests import factories
@@ -170,3 +177,54 @@ def test_a_kept_page_tells_author_co_author_and_strangers_apart(live: Beteiligun
                 for address in addresses for text in (reader.text(address) for reader in readers)]
         nobody, own, shared = [False, False], [True, False], [False, True]
         assert said == [nobody, own, nobody, nobody, nobody, own, shared, nobody]
+
+
+def test_each_reader_of_a_kept_page_gets_their_own_parts_and_the_same_text_packed_or_not(live: Beteiligung) -> None:
+    platform = live.extensions["platform"]
+    with platform.database.unit_of_work() as session:
+        process = factories.process(session)
+        writer, reader = factories.account(session), factories.account(session)
+        moderator = factories.account(session, Role.MODERATOR, town=process.municipality)
+        proposal = factories.proposal(session, process)
+        hers = factories.participant(session, process, kind=ParticipantKind.ACCOUNT,
+                                     person_hash=platform.keyring.person_hash(process.id, f"account:{writer.id}"))
+        comments = [factories.comment(session, proposal, body=f"Anmerkung {number}: schön", participant=hers)
+                    if number == 1 else factories.comment(session, proposal, body=f"Anmerkung {number}: schön")
+                    for number in range(4)]
+        numbers = [one.id for one in comments]
+        address = f"/verfahren/{process.slug}/vorschlaege/{proposal.id}"
+    people = {"writer": Browser(live).sign_in(writer), "reader": Browser(live).sign_in(reader),
+              "moderator": Browser(live).sign_in(moderator), "guest": Browser(live)}
+    people["guest"].get(f"/verfahren/{process.slug}/vorschlaege/neu")
+
+    def places(page: str, words: str) -> list[int]:
+        found = html.fromstring(page).xpath("//*[starts-with(@id, 'kommentar-')][not(self::form)]")
+        return [int(one.get("id").removeprefix("kommentar-")) for one in found
+                if words in " ".join(one.xpath("string(.)").split())]
+
+    # The first time the shared text is not packed yet; afterwards it is.
+    for _ in range(3):
+        for who, browser in people.items():
+            plain = browser.get(address, headers={"Accept-Encoding": "identity"}).get_data()
+            packed = browser.get(address, headers={"Accept-Encoding": "gzip"})
+            assert packed.headers["Content-Encoding"] == "gzip"
+            assert int(packed.headers["Content-Length"]) == len(packed.get_data())
+            page = gzip.decompress(packed.get_data()).decode()
+            assert _without_tokens(page) == _without_tokens(plain.decode())
+            assert places(page, "schön") == numbers
+            assert places(page, "Ausblenden") == (numbers if who == "moderator" else [])
+            assert places(page, "Ändern oder zurückziehen") == ([numbers[1]] if who == "writer" else [])
+
+
+def _without_tokens(page: str) -> str:
+    return re.sub(r'value="[^"]{30,}"', "", page)
+
+
+def test_a_page_put_together_from_packed_pieces_is_whole() -> None:
+    for lengths in permutations((0, 1, 3, 400, 70_000), 3):
+        texts = [os.urandom(length) for length in lengths]
+        for packed in product((True, False), repeat=len(texts)):
+            pieces = [(text, Packed.of(text) if is_packed else None)
+                      for text, is_packed in zip(texts, packed, strict=True)]
+            # Checks the sum over everything too.
+            assert gzip.decompress(put_together(pieces)) == b"".join(texts)

@@ -13,7 +13,7 @@ from lxml import html
 from sqlalchemy import select, update
 
 from app import create_app
-from participation import clock, web
+from participation import clock
 from participation.accounts import operations
 from participation.accounts.models import Account, OneTimeToken, SignInSession, TokenPurpose
 from participation.accounts.operations import (
@@ -31,7 +31,7 @@ from tests import factories
 from tests.browser_client import Browser
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from sqlalchemy.orm import Session
 
@@ -51,14 +51,13 @@ def town(session: Session):
 
 
 @pytest.fixture
-def throttled(app: Beteiligung, database: Database) -> Iterator[Beteiligung]:
+def throttled(app: Beteiligung, database: Database) -> Beteiligung:
     """The platform with throttling as in production."""
     strict = create_app(replace(app.extensions["platform"].settings, rate_limits=True))
     strict.config["WTF_CSRF_ENABLED"] = False
     strict.extensions["platform"].database.dispose()
     strict.extensions["platform"].database = database
-    yield strict
-    web.limiter.enabled = False
+    return strict
 
 
 def link_in(mail: str) -> str:

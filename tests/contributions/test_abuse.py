@@ -28,12 +28,11 @@ from participation.formats import BallotRule, VoteSettings
 from participation.permissions import Role
 from participation.processes.models import Process
 from participation.processes.queries import supports_of
-from participation.web import limiter
 from tests import factories
 from tests.browser_client import Browser
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from sqlalchemy.orm import Session
 
@@ -266,12 +265,11 @@ def test_a_window_that_is_none_says_so_beside_the_field(
 
 
 @pytest.fixture
-def limited(app: Beteiligung, database: Database) -> Iterator[Beteiligung]:
+def limited(app: Beteiligung, database: Database) -> Beteiligung:
     """The brake as in production, from an empty count."""
     strict = create_app(replace(app.extensions["platform"].settings, rate_limits=True), database)
     strict.config["WTF_CSRF_ENABLED"] = False
-    yield strict
-    limiter.enabled = False
+    return strict
 
 
 def test_from_one_address_so_many_an_hour_and_the_rest_is_told_not_dropped(

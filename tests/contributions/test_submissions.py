@@ -784,7 +784,4 @@ def test_a_guest_is_throttled_and_keeps_the_text(tmp_path: Path) -> None:
         numbers = [browser.post("/beleg", {"number": "AAAA-BBBB-CCCC"}).status_code for _ in range(21)]
         assert numbers == [422] * 20 + [429]
     finally:
-        from participation import web
-
-        web.limiter.enabled = False
         app.extensions["platform"].database.dispose()

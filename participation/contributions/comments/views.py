@@ -51,16 +51,17 @@ def comment_form(slug: str, proposal_id: int) -> str:
     if not proposal.is_published:
         return ""
     now, actor = web.current_now(), web.current_actor()
+    phase = proposal.process.phase_opening(Action.COMMENT, now)
     mode = "closed"
-    if proposal.process.phase_opening(Action.COMMENT, now) is not None:
-        may_write = "unverified" if actor.email_is_confirmed else "unconfirmed"
-        may_write = "write" if web.can(Action.COMMENT, proposal) else may_write
+    if phase is not None:
         # A form here would set a cookie for everybody who only reads, so guests get one on a page of its own.
-        stranger = "guest" if web.can(Action.COMMENT, proposal) else "sign_in"
-        mode = may_write if actor.is_signed_in else stranger
+        mode = "write" if actor.is_signed_in else "guest"
+        if not web.can(Action.COMMENT, proposal):
+            hindered = "unverified" if actor.email_is_confirmed else "unconfirmed"
+            mode = hindered if actor.is_signed_in else "sign_in"
     return web.render_kept(
         "contributions/comments/_form.html", slug=slug, proposal_id=proposal_id, mode=mode, body_max=BODY_MAX,
-        make_form=CommentForm, asks_for_stance=asks_for_stance(proposal.process.phase_opening(Action.COMMENT, now)),
+        make_form=CommentForm, asks_for_stance=asks_for_stance(phase),
         opens_at=_next_opening(proposal.process, now) if mode == "closed" else None,
         needed=proof_asked(Action.COMMENT, proposal, now) if mode in {"sign_in", "unverified"} else "",
     )
@@ -72,9 +73,8 @@ def _next_opening(process: Process, now: datetime) -> datetime | None:
     return min((start for start in starts if start > now), default=None)
 
 
-def comment_votes(slug: str, proposal_id: int) -> str:
+def comment_votes(target: str) -> str:
     """The form that the buttons below the comments send: they themselves are the same for every reader."""
-    target = f"{url_for('proposals.show', slug=slug, proposal_id=proposal_id)}#kommentare"
     return web.render_kept("contributions/comments/_votes.html", is_signed_in=web.current_actor().is_signed_in,
                            target=target)
 

@@ -18,7 +18,7 @@ from participation.formats import BallotRule
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sqlalchemy import Row
+    from sqlalchemy import Executable
     from sqlalchemy.orm import Session
 
     from participation.processes.models import Phase
@@ -46,12 +46,12 @@ class OwnPart:
 
 
 def own_part(
-    read: Callable[[Select[*tuple[Any, ...]], dict[str, Any]], Sequence[Row[Any]]],
+    read: Callable[[Executable, dict[str, Any]], Sequence[Any]],
     proposal_id: int, process_id: int, person_hash: str, voter_id: int,
 ) -> OwnPart:
     """The person behind the hash on the page of a proposal with its comments, in one query that `read` sends."""
     values = {"proposal_id": proposal_id, "process_id": process_id, "person_hash": person_hash, "voter_id": voter_id}
-    rows = read(_OWN, values)
+    rows: Sequence[Any] = read(_OWN, values)
     return OwnPart(next((row[0] for row in rows if row[0] is not None), None), voter_id,
                    frozenset(row[1] for row in rows if row[1] is not None))
 
