@@ -11,7 +11,8 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException, SecurityError
 
-from participation.errors import DomainError, SecondFactorNeeded, SignInNeeded, VerificationNeeded
+from participation.errors import AccountGone, DomainError, SecondFactorNeeded, SignInNeeded, VerificationNeeded
+from participation.permissions import ANONYMOUS
 from participation.web import SAFE_METHODS, translated
 
 if TYPE_CHECKING:
@@ -111,6 +112,16 @@ def _plain_page(status: int, title: str, message: str, cure: str) -> str:
     )
 
 
+def _message_of(error: DomainError) -> str:
+    message = translated(error)
+    if isinstance(error, AccountGone):
+        # Read before the deletion: the page of this answer greets nobody any more.
+        g.actor = ANONYMOUS
+    if isinstance(error, VerificationNeeded):
+        message += " " + _("Wie das geht, steht unter „Mein Konto → Nachweise“.")
+    return message
+
+
 def register(app: Flask) -> None:
     """Install the handlers."""
 
@@ -119,10 +130,7 @@ def register(app: Flask) -> None:
         endpoint = _LEADS_ON.get(type(error))
         if endpoint is not None and request.method in SAFE_METHODS:
             return redirect(url_for(endpoint, next=request.full_path.rstrip("?")))
-        message = translated(error)
-        if isinstance(error, VerificationNeeded):
-            message += " " + _("Wie das geht, steht unter „Mein Konto → Nachweise“.")
-        return error_page(error.status, message)
+        return error_page(error.status, _message_of(error))
 
     @app.errorhandler(CSRFError)
     def csrf_error(_error: CSRFError) -> ResponseReturnValue:

@@ -48,6 +48,16 @@ class SignInNeeded(NotAllowed):
         super().__init__(message)
 
 
+class AccountGone(SignInNeeded):
+    """Whoever acts was signed in when the request began, and deleted the account meanwhile."""
+
+    def __init__(
+        self, message: str = N_("Ihr Konto gibt es nicht mehr. Es ist gerade gelöscht worden. Nichts ist gespeichert.")
+    ) -> None:
+        """Default to the plain sentence."""
+        super().__init__(message)
+
+
 class SecondFactorNeeded(NotAllowed):
     """Staff pages need the second factor first."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyotp
 from email_validator import EmailNotValidError, validate_email
-from sqlalchemy import delete, exists, func, or_, select, update
+from sqlalchemy import Integer, bindparam, delete, exists, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from participation import audit, outbox, text, tokens
@@ -26,7 +26,8 @@ from participation.accounts.models import (
 from participation.accounts.names import require_no_office
 from participation.accounts.passwords import check_password, hash_password, needs_rehash, password_matches
 from participation.accounts.queries import account_by_email
-from participation.errors import Conflict, Gone, InvalidInput
+from participation.db import is_sqlite
+from participation.errors import AccountGone, Conflict, Gone, InvalidInput
 from participation.i18n import N_
 from participation.permissions import Role
 
@@ -54,6 +55,12 @@ LIFETIMES = {
 LINKS_AT_ONCE = 5
 TOTP_STEP_SECONDS = 30
 RECOVERY_CODES = 10
+# Built once: they run with every vote. The first number says of what kind the second is, for locks that have no row.
+_HOLD, _HOLD_ALONE = (
+    select(lock(bindparam("kind", 0x6B746F, Integer), bindparam("account_id", type_=Integer)))
+    for lock in (func.pg_advisory_xact_lock_shared, func.pg_advisory_xact_lock)
+)
+_IS_THERE = select(Account.id).where(Account.id == bindparam("account_id"), Account.deleted_at.is_(None))
 
 
 def clean_email(raw: str) -> str:
@@ -209,6 +216,23 @@ def forget_expired(session: Session, now: datetime) -> int:
         .execution_options(synchronize_session=False)
     ).all()
     return len(gone) + len(emptied)
+
+
+def hold_account(session: Session, account_id: int | None, *, alone: bool = False) -> None:
+    """The account stays until the end of the transaction; with `alone` nobody acts by it meanwhile, to delete it.
+
+    Whatever stores something of an account begins so, before it holds anything else: it waits for a deletion that has
+    begun, and the deletion waits for it and finds what it stored. Not at the row of the account: a lock there leaves the
+    number of the transaction, which stands at the vote too (see docs/architecture.md, "Who voted for what").
+    Raises AccountGone.
+    """
+    if account_id is None:
+        return
+    if not is_sqlite(session):
+        session.execute(_HOLD_ALONE if alone else _HOLD, {"account_id": account_id})
+    # A statement of its own: what was committed while this one waited is seen by the next.
+    if session.scalar(_IS_THERE, {"account_id": account_id}) is None:
+        raise AccountGone
 
 
 def empty_account(session: Session, account: Account, now: datetime) -> None:

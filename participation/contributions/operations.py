@@ -12,13 +12,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import object_session
 
 from participation import audit, outbox
-from participation.accounts.models import Account, Participant, ParticipantKind
+from participation.accounts.models import Participant, ParticipantKind
 from participation.accounts.names import require_no_office
+from participation.accounts.operations import hold_account
 from participation.actions import Action
 from participation.contributions.models import WITHDRAWABLE, Contribution, ContributionState, Revision, Voter
 from participation.contributions.queries import co_author_by_hash, lock_contribution
 from participation.db import is_sqlite
-from participation.errors import Conflict, SignInNeeded
+from participation.errors import Conflict
 from participation.events import ContributionPublished, ContributionWithdrawn, emit
 from participation.i18n import N_
 from participation.municipalities.operations import raise_content_version
@@ -47,10 +48,6 @@ _HAS_WRITTEN = select(exists().where(
     Participant.process_id == bindparam("process_id"), Participant.person_hash == bindparam("person_hash")
 ))
 _HAS_VOTED = select(exists().where(Voter.id == bindparam("voter_id")))
-_STAYS = (
-    select(Account.id).where(Account.id == bindparam("account_id"), Account.deleted_at.is_(None))
-    .with_for_update(read=True, key_share=True)
-)
 _ADD_VOTER = {
     kind is sqlite: kind.insert(cast("Table", Voter.__table__)).on_conflict_do_nothing(index_elements=["id"])
     .returning(Voter.id)
@@ -162,16 +159,14 @@ def ensure_voter(session: Session, voter_id: int, process_id: int, channel: Part
 
 
 def begin_voting(session: Session, keyring: Keyring, actor: Actor, process_id: int) -> tuple[int, bool]:
-    """As whom the actor votes in a process, and whether `count_voter` is due. Raises SignInNeeded.
+    """As whom the actor votes in a process, and whether `count_voter` is due. Raises AccountGone.
 
     Whoever leaves in this very moment begins nothing: what they voted was taken back just now, and another vote would
     stay counted beside those of a new account (see `personal.operations.delete_account`).
     """
+    hold_account(session, actor.account_id)
     voter_id = keyring.voter_of(process_id, actor.identity or "")
-    is_new = ensure_voter(session, voter_id, process_id, ParticipantKind.ACCOUNT)
-    if is_new and session.scalar(_STAYS, {"account_id": actor.account_id}) is None:
-        raise SignInNeeded
-    return voter_id, is_new
+    return voter_id, ensure_voter(session, voter_id, process_id, ParticipantKind.ACCOUNT)
 
 
 def count_voter(session: Session, keyring: Keyring, process_id: int, identity: str) -> None:
@@ -289,6 +284,7 @@ def reject(session: Session, contribution: Contribution, reason: str, now: datet
 def withdraw(session: Session, actor: Actor, contribution: Contribution, now: datetime) -> None:
     """Its author takes a contribution back. Raises Conflict or NotAllowed."""
     require(actor, Action.WITHDRAW_CONTRIBUTION, contribution, now)
+    hold_account(session, actor.account_id)
     was_published = contribution.is_published
     contribution.move_to(ContributionState.WITHDRAWN, now)
     contribution.pending_revision = None

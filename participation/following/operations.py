@@ -11,7 +11,7 @@ from sqlalchemy import Boolean, bindparam, case, delete, exists, func, or_, sele
 from sqlalchemy.exc import IntegrityError
 
 from participation import audit, clock, outbox, text
-from participation.accounts.operations import clean_email
+from participation.accounts.operations import clean_email, hold_account
 from participation.accounts.queries import account_by_email
 from participation.actions import Action
 from participation.errors import Conflict, InvalidInput, NotFound
@@ -163,6 +163,7 @@ def follow(
 ) -> Follower:
     """An account follows a process or one of its proposals from now on. Raises SignInNeeded, NotAllowed, Conflict."""
     require(actor, Action.FOLLOW, proposal or process, now)
+    hold_account(session, actor.account_id)
     account_id = actor.account_id or 0
     follower = follower_of_account(session, process.municipality_id, account_id)
     if follower is None:

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from participation import audit, outbox
 from participation.accounts.models import ParticipantKind
-from participation.accounts.operations import clean_email
+from participation.accounts.operations import clean_email, hold_account
 from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.coauthors.models import Invitation
@@ -93,6 +93,7 @@ def accept(session: Session, keyring: Keyring, actor: Actor, invitation: Invitat
     """Write along from now on; the invitation is used up. Raises SignInNeeded, NotAllowed, Conflict."""
     proposal = invitation.proposal
     require(actor, Action.FOLLOW, proposal.process, now)
+    hold_account(session, actor.account_id)
     lock_contribution(session, proposal.id)
     session.refresh(proposal, ["co_author_count", "state"])
     if proposal.state in OVER:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from participation import audit, text
 from participation.accounts.models import Participant, ParticipantKind
 from participation.accounts.names import require_no_office
-from participation.accounts.operations import NAME_MAX, clean_email
+from participation.accounts.operations import NAME_MAX, clean_email, hold_account
 from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.comments.models import MAX_DEPTH, QUOTE_MAX, Comment, Stance
@@ -59,6 +59,7 @@ def post_comment(
     SignInNeeded, NotAllowed.
     """
     require(actor, Action.COMMENT, proposal, now)
+    hold_account(session, actor.account_id)
     # Bound to the sender: a value that somebody else has used must not swallow this comment.
     key = keyring.person_hash(proposal.process_id, f"comment:{proposal.id}:{actor.identity}:{submission_key}")
     repeated = _find_submission(session, key)
@@ -139,6 +140,7 @@ def edit_comment(session: Session, actor: Actor, comment: Comment, body: str, no
     `comment.is_own` must be known. Raises InvalidInput, Conflict (too late), SignInNeeded or NotAllowed.
     """
     require(actor, Action.EDIT_COMMENT, comment, now)
+    hold_account(session, actor.account_id)
     if not may_edit(actor, comment, now):
         raise Conflict(N_("Dieser Kommentar lässt sich nicht mehr ändern. Schreiben Sie bitte eine Antwort darauf."))
     clean = _clean_body(body)

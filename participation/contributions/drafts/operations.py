@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
+from participation.accounts.operations import hold_account
 from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.drafts.models import DRAFTS_MAX, Draft
@@ -71,6 +72,7 @@ def save_draft(
     if actor.account_id is None:
         raise SignInNeeded
     require(actor, Action.SUBMIT_PROPOSAL, process, now)
+    hold_account(session, actor.account_id)
     sealed = keyring.seal(_written(submission_key, values))
     draft = session.scalar(
         draft_of_form(keyring, actor.account_id, submission_key).with_for_update()

@@ -10,7 +10,7 @@ from sqlalchemy import delete, exists, func, or_, select, update
 from participation import audit, outbox
 from participation.accounts.models import Account, Participant, ParticipantKind, RoleGrant
 from participation.accounts.names import require_no_office
-from participation.accounts.operations import GONE_NAME, clean_name, empty_account
+from participation.accounts.operations import GONE_NAME, clean_name, empty_account, hold_account
 from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.ballots.models import Ballot
@@ -59,6 +59,7 @@ def attach_to_account(session: Session, keyring: Keyring, actor: Actor, contribu
     belongs to an account already.
     """
     require(actor, Action.ATTACH_CONTRIBUTION, contribution, now)
+    hold_account(session, actor.account_id)
     process_id, identity = contribution.process_id, actor.identity or ""
     # Held until the end: no vote of the guest can come in between, and of two accounts one wins.
     guest = session.scalars(
@@ -114,6 +115,7 @@ def rename(
 ) -> None:
     """The name that others see: from now on, or with everything written so far. Raises InvalidInput."""
     require(actor, Action.MANAGE_OWN_ACCOUNT, account, now)
+    hold_account(session, account.id)
     wording = clean_name(name)
     if not actor.is_staff:
         require_no_office(wording, "display_name")
@@ -146,9 +148,9 @@ def delete_account(
     administration of a town.
     """
     require(actor, Action.MANAGE_OWN_ACCOUNT, account, now)
+    # Whoever acts by it meanwhile waits, and then learns that the account is gone.
+    hold_account(session, account.id, alone=True)
     _require_another_admin(session, account)
-    # Whoever begins to vote meanwhile waits, and then learns that the account is gone.
-    session.execute(select(Account.id).where(Account.id == account.id).with_for_update())
     participants = participants_of(session, keyring, account.id)
     ids = tuple(participant.id for participant in participants)
     voters = [(one.process_id, one.id) for one in voters_of(session, keyring, account.id)]

@@ -12,6 +12,7 @@ from sqlalchemy.orm import joinedload
 from participation import audit, outbox, search, text
 from participation.accounts.models import ParticipantKind
 from participation.accounts.names import require_no_office
+from participation.accounts.operations import hold_account
 from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.comments.models import Comment
@@ -107,6 +108,7 @@ def submit_proposal(
     if repeated is not None:
         return _receipt(keyring, repeated, is_repeat=True)
     require(actor, Action.SUBMIT_PROPOSAL, process, now)
+    hold_account(session, actor.account_id)
     phase = process.phase_opening(Action.SUBMIT_PROPOSAL, now)
     settings = phase.settings if phase and isinstance(phase.settings, CollectSettings) else CollectSettings()
     draft.answers = draft.answers or []
@@ -200,6 +202,7 @@ def revise_proposal(
     (phase over, no longer to be changed, or changed elsewhere), InvalidInput, NotAllowed.
     """
     require(actor, Action.EDIT_PROPOSAL, proposal, now)
+    hold_account(session, actor.account_id)
     phase = proposal.process.phase_opening(Action.EDIT_PROPOSAL, now)
     settings = phase.settings if phase and isinstance(phase.settings, CollectSettings) else CollectSettings()
     known = newest_revision(session, proposal.id)
@@ -353,6 +356,7 @@ def withdraw_proposal(session: Session, actor: Actor, proposal: Proposal, now: d
     if reason and reason not in WITHDRAWAL_REASONS:
         raise InvalidInput(N_("Bitte wählen Sie einen Grund aus der Liste, oder keinen."), field="reason")
     require(actor, Action.WITHDRAW_CONTRIBUTION, proposal, now)
+    hold_account(session, actor.account_id)
     # Two at once would both count it away.
     lock_contribution(session, proposal.id)
     session.refresh(proposal, ["state", "decided_at"])

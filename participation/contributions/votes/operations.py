@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm.attributes import set_committed_value
 
 from participation import clock
+from participation.accounts.operations import hold_account
 from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.models import Contribution, ContributionState, Voter
@@ -113,6 +114,7 @@ def withdraw_support(
     Raises Conflict, SignInNeeded or NotAllowed as `support`.
     """
     require(actor, Action.SUPPORT, contribution, now)
+    hold_account(session, actor.account_id)
     voter_id = keyring.voter_of(contribution.process_id, actor.identity or "")
     removed = session.execute(
         delete(Vote).where(Vote.contribution_id == contribution.id, Vote.voter_id == voter_id,

@@ -1,0 +1,216 @@
+"""Somebody acts in one window and deletes the account in another, in the same moment. Changes are really committed here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import event, func, select, text, update
+
+from participation import clock
+from participation.accounts.models import Account, Participant
+from participation.contributions.ballots.models import Ballot, BallotTally
+from participation.contributions.ballots.operations import cast, recount as recount_ballots
+from participation.contributions.comments.models import Comment
+from participation.contributions.comments.operations import post_comment
+from participation.contributions.drafts.models import Draft
+from participation.contributions.drafts.operations import save_draft
+from participation.contributions.models import Voter
+from participation.contributions.personal.operations import delete_account, rename
+from participation.contributions.proposals.models import Proposal
+from participation.contributions.proposals.operations import ProposalDraft, recount, submit_proposal
+from participation.contributions.votes.models import Vote
+from participation.contributions.votes.operations import support
+from participation.db import Database
+from participation.errors import AccountGone
+from participation.following import listening
+from participation.following.models import Follower
+from participation.following.operations import follow
+from participation.formats import BallotRule, VoteSettings
+from participation.processes.models import Phase, Process
+from tests import factories
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from participation.tokens import Keyring
+    from tests.browser_client import Browser
+
+Act = Callable[["Session", "Keyring", "Town"], Any]
+LONG = 20
+
+
+class Town:
+    """Numbers of what every session loads anew."""
+
+    def __init__(self, session: Session, keyring: Keyring, *, known: bool) -> None:
+        process = factories.process(session, phases=[
+            factories.phase("collect"), factories.phase("vote", settings=VoteSettings(ballot=BallotRule.POINTS))])
+        liked = [factories.proposal(session, process).id for _number in range(2)]
+        account = factories.account(session, display_name="Die Eilige")
+        self.process_id, self.liked, self.account_id = process.id, liked, account.id
+        self.phase_id = process.phases[1].id
+        self.actor = factories.actor(account)
+        recount(session, keyring)
+        session.commit()
+        if known:
+            # Has voted and written before: no row of a person is made by the next act.
+            support(session, keyring, self.actor, session.get_one(Proposal, liked[1]), clock.now())
+            post_comment(session, keyring, self.actor, session.get_one(Proposal, liked[1]), "Schön", submission_key="0",
+                         now=clock.now())
+            session.commit()
+
+    def delete(self, session: Session, keyring: Keyring) -> None:
+        delete_account(session, keyring, self.actor, session.get_one(Account, self.account_id), take_along=False,
+                       now=clock.now())
+
+
+def _submit(session: Session, keyring: Keyring, town: Town) -> None:
+    process = session.get_one(Process, town.process_id)
+    submit_proposal(session, keyring, town.actor, process,
+                    ProposalDraft("Bank", "Im Schatten", theme_id=process.themes[0].id), submission_key="1", now=clock.now())
+
+
+# What it does, and the statement before which the other window deletes the account.
+ACTS: dict[str, tuple[Act, str]] = {
+    "support": (lambda session, keyring, town: support(
+        session, keyring, town.actor, session.get_one(Proposal, town.liked[0]), clock.now()), "INSERT INTO vote "),
+    "ballot": (lambda session, keyring, town: cast(
+        session, keyring, town.actor, session.get_one(Phase, town.phase_id), {town.liked[0]: 1}, clock.now()),
+        "INSERT INTO ballot "),
+    "comment": (lambda session, keyring, town: post_comment(
+        session, keyring, town.actor, session.get_one(Proposal, town.liked[0]), "Gut", submission_key="1", now=clock.now()),
+        "INSERT INTO contribution "),
+    "proposal": (_submit, "INSERT INTO contribution "),
+    "draft": (lambda session, keyring, town: save_draft(
+        session, keyring, town.actor, session.get_one(Process, town.process_id), "1", {"title": ["Bank"]}, seen=0,
+        now=clock.now()), "INSERT INTO draft "),
+    "follow": (lambda session, keyring, town: follow(
+        session, keyring, town.actor, session.get_one(Process, town.process_id), None, clock.now()),
+        "INSERT INTO follower "),
+    "name": (lambda session, keyring, town: rename(
+        session, keyring, town.actor, session.get_one(Account, town.account_id), "Neuer Name", everywhere=True,
+        now=clock.now()), "UPDATE account "),
+}
+
+
+@pytest.fixture
+def committing(committing_url: str) -> Iterator[Database]:
+    listening.connect()
+    database = Database(committing_url)
+    yield database
+    database.dispose()
+
+
+def _require_nothing_of_the_account(session: Session, keyring: Keyring, town: Town) -> None:
+    identity = f"account:{town.account_id}"
+    assert session.get_one(Account, town.account_id).display_name == "Gelöschtes Konto"
+    assert session.get(Voter, keyring.voter_of(town.process_id, identity)) is None
+    assert session.scalars(select(Participant).where(
+        Participant.person_hash == keyring.person_hash(town.process_id, identity))).all() == []
+    assert set(session.scalars(select(Participant.pseudonym))) & {"Die Eilige", "Neuer Name"} == set()
+    for model in (Vote, Ballot, Draft, Follower):
+        assert session.scalar(select(func.count()).select_from(model)) == 0, model
+    assert sum(session.scalars(select(BallotTally.people))) == 0
+    assert not any((recount(session, keyring) | recount_ballots(session)).values()), "every counter is right"
+
+
+def _waits(database: Database, other: Future[None]) -> None:
+    """Until the other one is done, or waits for us; on SQLite it waits from its first statement on."""
+    begun = monotonic()
+    with database.new_session(write=False) as look:
+        while not other.done() and monotonic() - begun < LONG:
+            if database.is_sqlite or look.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")):
+                return
+            look.rollback()
+            sleep(0.01)
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("name", ACTS)
+def test_what_was_begun_before_is_done_and_then_goes_with_the_account(
+    committing: Database, keyring: Keyring, name: str, *, known: bool,
+) -> None:
+    act, before = ACTS[name]
+    with committing.unit_of_work() as session:
+        town = Town(session, keyring, known=known)
+
+    def delete() -> None:
+        with committing.unit_of_work() as other:
+            town.delete(other, keyring)
+
+    with ThreadPoolExecutor(1) as pool, committing.unit_of_work() as session:
+        deletion: list[Future[None]] = []
+
+        def meanwhile(*args: Any) -> None:
+            if not deletion and str(args[2]).startswith(before):
+                deletion.append(pool.submit(delete))
+                _waits(committing, deletion[0])
+
+        event.listen(session.connection(), "before_cursor_execute", meanwhile)
+        act(session, keyring, town)
+        session.commit()
+        assert deletion, f"no {before}"
+        deletion[0].result()
+    with committing.unit_of_work() as session:
+        _require_nothing_of_the_account(session, keyring, town)
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("name", ACTS)
+def test_what_comes_after_learns_that_the_account_is_gone_and_stores_nothing(
+    committing: Database, keyring: Keyring, name: str, *, known: bool,
+) -> None:
+    with committing.unit_of_work() as session:
+        town = Town(session, keyring, known=known)
+        written = session.scalar(select(func.count()).select_from(Proposal)), session.scalar(select(func.count()).select_from(Comment))
+
+    def act() -> None:
+        with committing.unit_of_work() as other:
+            ACTS[name][0](other, keyring, town)
+
+    with ThreadPoolExecutor(1) as pool:
+        with committing.unit_of_work() as session:
+            town.delete(session, keyring)
+            acting = pool.submit(act)
+            _waits(committing, acting)
+        with pytest.raises(AccountGone):
+            acting.result()
+    with committing.unit_of_work() as session:
+        _require_nothing_of_the_account(session, keyring, town)
+        assert written == (session.scalar(select(func.count()).select_from(Proposal)),
+                           session.scalar(select(func.count()).select_from(Comment)))
+
+
+@pytest.mark.parametrize("path", ["unterstuetzen", "kommentare"])
+def test_the_answer_says_so(session: Session, browser: Browser, path: str) -> None:
+    """Who was signed in is read at the begin of a request."""
+    process = factories.process(session)
+    page, account = f"/verfahren/{process.slug}/vorschlaege/{factories.proposal(session, process).id}", factories.account(session)
+    browser.sign_in(account)
+    session.execute(update(Account).where(Account.id == account.id).values(deleted_at=clock.now()))
+    session.commit()
+    answer = browser.post(f"{page}/{path}", {"body": "Mein langer Kommentar", "submission_key": "1"})
+    assert answer.status_code == 401
+    text_of_page = answer.get_data(as_text=True)
+    assert "Ihr Konto gibt es nicht mehr" in text_of_page
+    assert account.display_name not in text_of_page
+    assert path == "unterstuetzen" or "Mein langer Kommentar" in text_of_page
+    for model in (Vote, Comment):
+        assert session.scalar(select(func.count()).select_from(model)) == 0
+
+
+def test_a_vote_leaves_no_mark_at_the_account(session: Session, keyring: Keyring) -> None:
+    """The number of a transaction at the account would stand at the vote too."""
+    if session.get_bind().dialect.name == "sqlite":
+        return
+    process, account = factories.process(session), factories.account(session)
+    proposal = factories.proposal(session, process)
+    session.flush()
+    marks = text("SELECT xmax::text FROM account WHERE id = :id")
+    before = session.scalar(marks, {"id": account.id})
+    support(session, keyring, factories.actor(account), proposal, clock.now())
+    assert session.scalar(marks, {"id": account.id}) == before
