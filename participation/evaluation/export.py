@@ -11,6 +11,7 @@ import json
 import re
 import tempfile
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any
 
 import xlsxwriter
@@ -32,7 +33,7 @@ from participation.i18n import N_
 from participation.own_fields import OwnField, as_text, columns_of, load_answers, unlike
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy.orm import Session
@@ -54,7 +55,7 @@ CHANNELS = {
 Cell = str | int | float | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Evaluation:
     """What is exported, and for whom."""
 
@@ -66,9 +67,14 @@ class Evaluation:
     made_at: datetime
     made_by: str
 
+    @cached_property
+    def hides_supports(self) -> bool:
+        """Whether numbers of supports are secret at the moment of the export; asked for every row."""
+        return self.process.hides_supports(self.made_at)
+
     def supports(self, number: int) -> int | None:
         """A number of supports; None while these are secret."""
-        return None if self.process.hides_supports(self.made_at) else number
+        return None if self.hides_supports else number
 
     def address(self, proposal_id: int) -> str:
         """Where a proposal is read."""
@@ -108,11 +114,17 @@ def _answered(asked: Sequence[OwnField], stored: list[dict[str, Any]]) -> list[C
     return [*(one.shown if one else "" for one in found), as_text(list(answers.values()))]
 
 
+def _worded(labels: Mapping[Any, str]) -> dict[Any, str]:
+    """Labels in the reader's language, looked up once for all rows."""
+    return {key: _(label) for key, label in labels.items()}
+
+
 def proposal_rows(evaluation: Evaluation) -> Iterator[list[Cell]]:
     """One row for each proposal, in the order of `proposal_columns`."""
     themes = {theme.id: theme.name for theme in evaluation.process.themes}
     phases = {phase.id: phase.title for phase in evaluation.process.phases}
     asked = _asked(evaluation)
+    channels, states, answers = _worded(CHANNELS), _worded(STATE_LABELS), _worded(ANSWER_LABELS)
     for rows in proposals_in_steps(evaluation.session, evaluation.process.id, evaluation.states):
         ids = [row.id for row in rows]
         codes, pictures = codes_of_measures(evaluation.session, ids), picture_counts(evaluation.session, ids)
@@ -122,9 +134,9 @@ def proposal_rows(evaluation: Evaluation) -> Iterator[list[Cell]]:
                 row.id, row.title, row.body, themes.get(row.theme_id, ""), phases.get(row.phase_id, ""), row.place,
                 evaluation.districts.get(row.district_id, ""), row.lat, row.lon,
                 None if east is None else round(east, 2), None if north is None else round(north, 2),
-                row.pseudonym, _(CHANNELS[row.channel]), _(STATE_LABELS[row.state]), row.state_reason or "",
+                row.pseudonym, channels[row.channel], states[row.state], row.state_reason or "",
                 _moment(row.submitted_at), _moment(row.published_at), evaluation.supports(row.support_count), row.comment_count,
-                pictures.get(row.id, 0), _(ANSWER_LABELS[row.answer_status]) if row.answer_status else "",
+                pictures.get(row.id, 0), answers[row.answer_status] if row.answer_status else "",
                 row.answer_body, row.answer_cost, _moment(row.answered_at), ", ".join(codes.get(row.id, [])),
                 evaluation.address(row.id), *_answered(asked, row.stored_answers),
             ]
@@ -138,12 +150,13 @@ def comment_columns() -> list[str]:
 
 def comment_rows(evaluation: Evaluation) -> Iterator[list[Cell]]:
     """One row for each comment, in the order of `comment_columns`."""
+    channels, states, stances = _worded(CHANNELS), _worded(STATE_LABELS), _worded(STANCE_LABELS)
     for rows in comments_in_steps(evaluation.session, evaluation.process.id, evaluation.states):
         for row in rows:
             yield [
                 row.id, row.proposal_id, row.parent_id, row.body, row.quote,
-                _(STANCE_LABELS[row.stance]) if row.stance else "", row.pseudonym, _(CHANNELS[row.channel]),
-                _(STATE_LABELS[row.state]), row.state_reason or "", _moment(row.submitted_at),
+                stances[row.stance] if row.stance else "", row.pseudonym, channels[row.channel],
+                states[row.state], row.state_reason or "", _moment(row.submitted_at),
                 _moment(row.published_at), evaluation.supports(row.support_count), evaluation.address(row.proposal_id),
             ]
 
