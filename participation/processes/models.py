@@ -49,11 +49,14 @@ class Extension:
     reason: str
     # How many had voted by then.
     people: int
+    # What deleted accounts had left in it went (contributions/personal); not so in the very first extensions.
+    is_without_left: bool = True
 
     def stored(self) -> dict[str, Any]:
         """Ready for JSON."""
         return {"ended_at": self.ended_at.isoformat(), "made_at": self.made_at.isoformat(),
-                "until": self.until.isoformat() if self.until else None, "reason": self.reason, "people": self.people}
+                "until": self.until.isoformat() if self.until else None, "reason": self.reason, "people": self.people,
+                "is_without_left": self.is_without_left}
 
 
 class Process(Base):
@@ -221,7 +224,8 @@ class Phase(Base):
         """Every time that its vote went on after its end, the first one first."""
         return tuple(
             Extension(datetime.fromisoformat(one["ended_at"]), datetime.fromisoformat(one["made_at"]),
-                      datetime.fromisoformat(one["until"]) if one["until"] else None, one["reason"], one["people"])
+                      datetime.fromisoformat(one["until"]) if one["until"] else None, one["reason"], one["people"],
+                      one.get("is_without_left", False))
             for one in self.stored_extensions)
 
     @property

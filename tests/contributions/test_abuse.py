@@ -20,6 +20,7 @@ from participation.contributions.abuse.queries import Suspect
 from participation.contributions.ballots import operations as ballots
 from participation.contributions.ballots.models import Ballot, BallotTally
 from participation.contributions.models import Contribution
+from participation.contributions.personal.operations import delete_account
 from participation.contributions.proposals.operations import recount
 from participation.contributions.votes import operations as votes
 from participation.contributions.votes.models import Vote
@@ -127,6 +128,26 @@ def test_an_annulled_voter_can_neither_take_back_nor_vote_anew(
     with pytest.raises(Conflict, match="zählt nicht"):
         ballots.cast(session, keyring, bot, process.phases[1], {proposal.id: 3}, clock.now())
     assert _numbers(session, proposal)[0] == 1
+
+
+def test_who_leaves_with_annulled_votes_and_comes_back_is_counted_once_when_that_is_undone(
+    session: Session, keyring: Keyring, proposal: Proposal, planner: Actor, flood: VoteFlag,
+) -> None:
+    now, process = clock.now(), session.get_one(Process, proposal.process_id)
+    for is_back in (False, True):
+        account = factories.account(session)
+        actor = factories.actor(account)
+        votes.support(session, keyring, actor, proposal, now, None if is_back else flood.source_hash)
+        ballots.cast(session, keyring, actor, process.phases[1], {proposal.id: 2}, now,
+                     source=None if is_back else flood.source_hash)
+        if not is_back:
+            annulment = operations.annul(session, planner, process, _of(flood), "Programm.", now)
+            delete_account(session, keyring, actor, account, take_along=False, now=now)
+            process, flood = session.get_one(Process, process.id), session.scalars(select(VoteFlag)).one()
+    recount(session, keyring)
+    operations.undo(session, planner, process, session.get_one(Annulment, annulment.id), "Es war die Grundschule.", now)
+    assert _numbers(session, proposal) == (BOTS + 2, BOTS + 2, 2 * (BOTS + 2)), "one honest person, and whoever came back"
+    assert _is_recounted(session, keyring)
 
 
 def test_the_download_of_own_data_says_what_does_not_count(

@@ -10,6 +10,9 @@ from sqlalchemy import update
 
 from participation import clock
 from participation.contributions.ballots import operations as ballots
+from participation.contributions.ballots.queries import results
+from participation.contributions.personal.operations import delete_account
+from participation.contributions.proposals.operations import recount
 from participation.contributions.votes import operations as votes
 from participation.errors import Conflict, InvalidInput
 from participation.formats import BallotRule, Results, VoteSettings
@@ -18,12 +21,14 @@ from participation.permissions import Actor, Role
 from participation.processes import operations
 from participation.processes.models import Phase, PhaseState, ProcessVersion
 from tests import factories
+from tests.contributions.test_personal import member
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy.orm import Session
 
+    from participation.accounts.models import Account
     from participation.tokens import Keyring
     from tests.browser_client import Browser
 
@@ -99,6 +104,50 @@ def test_a_vote_goes_on_only_with_a_reason_that_everybody_reads(
     text = browser.text(f"{page}/ergebnis")
     assert "Personen haben mitgemacht" in text
     assert "Teilnehmende bis dahin: 1." in text, "as it was then"
+
+
+@pytest.mark.parametrize("settings", [VoteSettings(), SECRET])
+def test_when_a_vote_goes_on_nobody_is_counted_twice(
+    session: Session, keyring: Keyring, browser: Browser, run_jobs: Callable[[], int], settings: VoteSettings,
+) -> None:
+    """Who leaves after the end leaves their votes behind, and could give them again by a new account."""
+    phase, before = _phase(session, settings), clock.now() - 2 * HOUR
+    linde, eiche = (factories.proposal(session, phase.process, title=name) for name in ("Linde", "Eiche"))
+
+    def vote(account: Account, at: datetime) -> None:
+        actor = factories.actor(account)
+        if settings is SECRET:
+            ballots.cast(session, keyring, actor, phase, {linde.id: 1, eiche.id: 1}, at)
+        else:
+            assert votes.support(session, keyring, actor, linde, at)
+            assert votes.support(session, keyring, actor, eiche, at)
+
+    def people() -> list[int]:
+        session.expire_all()
+        return [one.people for one in results(session, phase)]
+
+    recount(session, keyring)
+    stays, writes, votes_only = (factories.account(session) for _number in range(3))
+    member(session, keyring, writes, phase.process)
+    for account in (stays, writes, votes_only):
+        vote(account, before)
+    session.execute(update(Phase).values(ends_at=clock.now() - HOUR))
+    session.expire_all()
+    for account in (writes, votes_only):
+        delete_account(session, keyring, factories.actor(account), account, take_along=False, now=clock.now())
+    assert people() == [3, 3], "what is over stays as it was"
+    _save(session, _actor(session, phase), phase, clock.now(), ends_at=_wall(clock.now() + HOUR), extension_reason="Stromausfall")
+    session.commit()
+    run_jobs()
+    assert people() == [1, 1]
+    again = factories.account(session)
+    vote(again, clock.now())
+    assert people() == [2, 2]
+    assert not any((recount(session, keyring) | ballots.recount(session)).values())
+    session.commit()
+    text = browser.text(f"/verfahren/{phase.process.slug}/abstimmung/{phase.id}/ergebnis")
+    assert "Teilnehmende bis dahin: 3." in text
+    assert "die ihr Konto seitdem gelöscht haben, zählt nicht mehr" in text
 
 
 def test_supports_that_everybody_saw_are_not_hidden_again(session: Session, keyring: Keyring) -> None:

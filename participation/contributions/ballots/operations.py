@@ -327,9 +327,9 @@ def _people_of(session: Session, phase: Phase) -> int:
 
 
 def take_back_all(session: Session, voter_id: int, phase_ids: Sequence[int]) -> None:
-    """The ballots of a voter in some phases, as far as they count. Whoever calls knows that they may be taken back."""
+    """The ballots of a voter in some phases, annulled or not (as with supports). Whoever calls knows that they may go."""
     for ballot in session.scalars(
-        select(Ballot).where(Ballot.voter_id == voter_id, Ballot.phase_id.in_(phase_ids), Ballot.annulment_id.is_(None))
+        select(Ballot).where(Ballot.voter_id == voter_id, Ballot.phase_id.in_(phase_ids))
         .order_by(Ballot.phase_id).with_for_update()
     ).all():
         _drop(session, ballot)

@@ -37,7 +37,7 @@ from participation.i18n import N_
 from participation.municipalities.models import Municipality
 from participation.municipalities.operations import raise_content_version
 from participation.permissions import Actor, Role, require
-from participation.processes.models import PhaseState, Process
+from participation.processes.models import Phase, PhaseState, Process
 from participation.uploads import Upload
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def delete_account(
     """Remove the account for good. What it wrote stays under "Gelöschtes Konto", or goes along (`take_along`).
 
     Votes that could still be taken back go along: whoever came again by another account could give them twice. Those
-    of what is over stay counted, of somebody whom nobody can name any more: the keyed hashes are replaced by random
+    of what is over stay (until it goes on: `take_back_of_left`) counted, of somebody whom nobody can name any more: the keyed hashes are replaced by random
     ones. Returns the uploads whose files the caller removes after the commit. Raises Conflict for the last
     administration of a town.
     """
@@ -201,12 +201,49 @@ def _leave_votes(
     if any(phase.opens(Action.SUPPORT) for phase in lasting):
         take_back_supports(session, voter_id)
     take_back_ballots(session, voter_id, [phase.id for phase in lasting])
-    if session.scalar(select(or_(exists().where(Vote.voter_id == voter_id), exists().where(Ballot.voter_id == voter_id)))):
+    if _has_voted(session, voter_id):
         _move_votes(session, process_id, voter_id, new_id)
         return
     session.execute(delete(Voter).where(Voter.id == voter_id).execution_options(synchronize_session=False))
     if not writes:
         contributions.count_person(session, process_id, -1)
+
+
+def take_back_of_left(session: Session, keyring: Keyring, phase: Phase, now: datetime) -> int:
+    """A vote that was over goes on: what stayed in it of deleted accounts is taken back; returns how many had left.
+
+    Their owners could give it once more by a new account. Who they are nobody knows: it is what no account's number
+    leads to, which only the key can tell.
+    """
+    # In this order: a voter that comes in between belongs to an account that the second statement sees.
+    voters = set(session.scalars(select(Voter.id).where(
+        Voter.process_id == phase.process_id, Voter.channel == ParticipantKind.ACCOUNT)))
+    for account_id in session.scalars(select(Account.id).where(Account.deleted_at.is_(None))
+                                      .execution_options(yield_per=1000)):
+        voters.discard(keyring.voter_of(phase.process_id, f"account:{account_id}"))
+    left = sorted(voters)
+    _hold_all(session, (), left)
+    for voter_id in left:
+        if phase.opens(Action.SUPPORT):
+            take_back_supports(session, voter_id)
+        take_back_ballots(session, voter_id, [phase.id])
+        if not _has_voted(session, voter_id):
+            session.execute(delete(Voter).where(Voter.id == voter_id).execution_options(synchronize_session=False))
+    # Whoever also wrote stays one person; only all numbers together tell.
+    contributions.count_person(session, phase.process_id, 0)
+    session.execute(update(Process).where(Process.id == phase.process_id)
+                    .values(participant_count=contributions.count_people(session, keyring, phase.process_id))
+                    .execution_options(synchronize_session=False))
+    session.expire_all()
+    raise_content_version(session, phase.process.municipality_id)
+    audit.record(session, at=now, actor="job:votes", action="take_back_of_left", subject_type="phase", subject_id=phase.id,
+                 voters=len(left))
+    return len(left)
+
+
+def _has_voted(session: Session, voter_id: int) -> bool:
+    return bool(session.scalar(select(
+        or_(exists().where(Vote.voter_id == voter_id), exists().where(Ballot.voter_id == voter_id)))))
 
 
 def _require_another_admin(session: Session, account: Account) -> None:

@@ -187,12 +187,15 @@ def move_supports(session: Session, source_id: int, target_id: int) -> None:
 
 
 def take_back_all(session: Session, voter_id: int) -> None:
-    """Everything that a voter supports and that counts. Whoever calls knows that it may be taken back."""
-    gone = session.scalars(
-        delete(Vote).where(Vote.voter_id == voter_id, Vote.annulment_id.is_(None)).returning(Vote.contribution_id)
+    """Everything that a voter supports. Whoever calls knows that it may be taken back.
+
+    What was annulled goes too: whoever undid the annulment later would count it beside what a new account gave since.
+    """
+    gone = session.execute(
+        delete(Vote).where(Vote.voter_id == voter_id).returning(Vote.contribution_id, Vote.annulment_id)
         .execution_options(synchronize_session=False)
     ).all()
-    count_many(session, [(key, voter_id) for key in gone], -1)
+    count_many(session, [(row[0], voter_id) for row in gone if row[1] is None], -1)
 
 
 def recount(session: Session, process_id: int | None = None) -> dict[str, int]:

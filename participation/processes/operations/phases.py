@@ -7,7 +7,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from participation import audit
+from participation import audit, outbox
 from participation.actions import Action
 from participation.errors import Conflict, InvalidInput
 from participation.events import PhaseRulesChanging, PublicFieldsChanged, emit
@@ -96,6 +96,9 @@ def save_phase(
     session.flush()
     changed(session, actor, process, now, "phase_added" if is_new else "phase_edited", phase=phase.id)
     if extension is not None:
+        # Who left after its end can vote anew by a new account; only the key tells what they left.
+        outbox.enqueue(session, "take_back_of_left", f"take-back-of-left:{phase.id}:{now.isoformat()}", phase_id=phase.id,
+                       owner_id=process.municipality_id)
         audit.record(session, at=now, actor=actor.label, action="phase_extended", subject_type="phase",
                      subject_id=phase.id, **extension.stored())
     return phase
