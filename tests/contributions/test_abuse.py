@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from lxml import html
 from sqlalchemy import func, select
 
 from app import Beteiligung, create_app
@@ -63,10 +64,10 @@ def planner(session: Session, proposal: Proposal) -> Actor:
 def flood(session: Session, keyring: Keyring, proposal: Proposal) -> VoteFlag:
     """Six accounts of one address, and one honest person from elsewhere: supports and points."""
     now, phase = clock.now(), proposal.process.phases[1]
-    source = operations.source_of(keyring, "203.0.113.9", now)
+    source = operations.source_of(keyring, proposal.process_id, "203.0.113.9", now)
     for number in range(BOTS + 1):
         actor = factories.actor(factories.account(session))
-        where = source if number < BOTS else operations.source_of(keyring, "198.51.100.1", now)
+        where = source if number < BOTS else operations.source_of(keyring, proposal.process_id, "198.51.100.1", now)
         votes.support(session, keyring, actor, proposal, now, where)
         ballots.cast(session, keyring, actor, phase, {proposal.id: 2}, now, source=where)
     operations.flag(session, proposal.process_id, source, now)
@@ -128,6 +129,56 @@ def test_an_annulled_voter_can_neither_take_back_nor_vote_anew(
     with pytest.raises(Conflict, match="zählt nicht"):
         ballots.cast(session, keyring, bot, process.phases[1], {proposal.id: 3}, clock.now())
     assert _numbers(session, proposal)[0] == 1
+
+
+@pytest.mark.parametrize("rule", [BallotRule.POINTS, None])
+def test_whoever_has_an_annulled_support_reads_that_beside_the_button(
+    session: Session, keyring: Keyring, proposal: Proposal, planner: Actor, browser: Browser, rule: BallotRule | None,
+) -> None:
+    process, account, now = session.get_one(Process, proposal.process_id), factories.account(session), clock.now()
+    if rule is None:
+        # No page of results: the reason itself stands there.
+        process.phases.remove(process.phases[1])
+        session.flush()
+    comment = factories.comment(session, proposal)
+    recount(session, keyring)
+    for liked in (proposal, comment):
+        votes.support(session, keyring, factories.actor(account), liked, now, "einwahl")
+    operations.annul(session, planner, process, Suspect(source_hash="einwahl"), "Ein <b>Programm</b> war es.", now)
+    session.commit()
+    page = f"/verfahren/{process.slug}/vorschlaege/{proposal.id}"
+    browser.sign_in(account)
+    sentence = "Ihre Unterstützung wurde nach einer Prüfung aus der Zählung genommen."
+
+    def places(text: str) -> list[str]:
+        tree = html.fromstring(text)
+        found = [tree.get_element_by_id("unterstuetzen"), tree.get_element_by_id(f"kommentar-{comment.id}")]
+        assert "Unterstützung zurücknehmen" not in found[0].text_content()
+        for place in found:
+            words = " ".join(place.text_content().split())
+            assert sentence in words
+            if rule is None:
+                assert "Der Grund: Ein <b>Programm</b> war es." in words
+            else:
+                (link,) = place.xpath(".//a[contains(., 'Den Grund lesen')]/@href")
+                address, _hash, anchor = link.partition("#")
+                reasons = html.fromstring(browser.get(address).get_data(as_text=True)).xpath(f"//*[@id='{anchor}']/..")
+                assert "Ein <b>Programm</b> war es." in reasons[0].text_content()
+        return [" ".join(place.text_content().split()) for place in found]
+
+    places(browser.get(page).get_data(as_text=True))
+    for path in ("unterstuetzen", "unterstuetzung-zuruecknehmen"):
+        text = browser.post(f"{page}/{path}", follow_redirects=True).get_data(as_text=True)
+        assert "Sie haben schon abgestimmt" not in text
+        assert text.count(sentence) == 3, "as the answer, and at both places"
+        assert places(text)
+    answer = browser.post(f"{page}/unterstuetzen", headers={"Accept": "application/json"})
+    assert (answer.status_code, answer.json["message"]) == (409, sentence), "the script then sends the form as it stands"
+    text = browser.post(f"{page}/kommentare/{comment.id}/unterstuetzen", follow_redirects=True).get_data(as_text=True)
+    assert "Sie haben diesen Kommentar schon unterstützt" not in text
+    assert text.count(sentence) == 3
+    session.expire_all()
+    assert (proposal.support_count, comment.support_count) == (0, 0)
 
 
 def test_who_leaves_with_annulled_votes_and_comes_back_is_counted_once_when_that_is_undone(
@@ -293,6 +344,24 @@ def limited(app: Beteiligung, database: Database) -> Beteiligung:
     return strict
 
 
+def test_one_address_is_the_same_within_a_process_and_nothing_joins_its_votes_to_those_of_another(
+    session: Session, proposal: Proposal, browser: Browser,
+) -> None:
+    phase = proposal.process.phases[1]
+    other = factories.proposal(session, factories.process(session, proposal.process.municipality))
+    comment = factories.comment(session, proposal)
+    browser.sign_in(factories.account(session))
+    session.commit()
+    here, there = (f"/verfahren/{one.process.slug}/vorschlaege/{one.id}" for one in (proposal, other))
+    for path, values in ((f"{here}/unterstuetzen", {}), (f"{here}/kommentare/{comment.id}/unterstuetzen", {}),
+                         (f"/verfahren/{proposal.process.slug}/abstimmung/{phase.id}",
+                          {"zeile": str(proposal.id), f"marke-{proposal.id}": "2"}), (f"{there}/unterstuetzen", {})):
+        assert browser.post(path, values).status_code == 303
+    sources = {row[0]: row[1] for row in session.execute(select(Vote.contribution_id, Vote.source_hash))}
+    assert sources[proposal.id] == sources[comment.id] == session.scalars(select(Ballot.source_hash)).one()
+    assert sources[other.id] != sources[proposal.id]
+
+
 def test_from_one_address_so_many_an_hour_and_the_rest_is_told_not_dropped(
     session: Session, proposal: Proposal, limited: Beteiligung,
 ) -> None:
@@ -306,7 +375,9 @@ def test_from_one_address_so_many_an_hour_and_the_rest_is_told_not_dropped(
     last = browser.post(f"{page}/unterstuetzen")
     assert last.status_code == 429
     assert "Zu viele Versuche" in last.get_data(as_text=True)
-    assert session.scalar(select(func.count()).select_from(VoteFlag)) == 1
+    flag = session.scalars(select(VoteFlag)).one()
+    assert set(session.scalars(select(Vote.source_hash))) == {flag.source_hash}, "it shows these votes"
+    assert {flag.first_at, flag.last_at} == {clock.hour_of(flag.last_at)}, "no time more exact than that of a vote"
     session.expire_all()
     assert session.get_one(Contribution, proposal.id).support_count == session.scalar(
         select(func.count()).select_from(Vote))

@@ -157,7 +157,7 @@ def secret(session: Session, keyring: Keyring) -> list[Proposal]:
     comment = factories.comment(session, first)
     for number in range(NUMBER):
         actor = factories.actor(factories.account(session))
-        votes.support(session, keyring, actor, first, clock.now(), source_of(keyring, "203.0.113.9", clock.now()))
+        votes.support(session, keyring, actor, first, clock.now(), source_of(keyring, process.id, "203.0.113.9", clock.now()))
         if number % 2:
             votes.support(session, keyring, actor, comment, clock.now())
     second.title = "Andere Idee A"

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 FROM_ONE_ADDRESS = "200 per hour"
 
 
-def current_source() -> str:
+def current_source(process_id: int) -> str:
     """Where the vote of this request comes from, as far as it is kept."""
-    return source_of(web.current_keyring(), web.client_network(), web.current_now())
+    return source_of(web.current_keyring(), process_id, web.client_network(), web.current_now())
 
 
 def _breached(_limit: RequestLimit) -> None:
@@ -31,7 +31,7 @@ def _breached(_limit: RequestLimit) -> None:
     with web.current_database().unit_of_work() as session:
         process_id = session.scalar(select(Process.id).where(Process.slug == slug, Process.municipality_id == town))
         if process_id is not None:
-            flag(session, process_id, current_source(), web.current_now())
+            flag(session, process_id, current_source(process_id), web.current_now())
 
 
 slow_down = web.limiter.shared_limit(FROM_ONE_ADDRESS, scope="votes", on_breach=_breached)

@@ -18,8 +18,9 @@ class VoteFlag(Base):
 
     id: Mapped[Key]
     process_id: Mapped[int] = mapped_column(ForeignKey("process.id", ondelete="CASCADE"))
-    # The address under a key that changes every day; it names nobody, and is forgotten after two weeks.
+    # The address under a key of the day and the process; it names nobody, and is forgotten after two weeks.
     source_hash: Mapped[str] = mapped_column(String(16))
+    # The hour: a precise time would place the votes around it.
     first_at: Mapped[datetime]
     last_at: Mapped[datetime]
 

@@ -36,17 +36,17 @@ REASON_MAX = 1000
 HOUR = timedelta(hours=1)
 
 
-def source_of(keyring: Keyring, address: str, now: datetime) -> str:
-    """An address under a key of the day: tells that two votes came from one place, and not from where."""
-    return keyring.mark("vote-source", f"{now:%Y-%m-%d}:{address}")[:16]
+def source_of(keyring: Keyring, process_id: int, address: str, now: datetime) -> str:
+    """An address under a key of the day and the process: tells that two votes there came from one place, and not from where."""
+    return keyring.mark("vote-source", f"{now:%Y-%m-%d}:{process_id}:{address}")[:16]
 
 
 def flag(session: Session, process_id: int, source_hash: str, now: datetime) -> None:
-    """An address was slowed down. Told again, only the time moves on."""
-    kind = sqlite if is_sqlite(session) else postgresql
+    """An address was slowed down. Told again, only the time moves on: the hour, as with votes."""
+    kind, hour = sqlite if is_sqlite(session) else postgresql, clock.hour_of(now)
     session.execute(
-        kind.insert(VoteFlag).values(process_id=process_id, source_hash=source_hash, first_at=now, last_at=now)
-        .on_conflict_do_update(index_elements=["process_id", "source_hash"], set_={"last_at": now})
+        kind.insert(VoteFlag).values(process_id=process_id, source_hash=source_hash, first_at=hour, last_at=hour)
+        .on_conflict_do_update(index_elements=["process_id", "source_hash"], set_={"last_at": hour})
     )
 
 

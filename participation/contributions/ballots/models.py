@@ -32,7 +32,7 @@ class Ballot(Base):
     # By which way it was cast; kept here, since a guest may become an account later.
     channel: Mapped[ParticipantKind] = mapped_column(enum_type(ParticipantKind))
     size: Mapped[int] = mapped_column(default=0)
-    # Where it came from, under a key of the day; forgotten after two weeks (abuse.operations).
+    # Where it came from, under a key of the day and the process; forgotten after two weeks (abuse.operations).
     source_hash: Mapped[str | None] = mapped_column(String(16), index=True)
     # Does not count because of proved abuse.
     annulment_id: Mapped[int | None] = mapped_column(ForeignKey("annulment.id"), index=True)

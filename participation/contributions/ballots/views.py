@@ -166,7 +166,7 @@ def cast(slug: str, phase_id: int) -> ResponseReturnValue:
     changes = _read_marks(is_budget=is_budget)
     try:
         marks = operations.cast(web.current_session(), web.current_keyring(), web.current_actor(), phase, changes,
-                                web.current_now(), replace=is_budget, source=current_source())
+                                web.current_now(), replace=is_budget, source=current_source(process.id))
     except InvalidInput as error:
         message = web.translated(error)
         if request.form.get("von") == "vorschlag":

@@ -28,7 +28,7 @@ from participation.contributions.proposals.edge import LARGEST_ID, load_proposal
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.votes import operations as votes
 from participation.contributions.votes.queries import OwnPart
-from participation.contributions.votes.views import own_part_here
+from participation.contributions.votes.views import annulled_message, is_annulled, own_part_here, why_annulled
 from participation.errors import InvalidInput, NotFound
 from participation.permissions import Actor, proof_asked, require as actor_require
 from participation.tokens import hash_token, new_token
@@ -93,6 +93,8 @@ def _own_comment(part: OwnPart, slug: str, proposal_id: int, comment_id: int, pa
     return web.render_kept(
         "contributions/comments/_own.html", slug=slug, proposal_id=proposal_id, comment_id=comment_id,
         is_supported=comment_id in part.supported, is_own=participant_id == part.participant_id,
+        why=why_annulled(load_standing(slug, proposal_id).process, part.annulled[comment_id])
+        if comment_id in part.annulled else None,
     )
 
 
@@ -229,9 +231,12 @@ def support(slug: str, proposal_id: int, comment_id: int) -> ResponseReturnValue
     """Support a comment; sent twice it counts once."""
     comment = _comment(slug, proposal_id, comment_id)[1]
     added = votes.support(web.current_session(), web.current_keyring(), web.current_actor(), comment,
-                          web.current_now(), current_source())
-    flash(_("Danke! Ihre Unterstützung ist gezählt.") if added else _("Sie haben diesen Kommentar schon unterstützt."),
-          "success" if added else "info")
+                          web.current_now(), current_source(comment.process_id))
+    if not added and is_annulled(slug, proposal_id, comment_id):
+        flash(annulled_message(), "warning")
+    else:
+        flash(_("Danke! Ihre Unterstützung ist gezählt.") if added else _("Sie haben diesen Kommentar schon unterstützt."),
+              "success" if added else "info")
     return _to_comment(slug, comment)
 
 

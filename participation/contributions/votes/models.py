@@ -34,7 +34,7 @@ class Vote(Base):
     # The hour it was given in, or the begin of the phase if that is later; after two weeks the day. A precise time
     # would join it with what the same person wrote.
     given_at: Mapped[datetime]
-    # Where it came from, under a key of the day; forgotten after two weeks (abuse.operations).
+    # Where it came from, under a key of the day and the process; forgotten after two weeks (abuse.operations).
     source_hash: Mapped[str | None] = mapped_column(String(16))
     # Does not count because of proved abuse.
     annulment_id: Mapped[int | None] = mapped_column(ForeignKey("annulment.id"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select, bindparam, func, null, or_, select
@@ -16,7 +16,7 @@ from participation.contributions.votes.models import Vote
 from participation.formats import BallotRule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy import Executable
     from sqlalchemy.orm import Session
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 TITLES_SHOWN = 50
 _OF_COMMENTS = select(Comment.__table__.c.id).where(Comment.__table__.c.proposal_id == bindparam("proposal_id"))
 _OWN = (
-    select(Participant.id, null())
+    select(Participant.id, null(), null())
     .where(Participant.process_id == bindparam("process_id"), Participant.person_hash == bindparam("person_hash"))
     .union_all(
-        select(null(), Vote.contribution_id)
+        select(null(), Vote.contribution_id, Vote.annulment_id)
         .where(Vote.voter_id == bindparam("voter_id"),
                or_(Vote.contribution_id == bindparam("proposal_id"), Vote.contribution_id.in_(_OF_COMMENTS)))
     )
@@ -43,6 +43,8 @@ class OwnPart:
     participant_id: int | None
     voter_id: int | None
     supported: frozenset[int]
+    # What does not count of this, with the number of the annulment.
+    annulled: Mapping[int, int] = field(default_factory=dict)
 
 
 def own_part(
@@ -53,7 +55,8 @@ def own_part(
     values = {"proposal_id": proposal_id, "process_id": process_id, "person_hash": person_hash, "voter_id": voter_id}
     rows: Sequence[Any] = read(_OWN, values)
     return OwnPart(next((row[0] for row in rows if row[0] is not None), None), voter_id,
-                   frozenset(row[1] for row in rows if row[1] is not None))
+                   frozenset(row[1] for row in rows if row[1] is not None),
+                   {row[1]: row[2] for row in rows if row[2] is not None})
 
 
 def supports_of(session: Session, process_ids: Sequence[int]) -> dict[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from flask_babel import gettext as _
 from participation import web
 from participation.actions import Action
 from participation.contributions.abuse.edge import current_source, slow_down
+from participation.contributions.abuse.models import Annulment
 from participation.contributions.proposals.edge import load_standing
 from participation.contributions.votes import operations as votes
 from participation.contributions.votes.queries import OwnPart, limit_of, own_part, supports_of, titles_given, votes_left
@@ -43,7 +45,7 @@ def support_box(slug: str, proposal_id: int) -> str:
     if not contribution.is_published:
         return ""
     now, actor, process = web.current_now(), web.current_actor(), contribution.process
-    mode, left = "closed", None
+    mode, left, why = "closed", None, None
     given: tuple[tuple[int, str], ...] = ()
     phase = process.phase_opening(Action.SUPPORT, now)
     if phase is not None:
@@ -54,6 +56,8 @@ def support_box(slug: str, proposal_id: int) -> str:
         else:
             own = own_part_here(slug, proposal_id)
             mode = "withdraw" if contribution.id in own.supported else "support"
+            if contribution.id in own.annulled:
+                mode, why = "annulled", why_annulled(process, own.annulled[contribution.id])
             if limit_of(phase):
                 left = votes_left(web.current_session(), phase, own.voter_id)
                 mode = "spent" if mode == "support" and not left else mode
@@ -62,7 +66,7 @@ def support_box(slug: str, proposal_id: int) -> str:
                         titles_given(phase, own.voter_id)))
     is_secret = process.hides_supports(now)
     return web.render_kept(
-        "contributions/votes/_box.html", slug=slug, proposal_id=contribution.id, mode=mode,
+        "contributions/votes/_box.html", slug=slug, proposal_id=contribution.id, mode=mode, why=why,
         needed=proof_asked(Action.SUPPORT, contribution, now) if mode in {"sign_in", "unverified"} else "", count=None if is_secret else contribution.support_count, left=left, given=given,
         limit=limit_of(phase) if phase is not None else 0, opens_at=_next_opening(process, now) if mode == "closed" else None,
     )
@@ -87,6 +91,32 @@ def own_part_here(slug: str, proposal_id: int) -> OwnPart:
 HOLES: dict[str, Callable[..., str]] = {"support": support_box}
 
 
+@dataclass(frozen=True, slots=True)
+class Why:
+    """The reason that everybody can read: where it stands, or itself while there is no such page."""
+
+    reason: str
+    address: str
+
+
+def why_annulled(process: Process, annulment_id: int) -> Why:
+    """Why a support does not count."""
+    phase = next((one for one in process.phases if one.shows_results(web.current_now())), None)
+    if phase is not None:
+        return Why("", url_for("ballots.show_results", slug=process.slug, phase_id=phase.id, _anchor="annulliert"))
+    return Why(web.current_session().get_one(Annulment, annulment_id).reason, "")
+
+
+def is_annulled(slug: str, proposal_id: int, contribution_id: int) -> bool:
+    """Whether the reader's support of the proposal or of a comment below it was taken out of the count."""
+    return contribution_id in own_part_here(slug, proposal_id).annulled
+
+
+def annulled_message() -> str:
+    """For whoever tries anew; beside the button stands the reason."""
+    return str(_("Ihre Unterstützung wurde nach einer Prüfung aus der Zählung genommen."))
+
+
 def _next_opening(process: Process, now: datetime) -> datetime | None:
     """When a later phase opens supporting, if one is planned."""
     starts = [phase.starts_at for phase in process.phases if phase.starts_at and phase.opens(Action.SUPPORT)]
@@ -102,7 +132,8 @@ def _wants_json() -> bool:
 @slow_down
 def support(slug: str, proposal_id: int) -> ResponseReturnValue:
     """Support a proposal. Sent twice it counts once, and the second answer says so."""
-    return _change(slug, proposal_id, partial(votes.support, source=current_source()), True)  # noqa: FBT003 - what holds afterwards
+    source = current_source(load_standing(slug, proposal_id).process_id)
+    return _change(slug, proposal_id, partial(votes.support, source=source), True)  # noqa: FBT003 - what holds afterwards
 
 
 @blueprint.post("/verfahren/<slug>/vorschlaege/<int:proposal_id>/unterstuetzung-zuruecknehmen")
@@ -123,13 +154,19 @@ def back(slug: str, proposal_id: int) -> ResponseReturnValue:
 def _change(slug: str, proposal_id: int, change: Change, supported: bool) -> ResponseReturnValue:  # noqa: FBT001
     if not _wants_json():
         changed = _apply(slug, proposal_id, change)[0]
-        flash(_message(changed, supported), "success" if changed else "info")
+        if not changed and is_annulled(slug, proposal_id, proposal_id):
+            flash(annulled_message(), "warning")
+        else:
+            flash(_message(changed, supported), "success" if changed else "info")
         return web.go("proposals.show", slug=slug, proposal_id=proposal_id, _anchor="unterstuetzen")
     try:
         changed, count = _apply(slug, proposal_id, change)
     except DomainError as error:
         address = url_for("accounts.sign_in", next=request.path) if isinstance(error, SignInNeeded) else None
         return make_response(jsonify(message=web.translated(error), sign_in=address), error.status)
+    if not changed and is_annulled(slug, proposal_id, proposal_id):
+        # The script then opens the page anew, which says why.
+        return make_response(jsonify(message=annulled_message()), 409)
     message = " ".join(filter(None, (_message(changed, supported), _left_message(slug, proposal_id))))
     answer = jsonify(supported=supported, count=count, changed=changed, message=message)
     return make_response(answer, 201 if changed and supported else 200)
