@@ -18,6 +18,7 @@ from moderation.operations import examine
 from participation import clock, text
 from participation.catalogue.export import Catalogue, as_xlsx
 from participation.catalogue.models import Measure, MeasureState
+from participation.contributions.drafts.models import Draft
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.proposals.operations import ProposalDraft, submit_proposal
 from participation.errors import InvalidInput, NotAllowed
@@ -136,6 +137,30 @@ def test_an_answer_whose_field_went_meanwhile_does_not_go_without_a_word(
     assert "Nur mit &lt;b&gt;Rampe&lt;/b&gt;" in page
     assert session.scalar(select(func.count()).select_from(Proposal)) == 0
     assert "Vorgangsnummer" in browser.submit(page_of(process), values, form=-1).get_data(as_text=True)
+
+
+def test_a_draft_names_the_answers_that_editors_took_away_since_beside_their_field(
+    session: Session, process: Process, values: dict[str, Any], browser: Browser,
+) -> None:
+    browser.sign_in(factories.account(session))
+    session.commit()
+    browser.submit(page_of(process), values | {"step": "draft"}, form=-1)
+    (draft,) = session.scalars(select(Draft))
+    process.phases[0].stored_fields = [store_field(one) for one in (
+        replace(WHO, options=("Kinder", "Alle")), COST, PHONE, replace(WHEN, options=("Morgens", "<b>Nachts</b>")), MORE)]
+    session.commit()
+    tree = browser.open(f"{page_of(process)}?entwurf={draft.id}")
+    for name, answer in (("own-00000001", "Ältere"), ("own-00000004", "Abends")):
+        (field,) = tree.xpath(f"//fieldset[.//input[@name='{name}']]")
+        assert f"„{answer}“ steht nicht mehr zur Auswahl. Bitte wählen Sie neu." in field.text_content()
+        assert not field.xpath("ancestor::details[not(@open)]"), "nobody has to open anything to read it"
+    assert tree.text_content().count("steht nicht mehr zur Auswahl") == 4, "beside the field and in the summary above"
+    kept = {name: value.strip() for name, value in tree.forms[-1].form_values()}
+    assert {name: kept[name] for name in ("title", "body", "own-00000002", "own-00000003", "own-00000004")} == {
+        **{name: values[name] for name in ("title", "body", "own-00000002", "own-00000003")}, "own-00000004": "Morgens"}
+    answer = browser.submit(f"{page_of(process)}?entwurf={draft.id}", {"own-00000001": "Alle"}, form=-1)
+    assert "Vorgangsnummer" in answer.get_data(as_text=True)
+    assert {one.key: one.values for one in the_proposal(session).answers}[WHO.key] == ("Alle",)
 
 
 def test_the_preview_shows_the_answers_and_says_which_ones_others_will_not_read(

@@ -29,12 +29,12 @@ from participation.contributions.submissions.operations import (
 from participation.errors import InvalidInput
 from participation.formats import CollectSettings, PlaceRule, ThemeRule
 from participation.municipalities.models import District, Municipality
-from participation.own_fields import PREFIX, Answer, OwnField, read_answers
-from participation.text import clean_text
+from participation.own_fields import CHOOSING, OPTION_MAX, PREFIX, Answer, OwnField, read_answers
+from participation.text import clean_line, clean_text
 from participation.uploads import store_picture
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from participation.processes.models import Process
 
@@ -83,6 +83,16 @@ def name_gone(form: ProposalForm, asked: Sequence[OwnField], values: Iterable[tu
             "Eine Frage steht nicht mehr im Formular. Ihre Antwort war: „%(answer)s“. Ist sie wichtig, dann schreiben Sie "
             "sie in Ihren Vorschlag. Reichen Sie ihn danach noch einmal ein.", answer=", ".join(gone)))
     return bool(gone)
+
+
+def name_gone_options(form: ProposalForm, asked: Sequence[OwnField], values: Mapping[str, Sequence[str]]) -> None:
+    """Editors took an answer out of a list meanwhile: whoever had chosen it in a draft reads that beside the field."""
+    for one in asked:
+        if one.kind in CHOOSING:
+            gone = {clean_line(value)[:OPTION_MAX] for value in values.get(one.name, ())} - {"", *one.options}
+            form[one.name].errors = [*form[one.name].errors, *(
+                _("„%(answer)s“ steht nicht mehr zur Auswahl. Bitte wählen Sie neu.", answer=answer)
+                for answer in sorted(gone))]
 
 
 def _area(municipality: Municipality) -> Area | BBox | None:

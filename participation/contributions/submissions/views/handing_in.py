@@ -33,6 +33,7 @@ from participation.contributions.submissions.views.entered import (
     has_picture,
     keep_pictures,
     name_gone,
+    name_gone_options,
     read_entered,
     read_picture,
 )
@@ -183,6 +184,7 @@ def _form_of_draft(process: Process, draft: Draft, shown: Sequence[OwnField]) ->
         # Another window handed it in at the moment this was saved: sent as it is, it would only find that receipt.
         form.submission_key.data, form.draft_version.data = tokens.new_token(), ""
     name_gone(form, shown, content.values.items())
+    name_gone_options(form, shown, content.values)
     return form
 
 
