@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -37,6 +37,12 @@ DOCUMENT_TYPES = {
 }
 # What makes an archive a document of its kind; any other one could be a program.
 PART_OF = {".docx": "word/document.xml", ".odt": "content.xml", ".xlsx": "xl/workbook.xml"}
+# What a camera says about how it was held, and what turns the picture upright.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 # One picture at a time per process: a decoded picture of 50 million pixels takes 150 MB.
 _decoding = threading.Semaphore(1)
 
@@ -109,7 +115,7 @@ def _reencode(data: bytes) -> tuple[dict[str, bytes], int, int]:
                 )
             # A JPEG can be decoded at a fraction of its size, which bounds the memory for phone pictures.
             picture.draft("RGB", (SIZES["large"] * 2, SIZES["large"] * 2))
-            upright = ImageOps.exif_transpose(picture)
+            upright = _upright(picture)
             flat = upright.convert("RGBA" if upright.mode in {"RGBA", "LA", "P", "PA"} else "RGB")
             sizes: dict[str, bytes] = {}
             width = height = 0
@@ -127,6 +133,15 @@ def _reencode(data: bytes) -> tuple[dict[str, bytes], int, int]:
             N_("Diese Datei ist kein lesbares Bild. Möglich sind JPEG, PNG und WebP."), field="picture"
         ) from error
     return sizes, width, height
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """Turned as the camera was held.
+
+    Not by `ImageOps.exif_transpose`: it writes all the metadata anew and fails on a photo in which any of it is damaged.
+    """
+    turn = TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    return picture if turn is None else picture.transpose(turn)
 
 
 def store_document(

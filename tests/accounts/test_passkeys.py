@@ -157,6 +157,13 @@ def test_nonsense_gets_a_sentence(browser: Browser, town, sent: Any) -> None:
     assert answer.get_json()["message"]
 
 
+def test_brackets_in_brackets_get_a_sentence(browser: Browser, town) -> None:
+    browser.post("/konto/passkey/beginnen")
+    answer = browser.client.post("/konto/passkey/anmelden", data="[" * 100_000, content_type="application/json")
+    assert answer.status_code == 422
+    assert answer.get_json()["message"]
+
+
 def test_a_question_ends_after_five_minutes(session: Session, browser: Browser, town) -> None:
     device = Device()
     owner(session, browser, device)

@@ -305,6 +305,21 @@ def test_a_picture_is_stored_under_our_own_name_without_where_it_was_taken(
     assert [image.get("alt") for image in shown] == ["Ein leerer Platz"]
 
 
+def test_a_photo_with_damaged_metadata_is_stored_and_stands_upright(
+    session: Session, browser: Browser, data_dir: Path, page: str, fields: dict[str, Any]
+) -> None:
+    exif = Image.Exif()
+    exif[0x010E], exif[0x0112] = "no width at all", 6
+    buffer = io.BytesIO()
+    Image.new("RGB", (900, 700), "#336699").save(buffer, "JPEG", exif=exif)
+    # The description becomes a width that is text.
+    damaged = buffer.getvalue().replace(b"\x01\x0e\x00\x02", b"\x01\x00\x00\x02")
+    assert damaged != buffer.getvalue()
+    assert send(browser, page, fields | {"picture": (io.BytesIO(damaged), "bank.jpg")}).status_code == 200
+    (row,) = session.scalars(select(ContributionPicture))
+    assert (row.upload.width, row.upload.height) == (700, 900)
+
+
 def test_a_picture_outlives_a_refused_form(
     session: Session, browser: Browser, data_dir: Path, page: str, fields: dict[str, Any]
 ) -> None:

@@ -69,6 +69,8 @@ NO_PAGE = {
     "processes.news_feed": DATA,
     "processes.picture": DATA,
     "processes.poster_code": DATA,
+    "processes.preview_document": DATA,
+    "processes.preview_picture": DATA,
     "processes.take_part": LEADS_ON,
     "proposals.feed": DATA,
     "proposals.geojson": DATA,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from lxml import etree
+from PIL import Image
 from sqlalchemy import select, update
 
 from participation import clock, formats, text
@@ -224,6 +226,48 @@ def test_the_link_to_a_draft_shows_it_until_it_ends(
     session.execute(update(Process).values(preview_until=clock.now() - timedelta(seconds=1)))
     session.commit()
     assert stranger.get(f"/vorschau/{token}").status_code == 404
+
+
+def test_everything_on_the_page_of_a_draft_opens_for_whoever_has_the_link(
+    session: Session, town: Municipality, editor: Browser, new_browser: Callable[[], Browser],
+) -> None:
+    process = factories.process(session, town, state=ProcessState.DRAFT, published_at=None,
+                                phases=[factories.phase("collect", body="Schreiben Sie.")])
+    session.commit()
+    assert process.themes
+    base = f"/verwaltung/verfahren/{process.id}"
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 30), "green").save(buffer, "PNG")
+    editor.submit(base, {"picture_alt": "Eine Wiese", "picture": (io.BytesIO(buffer.getvalue()), "bild.png")}, form=1)
+    editor.submit(f"{base}/dokumente", {"title": "Der Plan", "document": (io.BytesIO("grün".encode()), "plan.txt")}, form=1)
+    page = editor.submit(base, form="/vorschau-link").get_data(as_text=True)
+    link = "/vorschau/" + page.split('href="http://localhost/vorschau/')[1].split('"')[0]
+    stranger = new_browser()
+    shown = [address for address in stranger.open(link).xpath("//main//img/@src | //main//a/@href") if address.startswith("/")]
+    kinds = []
+    for address in shown:
+        with stranger.get(address) as answer:
+            assert answer.status_code == 200, address
+            kinds.append(answer.headers["Content-Type"])
+    assert {"image/webp", "text/plain; charset=utf-8"} <= set(kinds)
+    own = [address for address in shown if address.startswith(link)]
+    assert len(own) == 2, "the picture and the document"
+    session.execute(update(Process).values(preview_until=clock.now() - timedelta(seconds=1)))
+    session.commit()
+    assert {stranger.get(address).status_code for address in own} == {404}
+
+
+def test_the_link_to_a_draft_leads_on_to_the_page_once_that_is_public(
+    session: Session, town: Municipality, editor: Browser, new_browser: Callable[[], Browser],
+) -> None:
+    process = factories.process(session, town, state=ProcessState.DRAFT, published_at=None)
+    session.commit()
+    page = editor.submit(f"/verwaltung/verfahren/{process.id}", form="/vorschau-link").get_data(as_text=True)
+    link = "/vorschau/" + page.split('href="http://localhost/vorschau/')[1].split('"')[0]
+    process.state, process.published_at = ProcessState.PUBLISHED, clock.now()
+    session.commit()
+    answer = new_browser().get(link)
+    assert (answer.status_code, answer.headers["Location"]) == (303, f"/verfahren/{process.slug}")
 
 
 def test_a_draft_can_be_deleted_what_others_saw_can_not(session: Session, town: Municipality, editor: Browser) -> None:

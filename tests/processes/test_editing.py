@@ -84,6 +84,13 @@ def test_from_nothing_to_a_published_process(session: Session, process: Process,
     assert {"process_created", "process_edited", "phase_added", "process_published"} <= acts
 
 
+def test_every_part_of_a_process_says_in_its_title_which_it_is(session: Session, process: Process, editor: Browser) -> None:
+    parts = editor.open(f"/verwaltung/verfahren/{process.id}").xpath("//nav[contains(@class, 'bp-tabs')]//a/@href")
+    titles = [editor.open(part).findtext("head/title") for part in parts]
+    assert len(set(titles)) == len(parts) > 5
+    assert all(process.title in title for title in titles)
+
+
 def test_same_title_gets_another_address(session: Session, process: Process, editor: Browser) -> None:
     for _ in range(2):
         editor.submit("/verwaltung/verfahren/neu", {"title": "Doppelt"}, form=MAIN)

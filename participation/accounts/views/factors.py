@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pyotp
@@ -163,6 +163,16 @@ def _kept_challenge(purpose: str) -> bytes:
     return base64url_to_bytes(kept[1])
 
 
+def _sent() -> dict[str, Any]:
+    """What the browser's script sent; whatever else somebody sends is an empty answer."""
+    try:
+        found = request.get_json(silent=True)
+    except RecursionError:
+        # Thousands of brackets in each other: no error of syntax for the parser.
+        found = None
+    return found if isinstance(found, dict) else {}
+
+
 def _refusal(error: DomainError) -> ResponseReturnValue:
     return make_response(jsonify(message=web.translated(error)), error.status)
 
@@ -205,8 +215,7 @@ def add_passkey() -> ResponseReturnValue:
     first = ask_again(url_for("accounts.new_passkey"))
     if first is not None:
         return make_response(jsonify(location=first.location, message=""), 401)
-    sent = request.get_json(silent=True)
-    sent = sent if isinstance(sent, dict) else {}
+    sent = _sent()
     account, session = own_account(), web.current_session()
     try:
         verified = passkeys.add_passkey(
@@ -249,10 +258,9 @@ def begin_passkey_sign_in() -> ResponseReturnValue:
 @web.limiter.limit("30 per 5 minutes")
 def passkey_sign_in() -> ResponseReturnValue:
     """Sign in. A device that checked who is there has shown two factors: having and being, or having and knowing."""
-    sent = request.get_json(silent=True)
     try:
         account, verified = passkeys.check_passkey(
-            web.current_session(), web.current_keyring(), sent.get("credential") if isinstance(sent, dict) else None,
+            web.current_session(), web.current_keyring(), _sent().get("credential"),
             challenge=_kept_challenge("sign_in"), host=_host(), origin=_origin(), now=web.current_now(),
         )
     except DomainError as error:

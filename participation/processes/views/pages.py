@@ -296,13 +296,36 @@ def show(slug: str) -> ResponseReturnValue:
 @web.limiter.limit("120 per hour")
 def preview(token: str) -> ResponseReturnValue:
     """A draft, for whoever was given the link."""
+    process = _process_of_preview(token)
+    if process.is_visible:
+        return web.go("processes.show", slug=process.slug)
+    response = make_response(_page(process, preview=token))
+    response.headers["X-Robots-Tag"], response.headers["Cache-Control"] = "noindex", "no-store"
+    return response
+
+
+@blueprint.get("/vorschau/<token>/bild")
+@web.public
+@web.limiter.limit("600 per hour")
+def preview_picture(token: str) -> ResponseReturnValue:
+    """The picture of a draft, for whoever was given the link."""
+    return _picture(_process_of_preview(token), "large")
+
+
+@blueprint.get("/vorschau/<token>/dokumente/<int:document_id>")
+@web.public
+@web.limiter.limit("600 per hour")
+def preview_document(token: str, document_id: int) -> ResponseReturnValue:
+    """A document of a draft, for whoever was given the link."""
+    return _document(_process_of_preview(token), document_id)
+
+
+def _process_of_preview(token: str) -> Process:
     web.do_not_cache()
     process = process_of_preview(web.current_session(), web.the_municipality().id, hash_token(token), web.current_now())
     if process is None:
         raise NotFound
-    response = make_response(_page(process, is_preview=True))
-    response.headers["X-Robots-Tag"], response.headers["Cache-Control"] = "noindex", "no-store"
-    return response
+    return process
 
 
 @blueprint.get("/verfahren/<slug>/neuigkeiten")
@@ -342,16 +365,24 @@ def _as(whole: str, part: str) -> str:
     return found
 
 
-def _page(process: Process, *, is_preview: bool = False) -> str:
+def _page(process: Process, *, preview: str = "") -> str:
+    """`preview` is the token of the link by which somebody reads a draft: the other pages of it are not for them."""
     slug, now = process.slug, web.current_now()
     documents = web.current_session().scalars(documents_of(process.id)).all()
     start = next_start(process, now) if process.state is ProcessState.PUBLISHED else None
     reads, has_easy = shown_process(process)
     supports = 0 if process.hides_supports(now) else supports_of(web.current_session(), [process.id])[process.id]
+    if preview:
+        picture_href = url_for("processes.preview_picture", token=preview)
+        hrefs = [url_for("processes.preview_document", token=preview, document_id=row.id) for row in documents]
+    else:
+        picture_href = url_for("processes.picture", slug=slug, size="large", v=process.picture_id)
+        hrefs = [url_for("processes.document", slug=slug, document_id=row.id) for row in documents]
     return render_template(
         "processes/show.html", process=reads, status=status_of(process, now), documents=documents,
         has_easy=has_easy,
-        step=main_step(reads, now) if process.is_visible else None, card=card(reads, now), is_preview=is_preview,
+        step=main_step(reads, now) if process.is_visible else None, card=card(reads, now), is_preview=bool(preview),
+        picture_href=picture_href,
         questions=[(_as(reads.faq, question), _as(reads.faq, answer)) for question, answer in questions(reads.faq)],
         news=shown_news(process.id, web.current_session().scalars(news_of(process.id).limit(NEWS_SHOWN + 1)).all()),
         news_shown=NEWS_SHOWN,
@@ -362,8 +393,7 @@ def _page(process: Process, *, is_preview: bool = False) -> str:
             "participants": process.participant_count,
         }),
         other_steps=[step for step in open_steps(reads, now)[1:] if step.phase and _takes_part(step.phase)],
-        files=[(row.title, url_for("processes.document", slug=slug, document_id=row.id), _file_note(row))
-               for row in documents],
+        files=[(row.title, href, _file_note(row)) for row, href in zip(documents, hrefs, strict=True)],
     )
 
 
@@ -383,7 +413,10 @@ def dates(slug: str) -> ResponseReturnValue:
 @web.public
 def picture(slug: str, size: str) -> ResponseReturnValue:
     """The picture of a process."""
-    process = load_process(slug)
+    return _picture(load_process(slug), size)
+
+
+def _picture(process: Process, size: str) -> ResponseReturnValue:
     upload = web.current_session().get(Upload, process.picture_id or 0)
     if upload is None or size not in SIZES:
         raise NotFound
@@ -394,7 +427,10 @@ def picture(slug: str, size: str) -> ResponseReturnValue:
 @web.public
 def document(slug: str, document_id: int) -> ResponseReturnValue:
     """A document to download, under the name it came with."""
-    process = load_process(slug)
+    return _document(load_process(slug), document_id)
+
+
+def _document(process: Process, document_id: int) -> ResponseReturnValue:
     if document_id > LARGEST_ID:
         raise NotFound
     row = web.current_session().scalar(documents_of(process.id).where(ProcessDocument.id == document_id))
@@ -409,7 +445,8 @@ def _file(path: Path, upload: Upload, process: Process, download_name: str | Non
     if not path.exists():
         raise NotFound
     return send_file(
-        path, mimetype=upload.media_type, as_attachment=download_name is not None, download_name=download_name,
+        # The charset of a text is added there once more.
+        path, mimetype=upload.media_type.partition(";")[0], as_attachment=download_name is not None, download_name=download_name,
         max_age=FILE_SECONDS if process.is_visible else 0,
     )
 
