@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import unicodedata
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -481,12 +482,13 @@ def _new_recovery_codes(session: Session, keyring: Keyring, account: Account) ->
 
 def check_code(session: Session, keyring: Keyring, account: Account, code: str, now: datetime) -> None:
     """Accept a code once (RFC 6238, 5.2), or a recovery code once. Raises InvalidInput (field "code")."""
-    digits = "".join(char for char in code if char.isalnum()).lower()
+    # Keyboards of other scripts give other signs for the same digits.
+    digits = "".join(str(unicodedata.decimal(char, char)) for char in code if char.isalnum()).lower()
     secret = keyring.unseal(account.totp_secret_sealed) if account.totp_secret_sealed else None
     if len(digits) == 12:  # noqa: PLR2004 - a recovery code; it may be of digits only
         if _use_recovery_code(session, keyring, account.id, f"{digits[:6]}-{digits[6:]}", now):
             return
-    elif secret is not None and digits.isdecimal():
+    elif secret is not None and digits.isascii() and digits.isdecimal():
         totp = pyotp.TOTP(secret)
         current = int(now.timestamp()) // TOTP_STEP_SECONDS
         for step in (current - 1, current, current + 1):

@@ -176,6 +176,19 @@ def test_a_code_counts_once_and_so_does_a_recovery_code(session: Session, keyrin
         check_code(session, keyring, account, "000000", later)
 
 
+def test_a_code_may_be_typed_in_the_digits_of_another_script(session: Session, keyring: Keyring) -> None:
+    account = factories.account(session)
+    now = clock.now()
+    totp = pyotp.TOTP(begin_second_factor(session, keyring, account))
+    confirm_second_factor(session, keyring, account, totp.at(now), now)
+    for minutes, zero in ((1, "\N{ARABIC-INDIC DIGIT ZERO}"), (2, "\N{FULLWIDTH DIGIT ZERO}")):
+        later = now + timedelta(minutes=minutes)
+        typed = "".join(chr(ord(zero) + int(digit)) for digit in totp.at(later))
+        check_code(session, keyring, account, typed, later)
+        with pytest.raises(InvalidInput):
+            check_code(session, keyring, account, typed, later)
+
+
 def test_a_recovery_code_that_happens_to_be_all_digits_works(session: Session, keyring: Keyring) -> None:
     account = factories.account(session)
     begin_second_factor(session, keyring, account)

@@ -245,6 +245,7 @@ def _pages(town: Town) -> Iterator[tuple[str, str, str]]:
         ("processes", "/verwaltung/verfahren"), ("edit process", desk), ("phases", f"{desk}/phasen"), ("themes", f"{desk}/themen"),
         ("roles", f"{desk}/rollen"), ("versions", f"{desk}/verlauf"), ("news", f"{desk}/neuigkeiten"),
         ("newsletters", f"{desk}/rundbriefe"), ("votes", f"{desk}/stimmen"), ("workbench", f"{desk}/massnahmen"),
+        ("workbench, q=Laterne", f"{desk}/massnahmen?q=Laterne"),
         ("answer", f"{proposal}/antwort"), ("documents", f"{desk}/dokumente"),
     ):
         yield name, "staff", path
