@@ -40,6 +40,7 @@ from participation.db import Database
 from participation.errors import NotFound
 from participation.evaluation import views as evaluation_views
 from participation.following import listening as following_listening, views as following_views
+from participation.following.newsletters import views as newsletters_views
 from participation.language import DEFAULT, EASY, READINGS, direction, locale_of, wording_of
 from participation.municipalities import views as municipalities_views
 from participation.municipalities.queries import municipality_for_host
@@ -73,6 +74,7 @@ VIEWS = (
     coauthors_views,
     catalogue_views,
     following_views,
+    newsletters_views,
     administration_views,
     evaluation_views,
     moderation_views,

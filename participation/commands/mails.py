@@ -10,7 +10,7 @@ import click
 from sqlalchemy.exc import OperationalError
 
 from participation import clock
-from participation.following.operations import note_returned
+from participation.following.newsletters.operations import note_returned
 from participation.returned_mail import LONGEST, read_returned
 from participation.web import current_database, current_keyring
 

@@ -1,10 +1,10 @@
-"""How often, to which address, and the newsletter."""
+"""How often, and to which address."""
 
 from __future__ import annotations
 
 from flask_babel import gettext, lazy_gettext as _l
 from flask_wtf import FlaskForm
-from wtforms import EmailField, HiddenField, RadioField, StringField, TextAreaField
+from wtforms import EmailField, HiddenField, RadioField
 
 from participation.following.models import FREQUENCY_LABELS, Frequency
 
@@ -31,10 +31,3 @@ class FollowForm(FlaskForm):
         """What was chosen; once a week where nothing readable was."""
         raw = self.frequency.data
         return next((one for one in Frequency if one.value == raw), Frequency.WEEKLY)
-
-
-class NewsletterForm(FlaskForm):
-    """Subject and text; what is checked further is the operation's business."""
-
-    subject = StringField(_l("Betreff"), render_kw={"required": True})
-    body = TextAreaField(_l("Text"), render_kw={"required": True})

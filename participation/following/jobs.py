@@ -14,24 +14,22 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from flask import render_template, url_for
-from flask_babel import force_locale, gettext as _
+from flask_babel import force_locale
 from markupsafe import Markup
 
 from participation import clock, outbox, schedule
 from participation.accounts.models import Account
 from participation.contributions.proposals.models import ANSWER_LABELS
 from participation.following import operations
-from participation.following.models import Follower, Frequency, Newsletter, NewsletterState, Subscription
+from participation.following.models import Follower, Frequency, Subscription
 from participation.following.queries import (
     News,
     ProcessDigest,
     ProposalDigest,
     due_followers,
     gather_news,
-    newsletter_receivers,
 )
 from participation.i18n import N_
-from participation.language import DEFAULT, LANGUAGES
 from participation.mail import DelayedError, Mail, RefusedError, outgoing
 from participation.mail_templates import mail_context, render_mail, send
 from participation.processes.queries import title_in
@@ -56,7 +54,6 @@ def begin_due_digests() -> None:
         for frequency in (Frequency.AT_ONCE, Frequency.DAILY, Frequency.WEEKLY):
             operations.begin_digests(session, frequency, clock.now())
         operations.announce_phases(session, clock.now())
-        operations.resume_newsletters(session)
 
 
 @schedule.hourly
@@ -79,7 +76,7 @@ def send_digests(context: outbox.JobContext) -> None:
         awake = [one for one in due if not (one[0].mailed_at and one[0].mailed_at > now - pause)]
         news = gather_news(session, keyring, [one for one, _account in awake], frequency, until,
                            {one.id: account.locale if account else one.locale for one, account in awake})
-        readers = [_reader(keyring, follower, account) for follower, account in awake if news[follower.id]]
+        readers = [reader_of(keyring, follower, account) for follower, account in awake if news[follower.id]]
         silent, last = [one.id for one, _account in awake if not news[one.id]], due[-1][0].id if due else 0
     with mail_context():
         told = Told()
@@ -95,7 +92,7 @@ def send_digests(context: outbox.JobContext) -> None:
             operations.tell_at_once(session, process_id, min(resting) + pause)
     if len(due) == BATCH:
         head = context.key.split(":after:")[0]
-        _go_on(context, "send_digests", f"{head}:after:{last}", **{**context.args, "after": last})
+        go_on(context, "send_digests", f"{head}:after:{last}", **{**context.args, "after": last})
 
 
 def _send_digests(
@@ -120,7 +117,7 @@ def _send_digests(
             if not is_ours:
                 continue
             try:
-                refused = _post(post, message)
+                refused = post_one(post, message)
             except Exception:
                 with context.database.unit_of_work() as session:
                     operations.give_back(session, reader.id, reader.mailed_at)
@@ -130,71 +127,6 @@ def _send_digests(
         # Before the connection is closed, for a server that is away by then must not make the last one come twice.
         with context.database.unit_of_work() as session:
             note(session)
-
-
-@outbox.job("send_newsletter", N_("E-Mails: Rundbrief"))
-def send_newsletter(context: outbox.JobContext) -> None:
-    """One batch of a newsletter; asks for the next."""
-    newsletter_id, keyring = context.args["newsletter_id"], current_keyring()
-    with context.database.reading() as session:
-        newsletter = session.get(Newsletter, newsletter_id)
-        if newsletter is None or newsletter.state is not NewsletterState.SENDING:
-            return
-        due = session.execute(
-            newsletter_receivers(newsletter.process_id).where(Follower.id > newsletter.reached).limit(BATCH)).all()
-        readers = [_reader(keyring, follower, account) for follower, account in due]
-        letter = _Letter(session, newsletter)
-    with mail_context():
-        mails = [letter.to(one) if one.address else None for one in readers]
-    with outgoing(current_settings()) as post:
-        for reader, message in zip(readers, mails, strict=True):
-            refused = _post(post, message) if message is not None else True
-            with context.database.unit_of_work() as session:
-                operations.note_reached(session, newsletter_id, reader.id, refused=refused)
-    if len(readers) == BATCH:
-        _go_on(context, "send_newsletter", f"newsletter:{newsletter_id}:{readers[-1].id}", newsletter_id=newsletter_id)
-    else:
-        with context.database.unit_of_work() as session:
-            operations.finish_newsletter(session, newsletter_id)
-
-
-@outbox.job("mail_newsletter_late", N_("E-Mail: Rundbrief, zweiter Versuch"))
-def mail_newsletter_late(context: outbox.JobContext) -> None:
-    """To one whose server asked for patience. Raises DelayedError when it still does; the outbox tries again."""
-    keyring = current_keyring()
-    with context.database.reading() as session:
-        newsletter = session.get(Newsletter, context.args["newsletter_id"])
-        if newsletter is None:
-            return
-        due = session.execute(
-            newsletter_receivers(newsletter.process_id).where(Follower.id == context.args["follower_id"])).first()
-        if due is None:
-            return
-        letter, reader = _Letter(session, newsletter), _reader(keyring, due[0], due[1])
-    with mail_context():
-        message = letter.to(reader)
-    with outgoing(current_settings()) as post:
-        try:
-            post(message)
-            refused = False
-        except RefusedError:
-            refused = True
-    with context.database.unit_of_work() as session:
-        if context.finish(session):
-            operations.note_delivery(session, letter.id, reader.id, refused=refused)
-
-
-@outbox.job("mail_newsletter_test", N_("E-Mail: Probe eines Rundbriefs"))
-def mail_newsletter_test(context: outbox.JobContext) -> None:
-    """To its writer alone."""
-    with context.database.reading() as session:
-        newsletter = session.get(Newsletter, context.args["newsletter_id"])
-        account = session.get(Account, context.args["account_id"])
-        if newsletter is None or account is None or account.is_disabled:
-            return
-        letter, writer = _Letter(session, newsletter), Reader(0, account.email, account.display_name, "", account.locale)
-    with mail_context():
-        send(letter.to(writer, key=context.key))
 
 
 @outbox.job("mail_confirm_following", N_("E-Mail: Abo bestätigen"))
@@ -233,7 +165,8 @@ class Reader:
     mailed_at: datetime | None = None
 
 
-def _reader(keyring: Keyring, follower: Follower, account: Account | None) -> Reader:
+def reader_of(keyring: Keyring, follower: Follower, account: Account | None) -> Reader:
+    """An account is written to as it is now, a bare address as it was left."""
     token = operations.follower_token(keyring, follower)
     if account is not None:
         return Reader(follower.id, account.email, account.display_name, token, account.locale, follower.mailed_at)
@@ -241,7 +174,7 @@ def _reader(keyring: Keyring, follower: Follower, account: Account | None) -> Re
                   follower.mailed_at)
 
 
-def _list_headers(token: str, name: str) -> tuple[tuple[str, str], ...]:
+def list_headers(token: str, name: str) -> tuple[tuple[str, str], ...]:
     """So that a mail program can show a button that ends it (RFC 2369, RFC 8058)."""
     address = url_for("following.leave", token=token, _external=True)
     return (("List-Unsubscribe", f"<{address}>"), ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
@@ -285,38 +218,19 @@ def _digest(reader: Reader, news: News, told: Told, until: datetime) -> Mail | N
     return render_mail(
         "digest", key=f"digest:{reader.id}:{until.isoformat()}", recipient=reader.address, name=reader.name,
         first=(news.proposals or news.processes)[0].title, told=parts, locale=reader.locale,
-        headers=_list_headers(reader.token, "neuigkeiten"), **_own_links(reader.token),
+        headers=list_headers(reader.token, "neuigkeiten"), **own_links(reader.token),
     )
 
 
-def _own_links(token: str) -> dict[str, str]:
+def own_links(token: str) -> dict[str, str]:
+    """What every mail to a follower ends with: where to change what comes, and where to end it."""
     if not token:
         return {"settings_link": "", "leave_link": ""}
     return {"settings_link": url_for("following.own", token=token, _external=True),
             "leave_link": url_for("following.leave", token=token, _external=True)}
 
 
-class _Letter:
-    """A newsletter, ready to be addressed."""
-
-    def __init__(self, session: Session, newsletter: Newsletter) -> None:
-        self.id, self.subject, self.body = newsletter.id, newsletter.subject, newsletter.body
-        self.slug, self.author = newsletter.process.slug, newsletter.author
-        self.titles = {language: title_in(session, newsletter.process, language) for language in LANGUAGES}
-
-    def to(self, reader: Reader, *, key: str = "") -> Mail:
-        """The letter to one reader."""
-        with force_locale(reader.locale):
-            return render_mail(
-                "newsletter", key=key or operations.newsletter_key(self.id, reader.id), recipient=reader.address or "",
-                name=reader.name, letter=self, process=self.titles.get(reader.locale, self.titles[DEFAULT]),
-                link=url_for("processes.show", slug=self.slug, _external=True),
-                headers=_list_headers(reader.token, "rundbrief") if reader.token else (),
-                test_mark="" if reader.id else _("Probe: "), **_own_links(reader.token),
-            )
-
-
-def _post(post: Callable[[Mail], None], mail: Mail) -> bool | None:
+def post_one(post: Callable[[Mail], None], mail: Mail) -> bool | None:
     """Send; returns whether the recipient's server refused it for good, None when this one has to wait."""
     try:
         post(mail)
@@ -328,7 +242,7 @@ def _post(post: Callable[[Mail], None], mail: Mail) -> bool | None:
     return False
 
 
-def _go_on(context: outbox.JobContext, name: str, key: str, **args: object) -> None:
+def go_on(context: outbox.JobContext, name: str, key: str, **args: object) -> None:
     """Ask for the next batch, at once. This one is done in the same instant, so that it is never worked beside the next."""
     with context.database.unit_of_work() as session:
         if not context.finish(session):

@@ -1,4 +1,4 @@
-"""Following, ending it, confirming addresses, and letters to everybody who follows."""
+"""Following, ending it, confirming addresses, and when digests are due."""
 
 from __future__ import annotations
 
@@ -10,31 +10,25 @@ from typing import TYPE_CHECKING, cast
 from sqlalchemy import Boolean, bindparam, case, delete, exists, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from participation import audit, clock, outbox, text
+from participation import clock, outbox
 from participation.accounts.operations import clean_email, hold_account
 from participation.accounts.queries import account_by_email
 from participation.actions import Action
-from participation.errors import Conflict, InvalidInput, NotFound
+from participation.errors import Conflict, NotFound
 from participation.following.models import (
     REFUSALS_MAX,
     Follower,
     Frequency,
-    Newsletter,
-    NewsletterState,
     Subscription,
 )
 from participation.following.queries import (
     due_followers,
     follower_of_account,
     follower_of_address,
-    late_newsletters,
     phase_instants,
-    receivers_number,
-    stopped_newsletters,
     target_of,
 )
 from participation.i18n import N_
-from participation.mail import number_of
 from participation.municipalities.models import Municipality
 from participation.permissions import Actor, require
 from participation.processes.models import Process
@@ -51,12 +45,9 @@ if TYPE_CHECKING:
 FOLLOWED_MAX = 500
 # So many wishes of one address may wait for its owner's word.
 PENDING_MAX = 5
-# Mails that came back further apart than this are no series; and so long after it was sent a letter may still come back.
+# Mails that came back further apart than this are no series.
 BOUNCES_WITHIN = timedelta(days=60)
-COMES_BACK_WITHIN = timedelta(days=30)
 UNCONFIRMED_DAYS = timedelta(days=7)
-SUBJECT_MAX = 150
-BODY_MAX = 20_000
 DAILY_HOUR = 6
 # Thursday, as the weekly paper comes.
 WEEKLY_DAY = 3
@@ -67,8 +58,6 @@ SETTLING = timedelta(seconds=30)
 # Two mails to the same person are at least so far apart. A process that sends holds its lease no longer than that.
 PAUSES = {Frequency.AT_ONCE: timedelta(minutes=10), Frequency.DAILY: outbox.LEASE, Frequency.WEEKLY: outbox.LEASE,
           Frequency.NEVER: outbox.LEASE}
-# A server that asks for patience (greylisting) usually means some minutes.
-PATIENCE = timedelta(minutes=20)
 # Somewhat more than the hour between two looks at the clock.
 COMING = timedelta(minutes=70)
 
@@ -406,138 +395,27 @@ def note_silent(session: Session, follower_ids: list[int], until: datetime) -> N
                     .values(told_until=until).execution_options(synchronize_session=False))
 
 
-# ---- newsletters
+def note_bounce(session: Session, keyring: Keyring, returned: Returned, now: datetime) -> Follower | None:
+    """A mail that was handed over came back. None when it doesn't count: twice, or by a link that is no more.
 
-
-def write_newsletter(
-    session: Session, actor: Actor, process: Process, subject: str, body: str, now: datetime,
-    newsletter: Newsletter | None = None,
-) -> Newsletter:
-    """Keep a draft. Raises InvalidInput, NotAllowed, or Conflict when it is already on its way."""
-    require(actor, Action.SEND_NEWSLETTER, process, now)
-    clean_subject, clean_body = text.clean_line(subject), text.clean_text(body)
-    if not clean_subject:
-        raise InvalidInput(N_("Bitte geben Sie einen Betreff an."), field="subject")
-    if len(clean_subject) > SUBJECT_MAX:
-        raise InvalidInput(N_("Der Betreff ist zu lang. Höchstens %(number)s Zeichen sind möglich."), field="subject",
-                           number=SUBJECT_MAX)
-    if not clean_body:
-        raise InvalidInput(N_("Bitte schreiben Sie einen Text."), field="body")
-    if len(clean_body) > BODY_MAX:
-        raise InvalidInput(N_("Der Text ist zu lang. Höchstens %(number)s Zeichen sind möglich."), field="body",
-                           number=BODY_MAX)
-    if newsletter is None:
-        newsletter = Newsletter(process_id=process.id, created_at=now, author=actor.display_name)
-        session.add(newsletter)
-    elif newsletter.state is not NewsletterState.DRAFT:
-        raise Conflict(N_("Dieser Rundbrief ist schon verschickt."))
-    newsletter.subject, newsletter.body = clean_subject, clean_body
-    session.flush()
-    return newsletter
-
-
-def test_newsletter(session: Session, actor: Actor, newsletter: Newsletter, now: datetime) -> None:
-    """Send it to its writer alone."""
-    require(actor, Action.SEND_NEWSLETTER, newsletter.process, now)
-    outbox.enqueue(session, "mail_newsletter_test", f"newsletter-test:{newsletter.id}:{now.isoformat()}",
-                   newsletter_id=newsletter.id, account_id=actor.account_id)
-
-
-def send_newsletter(session: Session, actor: Actor, newsletter: Newsletter, now: datetime) -> None:
-    """Send it to everybody who follows the process. Raises Conflict when it is already on its way, or for nobody."""
-    require(actor, Action.SEND_NEWSLETTER, newsletter.process, now)
-    receivers = receivers_number(session, newsletter.process_id)
-    if not receivers:
-        raise Conflict(N_("Noch folgt niemand diesem Verfahren. Der Rundbrief bleibt als Entwurf gespeichert."))
-    started = session.execute(
-        update(Newsletter).where(Newsletter.id == newsletter.id, Newsletter.state == NewsletterState.DRAFT)
-        .values(state=NewsletterState.SENDING, receivers=receivers, sent_at=now)
-        .execution_options(synchronize_session=False).returning(Newsletter.id)
-    ).all()
-    if not started:
-        raise Conflict(N_("Dieser Rundbrief ist schon verschickt."))
-    session.expire(newsletter)
-    outbox.enqueue(session, "send_newsletter", f"newsletter:{newsletter.id}:0", newsletter_id=newsletter.id)
-    audit.record(session, at=now, actor=actor.label, action="send_newsletter", subject_type="newsletter",
-                 subject_id=newsletter.id, receivers=receivers)
-
-
-def note_reached(session: Session, newsletter_id: int, follower_id: int, *, refused: bool | None) -> None:
-    """One of them has got it, or their server refused it; None: it gets it later, by a job of its own."""
-    reached = update(Newsletter).where(Newsletter.id == newsletter_id, Newsletter.reached < follower_id)
-    session.execute(reached.values(reached=follower_id).execution_options(synchronize_session=False))
-    if refused is None:
-        outbox.enqueue(session, "mail_newsletter_late", f"newsletter:{newsletter_id}:to:{follower_id}",
-                       not_before=clock.now() + PATIENCE, newsletter_id=newsletter_id, follower_id=follower_id)
-    else:
-        note_delivery(session, newsletter_id, follower_id, refused=refused)
-
-
-def note_delivery(session: Session, newsletter_id: int, follower_id: int, *, refused: bool) -> None:
-    """Count one letter that is out, or refused for good."""
-    column = Newsletter.refused if refused else Newsletter.delivered
-    session.execute(update(Newsletter).where(Newsletter.id == newsletter_id).values({column: column + 1})
-                    .execution_options(synchronize_session=False))
-    session.execute(update(Follower).where(Follower.id == follower_id)
-                    .values(refusals=Follower.refusals + 1 if refused else 0)
-                    .execution_options(synchronize_session=False))
-
-
-def note_returned(session: Session, keyring: Keyring, returned: Returned, now: datetime) -> bool:
-    """A mail that was handed over came back. Returns whether it counted: not twice, and not by a link that is no more.
-
-    A newsletter counts it with those that were refused. An address from which mails come back again and again gets none.
+    An address from which mails come back again and again gets none.
     """
     try:
         follower = follower_by_token(session, keyring, returned.token)
     except NotFound:
-        return False
+        return None
     session.refresh(follower, with_for_update=True)
     if follower.bounced_mail == returned.number:
-        return False
+        return None
     if returned.is_address_wrong:
         is_old = follower.bounced_at is None or follower.bounced_at < now - BOUNCES_WITHIN
         follower.bounces = 1 if is_old else follower.bounces + 1
         follower.bounced_at = now
     follower.bounced_mail = returned.number
-    for newsletter_id in session.scalars(late_newsletters(follower.municipality_id, now - COMES_BACK_WITHIN)).all():
-        if number_of(newsletter_key(newsletter_id, follower.id)) == returned.number:
-            session.execute(
-                update(Newsletter).where(Newsletter.id == newsletter_id, Newsletter.delivered > 0)
-                .values(delivered=Newsletter.delivered - 1, refused=Newsletter.refused + 1)
-                .execution_options(synchronize_session=False))
     session.flush()
-    return True
-
-
-def newsletter_key(newsletter_id: int, follower_id: int) -> str:
-    """Of the mail in which one follower gets one newsletter."""
-    return f"newsletter:{newsletter_id}:{follower_id}"
-
-
-def resume_newsletters(session: Session) -> None:
-    """Go on with letters that stopped because the mail server was away for longer than a job waits."""
-    for row_id, newsletter_id in stopped_newsletters(session):
-        newsletter = session.get(Newsletter, newsletter_id)
-        if newsletter is not None and newsletter.state is NewsletterState.SENDING:
-            outbox.retry(session, row_id)
-
-
-def finish_newsletter(session: Session, newsletter_id: int) -> None:
-    """Everybody was reached."""
-    session.execute(update(Newsletter).where(Newsletter.id == newsletter_id).values(state=NewsletterState.SENT)
-                    .execution_options(synchronize_session=False))
+    return follower
 
 
 def is_unreachable(follower: Follower) -> bool:
     """Whether nothing is sent any more because the recipient's server refused it again and again."""
     return max(follower.refusals, follower.bounces) >= REFUSALS_MAX
-
-
-def delete_newsletter(session: Session, actor: Actor, newsletter: Newsletter, now: datetime) -> None:
-    """Drop a draft. Raises Conflict when it was sent."""
-    require(actor, Action.SEND_NEWSLETTER, newsletter.process, now)
-    if newsletter.state is not NewsletterState.DRAFT:
-        raise Conflict(N_("Dieser Rundbrief ist schon verschickt."))
-    session.delete(newsletter)
-    session.flush()

@@ -15,9 +15,8 @@ from participation.catalogue.models import Measure, MeasureSource
 from participation.contributions.comments.models import Comment
 from participation.contributions.models import AnswerStatus, Contribution, ContributionState
 from participation.contributions.proposals.models import Proposal
-from participation.following.models import REFUSALS_MAX, Follower, Frequency, Newsletter, Subscription
+from participation.following.models import REFUSALS_MAX, Follower, Frequency, Subscription
 from participation.language import DEFAULT
-from participation.outbox import OutboxRow
 from participation.processes.models import Phase, Process, ProcessNews, ProcessState, TextVariant
 
 if TYPE_CHECKING:
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 
 # How many new titles of a process one mail names; the others are counted.
 NAMED = 5
-# More letters are not sent in a month.
-LATE_MAX = 200
 # An end that comes is told this long before, and not more than once: the length of the time between two mails.
 AHEAD = {Frequency.AT_ONCE: timedelta(days=1), Frequency.DAILY: timedelta(days=1), Frequency.WEEKLY: timedelta(days=7),
          Frequency.NEVER: timedelta(0)}
@@ -154,44 +151,6 @@ def phase_instants(session: Session, since: datetime, until: datetime) -> list[t
     ending = public.add_columns(Phase.ends_at).where(Phase.ends_at > since + ahead, Phase.ends_at <= until + ahead)
     return [(row[0], row[1]) for row in session.execute(begun)] + [
         (row[0], row[1] - ahead) for row in session.execute(ending)]
-
-
-def stopped_newsletters(session: Session) -> list[tuple[int, int]]:
-    """(job, newsletter) of sendings that failed so often that they were parked."""
-    rows = session.execute(
-        select(OutboxRow.id, OutboxRow.args)
-        .where(OutboxRow.job == "send_newsletter", OutboxRow.done_at.is_(None), OutboxRow.failed_at.is_not(None)))
-    return [(row.id, int(row.args["newsletter_id"])) for row in rows]
-
-
-def newsletter_receivers(process_id: int) -> Select[Follower, Account]:
-    """(follower, account or None) of everybody who follows a process and wants mail, in the order of their numbers."""
-    return (
-        select(Follower, Account).join(Subscription, Subscription.follower_id == Follower.id)
-        .outerjoin(Account, Account.id == Follower.account_id)
-        .where(Subscription.process_id == process_id, Subscription.proposal_id.is_(None),
-               Subscription.confirmed_at.is_not(None), Follower.frequency != Frequency.NEVER, reachable())
-        .order_by(Follower.id)
-    )
-
-
-def late_newsletters(municipality_id: int, since: datetime) -> Select[int]:
-    """The newsletters of a municipality that may still come back, the newest first."""
-    return (
-        select(Newsletter.id).join(Process, Process.id == Newsletter.process_id)
-        .where(Process.municipality_id == municipality_id, Newsletter.sent_at > since)
-        .order_by(Newsletter.id.desc()).limit(LATE_MAX)
-    )
-
-
-def receivers_number(session: Session, process_id: int) -> int:
-    """How many would get a newsletter that is sent now."""
-    return session.scalar(select(func.count()).select_from(newsletter_receivers(process_id).order_by(None).subquery())) or 0
-
-
-def newsletters_of(process_id: int) -> Select[Newsletter]:
-    """The newsletters of a process, the newest first."""
-    return select(Newsletter).where(Newsletter.process_id == process_id).order_by(Newsletter.id.desc())
 
 
 def follower_numbers(session: Session, process_id: int) -> tuple[int, int]:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import email
-import os
+import multiprocessing
 import signal
-import subprocess
-import sys
-import textwrap
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -22,6 +19,7 @@ from participation.tokens import Keyring
 from tests import factories
 from tests.conftest import SECRET
 from tests.databases import migrated_sqlite
+from tests.faults import dying_worker
 from tests.following.conftest import MailServer, mail_server_running
 
 if TYPE_CHECKING:
@@ -29,47 +27,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 READERS = 5
-# A process of its own that works the digests; `step` names the function after or before whose second call it is killed.
-WORKER = """
-    import os, signal, sys
-    from datetime import timedelta
-    from sqlalchemy import select
-    from app import create_app
-    from participation import clock, outbox
-    from participation.following import jobs, operations
-    from participation.following.models import Frequency
-    from participation.settings import Settings
-    step, when, later = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    then = clock.now() + timedelta(days=8, minutes=later)
-    clock.now = lambda: then
-    app = create_app(Settings.from_environ())
-    calls = 0
-    def killing(real):
-        def wrapped(*args, **values):
-            global calls
-            calls += 1
-            if calls == 2 and when == "before":
-                os.kill(os.getpid(), signal.SIGKILL)
-            answer = real(*args, **values)
-            if calls == 2:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return answer
-        return wrapped
-    if step:
-        module = jobs if hasattr(jobs, step) else operations
-        setattr(module, step, killing(getattr(module, step)))
-    jobs.BATCH = 2
-    database = app.extensions["platform"].database
-    with app.app_context():
-        with database.unit_of_work() as session:
-            operations.begin_digests(session, Frequency.WEEKLY, then)
-        while True:
-            with database.reading() as session:
-                rows = session.scalars(select(outbox.OutboxRow.id).where(
-                    outbox.OutboxRow.done_at.is_(None), outbox.OutboxRow.failed_at.is_(None))).all()
-            if not [row for row in rows if outbox.work_row(database, row)]:
-                break
-"""
+# Processes of their own, as killed ones must be, made by one that has loaded the application for all of them.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["tests.faults.dying_worker"])
 
 
 @pytest.fixture
@@ -79,7 +39,7 @@ def server() -> Iterator[MailServer]:
 
 
 @pytest.mark.parametrize(("step", "when"), [
-    ("claim", "after"), ("_post", "after"), ("note_told", "after"), ("_go_on", "before"), ("_go_on", "after"),
+    ("claim", "after"), ("post_one", "after"), ("note_told", "after"), ("go_on", "before"), ("go_on", "after"),
 ])
 def test_a_killed_worker_loses_no_mail(tmp_path: Path, server: MailServer, step: str, when: str) -> None:
     url = migrated_sqlite(tmp_path / "town.sqlite3")
@@ -90,14 +50,15 @@ def test_a_killed_worker_loses_no_mail(tmp_path: Path, server: MailServer, step:
             operations.follow(session, keyring, factories.actor(factories.account(session)), proposal.process, proposal,
                               clock.now(), frequency=Frequency.WEEKLY)
         factories.comment(session, proposal, at=clock.now())
-    environment = {**os.environ, "BETEILIGUNG_ENV": "test", "DATABASE_URL": url, "SECRET_KEY": SECRET,
-                   "DATA_DIR": str(tmp_path), "BASE_URL": "http://localhost", "REDIS_URL": "redis://127.0.0.1:1/0",
-                   "SMTP_URL": f"smtp://127.0.0.1:{server.port}?tls=off"}
+    environ = {"BETEILIGUNG_ENV": "test", "DATABASE_URL": url, "SECRET_KEY": SECRET,
+               "DATA_DIR": str(tmp_path), "BASE_URL": "http://localhost", "REDIS_URL": "redis://127.0.0.1:1/0",
+               "SMTP_URL": f"smtp://127.0.0.1:{server.port}?tls=off"}
 
-    def work(kill: str, later: int) -> int:
-        return subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(WORKER), kill, when, str(later)], env=environment, check=False,
-            stderr=subprocess.DEVNULL, timeout=240).returncode
+    def work(kill: str, later: int) -> int | None:
+        process = PROCESSES.Process(target=dying_worker.work, args=(environ, kill, when, later))
+        process.start()
+        process.join(timeout=240)
+        return process.exitcode
 
     assert work(step, 0) == -signal.SIGKILL
     # At the next look at the clock.
@@ -106,7 +67,7 @@ def test_a_killed_worker_loses_no_mail(tmp_path: Path, server: MailServer, step:
     assert len(got) == READERS, "nobody is left out"
     again = [recipient for recipient, number in got.items() if number > 1]
     # What is killed with `note_told` or `claim` is killed before their common transaction ends.
-    assert len(again) == (1 if step in {"claim", "_post", "note_told"} else 0), "only the one that was just on its way"
+    assert len(again) == (1 if step in {"claim", "post_one", "note_told"} else 0), "only the one that was just on its way"
     numbers: dict[str, set[str]] = {recipient: set() for recipient in got}
     for recipient, text in server.received:
         numbers[recipient].add(email.message_from_string(text)["Message-ID"])

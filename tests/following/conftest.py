@@ -1,4 +1,4 @@
-"""A proposal, somebody who follows it, the clock at work, and a mail server that says what a test tells it."""
+"""A proposal, people who follow it, the clock at work, and a mail server that says what a test tells it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import select
 
 from participation import clock
+from participation.accounts.models import Account
 from participation.following import operations
-from participation.following.models import Frequency
+from participation.following.models import Follower, Frequency
 from tests import factories
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from app import Beteiligung
-    from participation.accounts.models import Account
     from participation.contributions.proposals.models import Proposal
     from participation.db import Database
+    from participation.tokens import Keyring
 
 ADDRESS = "leserin@beispiel.example"
 
@@ -44,6 +46,17 @@ def reader(session: Session) -> Account:
     found = factories.account(session, email=ADDRESS, display_name="Die Leserin")
     session.commit()
     return found
+
+
+def follow(
+    session: Session, keyring: Keyring, account: Account, proposal: Proposal, *, whole: bool = False,
+    frequency: Frequency = Frequency.WEEKLY,
+) -> Follower:
+    """An account follows a proposal, or the whole process of it, since yesterday."""
+    follower = operations.follow(session, keyring, factories.actor(account), proposal.process,
+                                 None if whole else proposal, clock.now() - timedelta(days=1), frequency=frequency)
+    session.commit()
+    return follower
 
 
 @pytest.fixture
@@ -138,3 +151,21 @@ def mail_server(app: Beteiligung, monkeypatch: pytest.MonkeyPatch) -> Iterator[M
         monkeypatch.setattr(platform, "settings", replace(
             platform.settings, smtp_url=f"smtp://127.0.0.1:{told.port}?tls=off"))
         yield told
+
+
+@pytest.fixture
+def readers(session: Session, keyring: Keyring, proposal: Proposal) -> list[str]:
+    """Five people who follow a process and have something to read."""
+    addresses = [f"l{number}@beispiel.example" for number in range(5)]
+    for address in addresses:
+        follow(session, keyring, factories.account(session, email=address), proposal, whole=True)
+    factories.proposal(session, proposal.process, title="Neue Idee", at=clock.now())
+    session.commit()
+    return addresses
+
+
+def refusals(session: Session) -> dict[str, int]:
+    """How often the servers of which addresses have refused mail."""
+    session.expire_all()
+    return {account.email: follower.refusals for follower, account in session.execute(
+        select(Follower, Account).join(Account, Account.id == Follower.account_id)) if follower.refusals}

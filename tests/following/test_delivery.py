@@ -15,10 +15,11 @@ from participation.accounts.models import Account
 from participation.contributions import operations as contributions
 from participation.contributions.models import ContributionState
 from participation.following import jobs, operations
-from participation.following.models import Follower, Frequency, Newsletter, NewsletterState
+from participation.following.models import Follower, Frequency
 from participation.permissions import Role
 from participation.processes.operations import save_news
 from tests import factories
+from tests.following.conftest import follow, refusals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,41 +33,6 @@ if TYPE_CHECKING:
     from tests.following.conftest import MailServer
 
 
-@pytest.fixture
-def readers(session: Session, keyring: Keyring, proposal: Proposal) -> list[str]:
-    """Five people who follow a process and have something to read."""
-    addresses = [f"l{number}@beispiel.example" for number in range(5)]
-    for address in addresses:
-        _follow(session, keyring, factories.account(session, email=address), proposal)
-    factories.proposal(session, proposal.process, title="Neue Idee", at=clock.now())
-    session.commit()
-    return addresses
-
-
-def _follow(
-    session: Session, keyring: Keyring, account: Account, proposal: Proposal, frequency: Frequency = Frequency.WEEKLY,
-) -> Follower:
-    follower = operations.follow(session, keyring, factories.actor(account), proposal.process, None,
-                                 clock.now() - timedelta(days=1), frequency=frequency)
-    session.commit()
-    return follower
-
-
-def _letter(session: Session, proposal: Proposal) -> Newsletter:
-    account = factories.account(session, Role.EDITOR, on=proposal.process)
-    actor, now = factories.actor(account), clock.now()
-    letter = operations.write_newsletter(session, actor, proposal.process, "Werkstatt", "Kommen Sie ins Rathaus.", now)
-    operations.send_newsletter(session, actor, letter, now)
-    session.commit()
-    return letter
-
-
-def _refusals(session: Session) -> dict[str, int]:
-    session.expire_all()
-    return {account.email: follower.refusals for follower, account in session.execute(
-        select(Follower, Account).join(Account, Account.id == Follower.account_id)) if follower.refusals}
-
-
 def test_who_refuses_or_asks_for_patience_keeps_nobody_else_waiting(
     session: Session, readers: list[str], mail_server: MailServer, digests: Callable[..., None],
 ) -> None:
@@ -76,7 +42,7 @@ def test_who_refuses_or_asks_for_patience_keeps_nobody_else_waiting(
     }
     digests(later=timedelta(days=8))
     assert mail_server.recipients() == readers[3:]
-    assert _refusals(session) == {readers[0]: 1}, "a filter or a server that asks for patience is no refusal"
+    assert refusals(session) == {readers[0]: 1}, "a filter or a server that asks for patience is no refusal"
     mail_server.answers = {}
     digests(later=timedelta(days=8, hours=1))
     assert mail_server.recipients() == readers[1:], "tried again an hour later, and nobody got it twice"
@@ -132,7 +98,7 @@ def test_two_workers_write_to_nobody_twice(
             both.wait()
         return real(*args)
 
-    monkeypatch.setattr(jobs, "_post", posting)
+    monkeypatch.setattr(jobs, "post_one", posting)
     monkeypatch.setattr(jobs, "_digest", together)
 
     def work(row: int) -> None:
@@ -210,7 +176,7 @@ def test_the_beginning_and_the_coming_end_of_a_phase_are_told_at_once_and_only_o
     phase = factories.phase("discuss", title="Reden wir darüber", opens=1, closes=5)
     proposal.process.phases.append(phase)
     session.commit()
-    _follow(session, keyring, reader, proposal, Frequency.AT_ONCE)
+    follow(session, keyring, reader, proposal, whole=True, frequency=Frequency.AT_ONCE)
     for minutes in range(0, 6 * 24 * 60, 30):
         now = begin + timedelta(minutes=minutes)
         with monkeypatch.context() as time, app.app_context():
@@ -227,53 +193,11 @@ def test_the_beginning_and_the_coming_end_of_a_phase_are_told_at_once_and_only_o
     assert len(mails()) == 2
 
 
-def test_a_newsletter_reaches_the_hesitating_later_and_counts_everybody_once(
-    session: Session, proposal: Proposal, readers: list[str], mail_server: MailServer, run_jobs: Callable[[], int],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(jobs, "BATCH", 2)
-    mail_server.answers = {f"RCPT {readers[0]}": "550 no", f"RCPT {readers[1]}": "451 later"}
-    real = mail_server.answer_to
-
-    def hesitates_once(recipient: str, step: str) -> str:
-        answer = real(recipient, step)
-        if recipient == readers[1]:
-            mail_server.answers.pop(f"RCPT {recipient}", None)
-        return answer
-
-    monkeypatch.setattr(mail_server, "answer_to", hesitates_once)
-    letter = _letter(session, proposal)
-    run_jobs()
-    session.expire_all()
-    assert mail_server.recipients() == readers[1:]
-    found = session.get_one(Newsletter, letter.id)
-    assert (found.state, found.receivers, found.delivered, found.refused) == (NewsletterState.SENT, 5, 4, 1)
-    assert _refusals(session) == {readers[0]: 1}
-
-
-def test_a_newsletter_that_stopped_because_the_server_was_away_goes_on_by_itself(
-    session: Session, database: Database, app: Beteiligung, proposal: Proposal, readers: list[str],
-    mail_server: MailServer, run_jobs: Callable[[], int],
-) -> None:
-    letter = _letter(session, proposal)
-    row = session.scalars(select(outbox.OutboxRow).where(outbox.OutboxRow.job == "send_newsletter")).one()
-    row.failed_at, row.attempts = clock.now(), outbox.MAX_ATTEMPTS
-    session.commit()
-    run_jobs()
-    assert not mail_server.received
-    with app.app_context():
-        jobs.begin_due_digests()
-    run_jobs()
-    session.expire_all()
-    assert mail_server.recipients() == readers
-    assert session.get_one(Newsletter, letter.id).state is NewsletterState.SENT
-
-
 def test_news_of_the_editors_are_told_at_once_too(
     session: Session, keyring: Keyring, proposal: Proposal, reader: Account, run_jobs: Callable[[], int],
     mails: Callable[[], list[str]],
 ) -> None:
-    _follow(session, keyring, reader, proposal, Frequency.AT_ONCE)
+    follow(session, keyring, reader, proposal, whole=True, frequency=Frequency.AT_ONCE)
     editor = factories.actor(factories.account(session, Role.EDITOR, on=proposal.process))
     save_news(session, editor, proposal.process, None, clock.now(), title="Der Zeitplan steht", body="Siehe unten.")
     session.commit()

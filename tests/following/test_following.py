@@ -1,4 +1,4 @@
-"""Staying in touch: following, digests, leaving by one click, newsletters."""
+"""Staying in touch: following, digests, leaving by one click."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from participation.contributions import operations as contributions
 from participation.contributions.models import AnswerStatus, ContributionState
 from participation.contributions.personal.operations import delete_account
 from participation.following import jobs, operations
-from participation.following.models import REFUSALS_MAX, Follower, Frequency, Newsletter, NewsletterState, Subscription
+from participation.following.models import REFUSALS_MAX, Follower, Frequency, Subscription
 from participation.following.queries import gather_news
-from participation.permissions import Role
 from participation.processes.models import ProcessNews
 from tests import factories
+from tests.following.conftest import ADDRESS, follow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,15 +34,6 @@ if TYPE_CHECKING:
     from participation.db import Database
     from participation.tokens import Keyring
     from tests.browser_client import Browser
-
-ADDRESS = "leserin@beispiel.example"
-
-def _follow(session: Session, keyring: Keyring, account: Account, proposal: Proposal, *, whole: bool = False,
-            frequency: Frequency = Frequency.WEEKLY) -> Follower:
-    follower = operations.follow(session, keyring, factories.actor(account), proposal.process,
-                                 None if whole else proposal, clock.now() - timedelta(days=1), frequency=frequency)
-    session.commit()
-    return follower
 
 
 def _process(proposal: Proposal) -> str:
@@ -102,7 +93,7 @@ def test_a_process_tells_of_new_proposals_answers_phases_and_ends(
     monkeypatch.setattr(operations, "last_slot", lambda _frequency, moment: moment)
     process.phases.append(factories.phase("discuss", title="Reden wir darüber", opens=2))
     process.phases.append(factories.phase("vote", title="Wählen wir aus", opens=-3, closes=10))
-    _follow(session, keyring, reader, proposal, whole=True)
+    follow(session, keyring, reader, proposal, whole=True)
     for number in range(7):
         factories.proposal(session, process, title=f"Neue Idee {number}", at=now)
     factories.proposal(session, process, title="Noch nicht geprüft", state=ContributionState.SUBMITTED)
@@ -124,7 +115,7 @@ def test_nobody_is_told_what_they_wrote_themselves(
     session: Session, keyring: Keyring, proposal: Proposal, reader: Account, digests: Callable[..., None],
     mails: Callable[[], list[str]],
 ) -> None:
-    _follow(session, keyring, reader, proposal)
+    follow(session, keyring, reader, proposal)
     own = factories.participant(session, proposal.process, person_hash=keyring.person_hash(
         proposal.process_id, f"account:{reader.id}"))
     factories.comment(session, proposal, participant=own)
@@ -230,7 +221,7 @@ def test_one_click_in_the_mail_program_ends_everything_without_cookie_or_form_to
 def test_links_that_are_not_ours_open_nothing(
     session: Session, keyring: Keyring, proposal: Proposal, reader: Account, browser: Browser, token: str,
 ) -> None:
-    _follow(session, keyring, reader, proposal)
+    follow(session, keyring, reader, proposal)
     assert browser.get(f"/abo/{token}").status_code == 410
     assert browser.get(f"/abo/{token}/bestaetigen").status_code == 404
     assert browser.post(f"/abo/{token}/1/beenden").status_code == 404
@@ -242,8 +233,8 @@ def test_links_that_are_not_ours_open_nothing(
 def test_the_link_of_one_reader_ends_nothing_of_another(
     session: Session, keyring: Keyring, proposal: Proposal, reader: Account, browser: Browser,
 ) -> None:
-    mine = _follow(session, keyring, reader, proposal)
-    other = _follow(session, keyring, factories.account(session), proposal)
+    mine = follow(session, keyring, reader, proposal)
+    other = follow(session, keyring, factories.account(session), proposal)
     theirs = session.scalars(select(Subscription).where(Subscription.follower_id == other.id)).one()
     token = operations.follower_token(keyring, mine)
     browser.post(f"/abo/{token}/{theirs.id}/beenden")
@@ -260,11 +251,11 @@ def test_a_killed_worker_goes_on_and_nobody_gets_the_same_mail_twice(
 ) -> None:
     monkeypatch.setattr(jobs, "BATCH", 3)
     for number in range(8):
-        _follow(session, keyring, factories.account(session, email=f"l{number}@beispiel.example"), proposal)
+        follow(session, keyring, factories.account(session, email=f"l{number}@beispiel.example"), proposal)
     factories.comment(session, proposal)
     session.commit()
     posted: list[str] = []
-    real = jobs._post
+    real = jobs.post_one
 
     def dies(post: Callable[[mail.Mail], None], message: mail.Mail) -> bool:
         if len(posted) == 4:
@@ -273,7 +264,7 @@ def test_a_killed_worker_goes_on_and_nobody_gets_the_same_mail_twice(
         posted.append(message.recipient)
         return real(post, message)
 
-    monkeypatch.setattr(jobs, "_post", dies)
+    monkeypatch.setattr(jobs, "post_one", dies)
     with app.app_context(), database.unit_of_work() as one:
         operations.begin_digests(one, Frequency.WEEKLY, clock.now() + timedelta(days=8))
     run_jobs()
@@ -292,7 +283,7 @@ def test_an_address_that_refuses_mail_again_and_again_is_left_alone(
     session: Session, keyring: Keyring, proposal: Proposal, reader: Account, digests: Callable[..., None],
     browser: Browser, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    follower = _follow(session, keyring, reader, proposal)
+    follower = follow(session, keyring, reader, proposal)
     tried: list[str] = []
 
     def refuse(message: mail.Mail, _settings: Any) -> None:
@@ -316,7 +307,7 @@ def test_at_once_comes_with_everything_of_some_minutes_in_one_mail(
     session: Session, keyring: Keyring, proposal: Proposal, reader: Account, run_jobs: Callable[[], int],
     mails: Callable[[], list[str]],
 ) -> None:
-    _follow(session, keyring, reader, proposal, frequency=Frequency.AT_ONCE)
+    follow(session, keyring, reader, proposal, frequency=Frequency.AT_ONCE)
     now = clock.now()
     for _number in range(3):
         comment = factories.comment(session, proposal, state=ContributionState.SUBMITTED)
@@ -333,7 +324,7 @@ def test_at_once_comes_with_everything_of_some_minutes_in_one_mail(
 def test_gathering_asks_the_database_the_same_few_questions_for_few_and_many(
     session: Session, keyring: Keyring, proposal: Proposal, count_queries: Callable[[], Any],
 ) -> None:
-    followers = [_follow(session, keyring, factories.account(session), proposal, whole=bool(number % 2))
+    followers = [follow(session, keyring, factories.account(session), proposal, whole=bool(number % 2))
                  for number in range(12)]
     for one in followers:
         one.told_until = followers[0].told_until
@@ -352,7 +343,7 @@ def test_what_was_followed_by_address_goes_along_into_the_account(
     now = clock.now()
     operations.request_following(session, keyring, proposal.process, None, ADDRESS, now, frequency=Frequency.DAILY)
     operations.confirm_following(session, keyring, session.scalars(select(Subscription)).one(), now)
-    _follow(session, keyring, reader, proposal)
+    follow(session, keyring, reader, proposal)
     session.expire_all()
     follower = session.scalars(select(Follower)).one()
     assert follower.account_id == reader.id
@@ -362,79 +353,12 @@ def test_what_was_followed_by_address_goes_along_into_the_account(
 def test_a_deleted_account_follows_nothing(
     app: Beteiligung, session: Session, keyring: Keyring, proposal: Proposal, reader: Account,
 ) -> None:
-    _follow(session, keyring, reader, proposal)
+    follow(session, keyring, reader, proposal)
     with app.app_context():
         delete_account(session, keyring, factories.actor(reader), reader, take_along=False, now=clock.now())
     session.commit()
     assert session.scalar(select(func.count()).select_from(Follower)) == 0
     assert session.scalar(select(func.count()).select_from(Subscription)) == 0
-
-
-# ---- newsletters
-
-
-@pytest.fixture
-def editor(session: Session, proposal: Proposal, new_browser: Callable[[], Browser]) -> Browser:
-    """Somebody who may write to all."""
-    account = factories.account(session, Role.EDITOR, on=proposal.process, display_name="Redaktion",
-                                email="redaktion@stadt.example")
-    session.commit()
-    return new_browser().sign_in(account)
-
-
-def _letters(proposal: Proposal) -> str:
-    return f"/verwaltung/verfahren/{proposal.process_id}/rundbriefe"
-
-
-def test_a_newsletter_is_tried_confirmed_and_reaches_those_who_follow_the_process(
-    session: Session, keyring: Keyring, proposal: Proposal, reader: Account, editor: Browser,
-    run_jobs: Callable[[], int], mails: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(jobs, "BATCH", 2)
-    _follow(session, keyring, reader, proposal, whole=True)
-    for number in range(4):
-        _follow(session, keyring, factories.account(session, email=f"m{number}@beispiel.example"), proposal, whole=True)
-    _follow(session, keyring, factories.account(session, email="nur-vorschlag@beispiel.example"), proposal)
-    _follow(session, keyring, factories.account(session, email="still@beispiel.example"), proposal, whole=True,
-            frequency=Frequency.NEVER)
-    values = {"subject": "Werkstatt am 3. Mai", "body": "Kommen Sie **ins Rathaus**."}
-    shown = editor.submit(_letters(proposal), {**values, "step": "preview"}, form=-1)
-    assert shown.status_code == 200
-    assert "<strong>ins Rathaus</strong>" in shown.get_data(as_text=True)
-    assert session.scalar(select(func.count()).select_from(Newsletter)) == 0, "a preview stores nothing"
-    editor.submit(_letters(proposal), {**values, "step": "test"}, form=-1)
-    run_jobs()
-    (trial,) = mails()
-    assert "To: redaktion@stadt.example" in trial
-    assert "Probe: Werkstatt am 3. Mai" in trial
-    newsletter = session.scalars(select(Newsletter)).one()
-    page = f"{_letters(proposal)}/{newsletter.id}"
-    assert "Er geht an 6 Personen" not in editor.text(page)
-    editor.submit(f"{page}/senden", form=-1)
-    assert editor.post(f"{page}/senden").status_code == 303, "the other half of a double click"
-    run_jobs()
-    letters = [one for one in mails() if "Subject: Werkstatt" in one]
-    assert len(letters) == 5
-    assert {re.findall(r"To: (\S+)", one)[0] for one in letters} == {
-        ADDRESS, *(f"m{number}@beispiel.example" for number in range(4))}
-    assert all("ins Rathaus" in one and "/abmelden" in one for one in letters)
-    session.expire_all()
-    sent = session.scalars(select(Newsletter)).one()
-    assert (sent.state, sent.receivers, sent.delivered, sent.refused) == (NewsletterState.SENT, 5, 5, 0)
-    assert "Zugestellt" in editor.text(page)
-    assert editor.submit(_letters(proposal), {"subject": "", "body": ""}, form=-1).status_code == 422
-
-
-def test_newsletters_are_for_editors_of_the_process_alone(
-    session: Session, proposal: Proposal, reader: Account, browser: Browser, new_browser: Callable[[], Browser],
-) -> None:
-    browser.sign_in(reader)
-    stranger = new_browser().sign_in(factories.account(session, Role.EDITOR, on=factories.process(session)))
-    session.commit()
-    assert browser.get(_letters(proposal)).status_code == 403
-    assert stranger.get(_letters(proposal)).status_code in {403, 404}
-    assert stranger.post(_letters(proposal), {"subject": "S", "body": "B"}).status_code in {403, 404}
-    assert session.scalar(select(func.count()).select_from(Newsletter)) == 0
 
 
 # ---- what a page says is what happens
@@ -444,7 +368,7 @@ def test_whoever_left_by_one_click_and_follows_again_gets_mail_again_but_not_of_
     session: Session, keyring: Keyring, proposal: Proposal, reader: Account, browser: Browser,
     digests: Callable[..., None], mails: Callable[[], list[str]],
 ) -> None:
-    follower = _follow(session, keyring, reader, proposal, whole=True)
+    follower = follow(session, keyring, reader, proposal, whole=True)
     operations.unsubscribe(session, follower)
     factories.comment(session, proposal, at=clock.now() - timedelta(hours=1))
     session.commit()
@@ -459,29 +383,12 @@ def test_whoever_left_by_one_click_and_follows_again_gets_mail_again_but_not_of_
     assert "1 neuer Kommentar" in mails()[-1]
 
 
-def test_the_number_before_sending_is_the_number_of_those_who_get_the_letter(
-    session: Session, keyring: Keyring, proposal: Proposal, reader: Account, editor: Browser,
-) -> None:
-    for number, frequency in enumerate((Frequency.WEEKLY, Frequency.DAILY, Frequency.NEVER)):
-        _follow(session, keyring, factories.account(session, email=f"z{number}@beispiel.example"), proposal, whole=True,
-                frequency=frequency)
-    unreachable = _follow(session, keyring, reader, proposal, whole=True)
-    unreachable.refusals = REFUSALS_MAX
-    session.commit()
-    page = editor.text(_letters(proposal))
-    assert "4 Personen folgen diesem Verfahren" in page
-    assert "Der Rundbrief geht an 2 davon" in page
-    editor.submit(_letters(proposal), {"subject": "S", "body": "B", "step": "save"}, form=-1)
-    letter = session.scalars(select(Newsletter)).one()
-    assert "Er geht an 2 Personen" in editor.text(f"{_letters(proposal)}/{letter.id}/senden")
-
-
 def test_the_owner_of_an_account_who_orders_by_address_has_one_list_and_gets_one_mail(
     session: Session, keyring: Keyring, proposal: Proposal, reader: Account, browser: Browser,
     digests: Callable[..., None], mails: Callable[[], list[str]],
 ) -> None:
     earlier = clock.now() - timedelta(days=1)
-    own = _follow(session, keyring, reader, proposal)
+    own = follow(session, keyring, reader, proposal)
     for target in (proposal, None):
         operations.request_following(session, keyring, proposal.process, target, ADDRESS, earlier,
                                      frequency=Frequency.WEEKLY)
@@ -519,7 +426,7 @@ def test_many_answers_are_counted_where_they_are_not_named(
     session: Session, keyring: Keyring, proposal: Proposal, reader: Account, digests: Callable[..., None],
     mails: Callable[[], list[str]],
 ) -> None:
-    _follow(session, keyring, reader, proposal, whole=True)
+    follow(session, keyring, reader, proposal, whole=True)
     for number in range(7):
         row = factories.proposal(session, proposal.process, title=f"Idee {number}",
                                  at=clock.now() - timedelta(days=20))
@@ -536,7 +443,7 @@ def test_a_digest_says_in_which_language_it_is_and_where_everything_is_to_be_rea
     mails: Callable[[], list[str]], data_dir: Path,
 ) -> None:
     reader.locale = "en"
-    _follow(session, keyring, reader, proposal, whole=True)
+    follow(session, keyring, reader, proposal, whole=True)
     new = factories.proposal(session, proposal.process, title="Neue Idee", at=clock.now())
     session.commit()
     digests()
@@ -562,7 +469,7 @@ def test_everybody_is_told_what_happened_since_their_own_last_mail(
     followers = []
     for hours in (2, 5, 8, 12):
         account = factories.account(session)
-        follower = _follow(session, keyring, account, proposal)
+        follower = follow(session, keyring, account, proposal)
         operations.follow(session, keyring, factories.actor(account), proposal.process, None, now)
         follower.told_until = now - timedelta(hours=hours, minutes=30)
         followers.append(follower)
@@ -630,7 +537,7 @@ def test_a_hidden_proposal_is_hidden_from_its_followers_too(
     session: Session, keyring: Keyring, proposal: Proposal, reader: Account, browser: Browser,
     run_jobs: Callable[[], int], mails: Callable[[], list[str]], count_queries: Callable[[], Any],
 ) -> None:
-    follower = _follow(session, keyring, reader, proposal)
+    follower = follow(session, keyring, reader, proposal)
     operations.request_following(session, keyring, proposal.process, proposal, "gast@beispiel.example", clock.now(),
                                  frequency=Frequency.WEEKLY)
     guest = session.scalars(select(Subscription).where(Subscription.follower_id != follower.id)).one()

@@ -14,11 +14,12 @@ from participation.catalogue.models import Measure
 from participation.catalogue.operations import drop_source, save_measure, set_publication, take_up_proposal
 from participation.contributions.coauthors import operations as co_authors
 from participation.following import operations
-from participation.following.models import Follower, Frequency, Newsletter, NewsletterState
+from participation.following.models import Follower, Frequency
+from participation.following.newsletters import operations as newsletters
 from participation.permissions import Role
 from participation.processes.models import TextVariant
 from tests import factories
-from tests.following.test_following import _follow
+from tests.following.conftest import follow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +62,7 @@ def test_whoever_comes_again_after_leaving_reads_the_same_and_so_does_whoever_ma
 def test_an_account_that_wants_no_mail_reads_that_it_gets_none(
     session: Session, keyring: Keyring, proposal: Proposal, reader: Account, browser: Browser,
 ) -> None:
-    follower = _follow(session, keyring, reader, proposal)
+    follower = follow(session, keyring, reader, proposal)
     link = f"/abo/{operations.follower_token(keyring, follower)}/abmelden"
     browser.submit(link, form=-1)
     assert "Sie bekommen keine E-Mails" in browser.text(link)
@@ -86,7 +87,7 @@ def test_taking_up_into_a_public_measure_is_told_at_once(
     session: Session, keyring: Keyring, proposal: Proposal, reader: Account, measure: Measure,
     run_jobs: Callable[[], int], mails: Callable[[], list[str]],
 ) -> None:
-    _follow(session, keyring, reader, proposal, frequency=Frequency.AT_ONCE)
+    follow(session, keyring, reader, proposal, frequency=Frequency.AT_ONCE)
     admin = factories.actor(factories.account(session, Role.ADMIN, town=proposal.process.municipality))
     proposal.process.catalogue_is_public = True
     take_up_proposal(session, admin, measure, proposal, clock.now())
@@ -102,7 +103,7 @@ def test_what_was_taken_up_in_the_workbench_is_told_when_the_catalogue_opens_and
     session: Session, keyring: Keyring, proposal: Proposal, reader: Account, measure: Measure,
     run_jobs: Callable[[], int], mails: Callable[[], list[str]], digests: Callable[..., None],
 ) -> None:
-    _follow(session, keyring, reader, proposal)
+    follow(session, keyring, reader, proposal)
     admin = factories.actor(factories.account(session, Role.ADMIN, town=proposal.process.municipality))
     take_up_proposal(session, admin, measure, proposal, clock.now())
     session.commit()
@@ -139,7 +140,7 @@ def test_titles_of_processes_and_phases_come_in_the_readers_language(
     reader.locale = "en"
     german = factories.account(session, email="leser@beispiel.example")
     for one in (reader, german):
-        _follow(session, keyring, one, proposal, whole=True)
+        follow(session, keyring, one, proposal, whole=True)
     digests()
     texts = {one.split("\n")[0].removeprefix("To: "): one for one in mails()}
     assert "Town of tomorrow" in texts[reader.email]
@@ -159,15 +160,15 @@ def test_lists_of_the_account_and_all_mails_name_a_process_as_its_reader_reads_i
     reader.locale = "en"
     german = factories.account(session, email="leser@beispiel.example")
     for one in (reader, german):
-        _follow(session, keyring, one, proposal, whole=True)
+        follow(session, keyring, one, proposal, whole=True)
     author = factories.actor(factories.account(session))
     proposal.is_own = True
     co_authors.invite(session, keyring, author, proposal, now, email=reader.email)
     operations.request_following(session, keyring, process, None, "neu@beispiel.example", now,
                                  frequency=Frequency.WEEKLY, locale="en")
     editor = factories.actor(factories.account(session, Role.EDITOR, town=process.municipality))
-    letter = operations.write_newsletter(session, editor, process, "Rundbrief", "Kommen Sie.", now)
-    operations.send_newsletter(session, editor, letter, now)
+    letter = newsletters.write_newsletter(session, editor, process, "Rundbrief", "Kommen Sie.", now)
+    newsletters.send_newsletter(session, editor, letter, now)
     session.commit()
     run_jobs()
     texts = [" ".join(one.split()) for one in mails()]
@@ -196,22 +197,10 @@ def test_a_digest_leads_to_the_town_whose_process_is_followed(
     elsewhere = factories.account(session, email="leser@beispiel.example")
     for one, followed in ((reader, proposal), (elsewhere, there)):
         followed.process.phases.append(factories.phase("discuss", title="Reden wir darüber", opens=1, closes=40))
-        _follow(session, keyring, one, followed, whole=True)
+        follow(session, keyring, one, followed, whole=True)
     session.commit()
     digests()
     texts = {one.split("\n")[0].removeprefix("To: "): one for one in mails()}
     assert f"http://anderswo.example/verfahren/{there.process.slug}" in texts[elsewhere.email]
     assert "localhost" not in texts[elsewhere.email]
     assert f"http://localhost/verfahren/{proposal.process.slug}" in texts[reader.email]
-
-
-def test_the_editors_see_per_newsletter_how_many_were_refused(
-    session: Session, proposal: Proposal, browser: Browser,
-) -> None:
-    process = proposal.process
-    session.add(Newsletter(process_id=process.id, subject="Neues", body="X", state=NewsletterState.SENT, receivers=9,
-                           delivered=7, refused=2, sent_at=clock.now(), created_at=clock.now()))
-    editor = factories.account(session, Role.EDITOR, town=process.municipality)
-    session.commit()
-    cells = browser.sign_in(editor).open(f"/verwaltung/verfahren/{process.id}/rundbriefe").xpath("//table//tbody//td")
-    assert [" ".join(one.text_content().split()) for one in cells[1:]] == ["7 von 9", "2"]

@@ -12,11 +12,14 @@ from sqlalchemy import select
 from participation import clock
 from participation.commands.mails import bounces_command
 from participation.following import operations
-from participation.following.models import REFUSALS_MAX, Follower, Newsletter
+from participation.following.models import REFUSALS_MAX, Follower
+from participation.following.newsletters import operations as newsletters
+from participation.following.newsletters.models import Newsletter
+from participation.following.newsletters.queries import receivers_number
 from participation.permissions import Role
 from participation.returned_mail import LONGEST, Returned, read_returned
 from tests import factories
-from tests.following.test_following import _follow
+from tests.following.conftest import follow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,7 +110,7 @@ Der Text von damals.
 @pytest.fixture
 def letter(session: Session, proposal: Proposal) -> Newsletter:
     actor = factories.actor(factories.account(session, Role.EDITOR, town=proposal.process.municipality))
-    return operations.write_newsletter(session, actor, proposal.process, "Werkstatt", "Kommen Sie.", clock.now())
+    return newsletters.write_newsletter(session, actor, proposal.process, "Werkstatt", "Kommen Sie.", clock.now())
 
 
 @pytest.fixture
@@ -116,9 +119,9 @@ def sent(
     run_jobs: Callable[[], int], mails: Callable[[], list[str]],
 ) -> str:
     """The headers of a newsletter as it went out to the reader."""
-    _follow(session, keyring, reader, proposal, whole=True)
+    follow(session, keyring, reader, proposal, whole=True)
     editor = factories.actor(factories.account(session, Role.EDITOR, town=proposal.process.municipality))
-    operations.send_newsletter(session, editor, letter, clock.now())
+    newsletters.send_newsletter(session, editor, letter, clock.now())
     session.commit()
     run_jobs()
     assert len(mails()) == 1
@@ -132,7 +135,7 @@ def _report(headers: str, shape: str = POSTFIX, *, action: str = "failed", statu
 
 def _take(session: Session, keyring: Keyring, raw: bytes) -> bool:
     returned = read_returned(raw)
-    return returned is not None and operations.note_returned(session, keyring, returned, clock.now())
+    return returned is not None and newsletters.note_returned(session, keyring, returned, clock.now())
 
 
 def _counts(session: Session, letter: Newsletter) -> tuple[int, int]:
@@ -176,11 +179,11 @@ def test_an_address_that_sends_back_again_and_again_gets_nothing_until_its_owner
     token = operations.follower_token(keyring, follower)
 
     def comes_back(number: int, after: int, *, is_address_wrong: bool = True) -> None:
-        operations.note_returned(session, keyring, Returned(f"{number:032x}", token, is_address_wrong),
+        newsletters.note_returned(session, keyring, Returned(f"{number:032x}", token, is_address_wrong),
                                  now + timedelta(days=after))
 
     comes_back(1, 0)
-    operations.note_delivery(session, letter.id, follower.id, refused=False)
+    newsletters.note_delivery(session, letter.id, follower.id, refused=False)
     comes_back(2, 100)
     comes_back(3, 107)
     comes_back(4, 108, is_address_wrong=False)
@@ -189,12 +192,12 @@ def test_an_address_that_sends_back_again_and_again_gets_nothing_until_its_owner
     comes_back(5, 114)
     assert operations.is_unreachable(follower)
     session.commit()
-    assert operations.receivers_number(session, letter.process_id) == 0
+    assert receivers_number(session, letter.process_id) == 0
     page = "/konto/benachrichtigungen"
     assert "kommen bei Ihnen nicht an" in browser.sign_in(reader).text(page)
     browser.submit(page, form=-1)
     assert "kommen bei Ihnen nicht an" not in browser.text(page)
-    assert operations.receivers_number(session, letter.process_id) == 1
+    assert receivers_number(session, letter.process_id) == 1
 
 
 @pytest.mark.parametrize(("status", "is_wrong"), [

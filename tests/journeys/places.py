@@ -25,6 +25,7 @@ from participation.contributions.operations import (
 )
 from participation.following import operations as following
 from participation.following.models import Frequency, Subscription
+from participation.following.newsletters import operations as newsletters
 from participation.processes.models import Process, ProcessNews, ProcessState
 from participation.processes.operations import make_preview_link
 from tests import factories
@@ -124,7 +125,7 @@ def prepared(session: Session, keyring: Keyring, mails: Path) -> dict[str, list[
     follower = following.follow(session, keyring, resident, city, None, now)
     following.request_following(session, keyring, city, None, "wer@beispiel.example", now, frequency=Frequency.WEEKLY)
     asked = session.scalars(select(Subscription).order_by(Subscription.id.desc()).limit(1)).one()
-    letter = following.write_newsletter(session, admin, city, "Zwischenstand", "Was bisher geschah.", now)
+    letter = newsletters.write_newsletter(session, admin, city, "Zwischenstand", "Was bisher geschah.", now)
     flag = VoteFlag(process_id=city.id, source_hash="0" * 16, first_at=now, last_at=now)
     taken = Annulment(process_id=city.id, reason="Hundert Stimmen von einem Gerät.", votes=3, ballots=0, created_at=now,
                       created_by="Planung")
