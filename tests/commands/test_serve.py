@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from participation.commands import serve as supervisor
-from participation.commands.serve import Plan, Program
+from participation.commands.serve import Plan, serve
+from participation.commands.supervision.programs import Program
 from participation.settings import Settings
 from tests.ports import free_port
 
@@ -59,14 +59,15 @@ time.sleep(600)
 # Runs the supervisor as `make run` does: as a process of its own that gets signals.
 RUNNER = """
 import os, pathlib, sys
-from participation.commands import serve as s
+from participation.commands.serve import Plan, serve
+from participation.commands.supervision.programs import Program
 from participation.settings import Settings
 folder, port, worker, redis = pathlib.Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
 def program(name, title, code, patience=3.0):
-    return s.Program(name, title, (sys.executable, "-c", code, str(folder), str(port)), patience)
-plan = s.Plan((), (program("worker", "Der Helfer", worker, 0.3), program("web", "Der Webserver", os.environ["WEB"])))
+    return Program(name, title, (sys.executable, "-c", code, str(folder), str(port)), patience)
+plan = Plan((), (program("worker", "Der Helfer", worker, 0.3), program("web", "Der Webserver", os.environ["WEB"])))
 settings = Settings(port=port, data_dir=folder, redis_url=redis, environment="development")
-sys.exit(s.serve(settings, dict(os.environ), plan))
+sys.exit(serve(settings, dict(os.environ), plan))
 """
 
 
@@ -194,7 +195,7 @@ def test_the_embedded_queue_keeps_its_jobs_over_a_kill_and_wants_a_password(star
 
 
 def outcome(capsys: pytest.CaptureFixture[str], settings: Settings) -> tuple[int, str]:
-    status = supervisor.serve(settings, {}, Plan((), ()))
+    status = serve(settings, {}, Plan((), ()))
     return status, capsys.readouterr().err
 
 
@@ -234,7 +235,7 @@ def test_a_failed_preparation_stops_the_start(tmp_path, capsys):
     failing = Program("migrate", "Datenbank wird vorbereitet", (sys.executable, "-c", "raise SystemExit('Sperre')"))
     plan = Plan((failing,), ())
     settings = Settings(port=free_port(), data_dir=tmp_path, redis_url=NOT_EMBEDDED)
-    assert supervisor.serve(settings, dict(os.environ), plan) == 1
+    assert serve(settings, dict(os.environ), plan) == 1
     error = capsys.readouterr().err
     assert "„Datenbank wird vorbereitet“ ist fehlgeschlagen." in error
     assert "    Sperre" in error
