@@ -10,7 +10,8 @@ from sqlalchemy import select, text
 
 from participation import clock, outbox
 from participation.db import Base, Database
-from participation.demo.builder import DEMO_PASSWORD, build_town, sign_ins, town_exists
+from participation.demo.builder import build_town, town_exists
+from participation.demo.people import DEMO_PASSWORD, sign_ins
 from participation.web import current_database, current_keyring, current_settings
 
 if TYPE_CHECKING:

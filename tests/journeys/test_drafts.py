@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from participation.demo.builder import DEMO_PASSWORD
+from participation.demo.people import DEMO_PASSWORD
 
 if TYPE_CHECKING:
     from collections.abc import Callable

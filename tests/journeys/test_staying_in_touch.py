@@ -14,7 +14,7 @@ from sqlalchemy import update
 
 from participation import clock, outbox
 from participation.db import Database
-from participation.demo.builder import DEMO_PASSWORD
+from participation.demo.people import DEMO_PASSWORD
 from participation.settings import Settings
 
 if TYPE_CHECKING:

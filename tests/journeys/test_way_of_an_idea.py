@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from docx import Document
 
-from participation.demo.builder import DEMO_PASSWORD
+from participation.demo.people import DEMO_PASSWORD
 
 if TYPE_CHECKING:
     from collections.abc import Callable

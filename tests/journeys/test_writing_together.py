@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from participation.demo.builder import DEMO_PASSWORD
+from participation.demo.people import DEMO_PASSWORD
 from tests.journeys.keyboard import press, write
 
 if TYPE_CHECKING:
