@@ -11,12 +11,12 @@ from moderation.models import OUTCOME_LABELS, Case, CaseState, Decision, Finding
 from moderation.queries import answers_of, text_of
 from moderation.reasons import REASONS, REPORT_REASONS
 from participation import audit, outbox, search, text
-from participation.accounts.operations import NAME_MAX, clean_email
+from participation.accounts.operations.entered import NAME_MAX, clean_email
 from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.models import Contribution, ContributionState
 from participation.contributions.proposals.models import Proposal
-from participation.contributions.proposals.operations import apply_revision, refuse_revision
+from participation.contributions.proposals.operations.revising import apply_revision, refuse_revision
 from participation.contributions.queries import lock_contribution
 from participation.errors import Conflict, InvalidInput
 from participation.i18n import N_
@@ -75,12 +75,10 @@ def report_contribution(
         raise Conflict(N_("Dieser Beitrag ist nicht mehr zu sehen. Eine Meldung ist nicht mehr nötig."))
     if reason_key not in REPORT_REASONS:
         raise InvalidInput(N_("Bitte wählen Sie aus, worum es geht."), field="reason_key")
-    clean = text.clean_text(statement)
-    if not clean:
-        raise InvalidInput(N_("Bitte schreiben Sie kurz, was nicht in Ordnung ist."), field="statement")
-    if len(clean) > STATEMENT_MAX:
-        raise InvalidInput(N_("Der Text ist zu lang. Höchstens %(number)s Zeichen sind möglich."), field="statement",
-                           number=STATEMENT_MAX)
+    clean = text.checked(
+        text.clean_text(statement), STATEMENT_MAX, field="statement",
+        missing=N_("Bitte schreiben Sie kurz, was nicht in Ordnung ist."),
+        too_long=N_("Der Text ist zu lang. Höchstens %(number)s Zeichen sind möglich."))
     address = clean_email(email) if email.strip() else ""
     if not in_good_faith:
         raise InvalidInput(N_("Bitte bestätigen Sie, dass Ihre Angaben nach Ihrem Wissen stimmen."),
@@ -256,13 +254,10 @@ def _statement(outcome: Outcome, rule_key: str, statement: str) -> str:
         return clean[:STATEMENT_MAX]
     if rule_key not in REASONS:
         raise InvalidInput(N_("Bitte wählen Sie einen Grund aus."), field="rule_key")
-    if not clean:
-        raise InvalidInput(N_("Bitte begründen Sie die Entscheidung. Die Verfasserin oder der Verfasser liest das."),
-                           field="statement")
-    if len(clean) > STATEMENT_MAX:
-        raise InvalidInput(N_("Die Begründung ist zu lang. Höchstens %(number)s Zeichen sind möglich."),
-                           field="statement", number=STATEMENT_MAX)
-    return clean
+    return text.checked(
+        clean, STATEMENT_MAX, field="statement",
+        missing=N_("Bitte begründen Sie die Entscheidung. Die Verfasserin oder der Verfasser liest das."),
+        too_long=N_("Die Begründung ist zu lang. Höchstens %(number)s Zeichen sind möglich."))
 
 
 def _already_decided(session: Session, case: Case) -> Conflict:

@@ -17,6 +17,8 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 from rapidfuzz.distance import Indel
 
+from participation.errors import InvalidInput
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -74,6 +76,15 @@ def clean_text(raw: str | None) -> str:
 def clean_line(raw: str | None) -> str:
     """A text of one line; line breaks and tabs become blanks, so that no header or log line can be forged."""
     return _BLANKS.sub(" ", clean_text(raw).replace("\n", " ")).strip()
+
+
+def checked(clean: str, limit: int, *, field: str, missing: str, too_long: str) -> str:
+    """A cleaned text that must be there, and no longer than `limit`. Raises InvalidInput with one of the two messages."""
+    if not clean:
+        raise InvalidInput(missing, field=field)
+    if len(clean) > limit:
+        raise InvalidInput(too_long, field=field, number=limit)
+    return clean
 
 
 def has_visible_character(value: str) -> bool:

@@ -11,7 +11,8 @@ from sqlalchemy.exc import IntegrityError
 from participation import audit, outbox
 from participation.accounts.models import Account, ExternalIdentity, SignInSession
 from participation.accounts.names import claims_office
-from participation.accounts.operations import NAME_MAX, add_account, clean_email
+from participation.accounts.operations.entered import NAME_MAX, clean_email
+from participation.accounts.operations.registering import add_account
 from participation.accounts.queries import account_by_email, identities_of
 from participation.accounts.verification import verify
 from participation.errors import Conflict, InvalidInput, NotFound

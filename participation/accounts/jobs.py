@@ -6,7 +6,8 @@ from flask import url_for
 
 from participation import clock, outbox, schedule
 from participation.accounts.models import Account, TokenPurpose
-from participation.accounts.operations import forget_expired, issue_token, may_get_link
+from participation.accounts.operations.leaving import forget_expired
+from participation.accounts.operations.links import issue_token, may_get_link
 from participation.accounts.queries import account_by_email
 from participation.i18n import N_
 from participation.mail_templates import mail_context, render_mail, send

@@ -10,7 +10,7 @@ from sqlalchemy import insert, select, update
 
 from participation import audit, text
 from participation.accounts.models import Account, AccountVerification, LetterBatch, LetterCode
-from participation.accounts.operations import clean_email
+from participation.accounts.operations.entered import clean_email
 from participation.accounts.queries import account_by_email, wrong_codes_since
 from participation.actions import Action
 from participation.errors import Conflict, Gone, InvalidInput, NotFound, TooManyRequests

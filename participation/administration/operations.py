@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from participation import audit, outbox
 from participation.accounts.models import Account, RoleGrant
-from participation.accounts.operations import admit_staff
+from participation.accounts.operations.staff import admit_staff
 from participation.actions import Action
 from participation.administration.queries import other_admins
 from participation.errors import Conflict

@@ -27,11 +27,11 @@ from participation.catalogue.queries import (
 )
 from participation.contributions.models import Contribution
 from participation.contributions.proposals.models import Proposal
-from participation.errors import Conflict, InvalidInput, NotAllowed, NotFound
+from participation.errors import Conflict, InvalidInput, NotFound
 from participation.municipalities.models import Municipality
 from participation.page_cache import cached
 from participation.permissions import Role
-from participation.processes.edge import load_process
+from participation.processes.edge import hide_unless, load_process
 from participation.processes.models import Process
 
 if TYPE_CHECKING:
@@ -73,11 +73,7 @@ def _readable(slug: str) -> Process:
     """A process whose catalogue the reader may see: public, or their own workbench."""
     process = load_process(slug)
     if not process.catalogue_is_public:
-        web.do_not_cache()
-        try:
-            web.require(Action.MANAGE_CATALOGUE, process)
-        except NotAllowed as error:
-            raise NotFound from error
+        hide_unless(Action.MANAGE_CATALOGUE, process)
     return process
 
 

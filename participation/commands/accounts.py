@@ -10,7 +10,9 @@ from sqlalchemy.orm import selectinload
 
 from participation import audit, clock
 from participation.accounts.models import Account, Passkey, RoleGrant
-from participation.accounts.operations import forget_second_factor, invite_staff, revoke_sessions
+from participation.accounts.operations.factors import forget_second_factor
+from participation.accounts.operations.sessions import revoke_sessions
+from participation.accounts.operations.staff import invite_staff
 from participation.errors import DomainError
 from participation.municipalities.models import Municipality
 from participation.permissions import Role

@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from participation.contributions.ballots.operations import recount as recount_ballots
-from participation.contributions.proposals.operations import recount
+from participation.contributions.proposals.operations.counting import recount
 from participation.db import Database
 from participation.settings import Settings
 from participation.tokens import Keyring

@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from mapping.geometry import GeometryError, load_boundary, load_districts
 from participation import clock
 from participation.accounts.models import Account, RoleGrant
-from participation.accounts.operations import invite_staff
+from participation.accounts.operations.staff import invite_staff
 from participation.accounts.queries import account_by_email
 from participation.commands.database import migrate
 from participation.errors import DomainError

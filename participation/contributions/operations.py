@@ -14,7 +14,7 @@ from sqlalchemy.orm import object_session
 from participation import audit, outbox
 from participation.accounts.models import Participant, ParticipantKind
 from participation.accounts.names import require_no_office
-from participation.accounts.operations import hold_account
+from participation.accounts.operations.leaving import hold_account
 from participation.actions import Action
 from participation.contributions.models import WITHDRAWABLE, Contribution, ContributionState, Revision, Voter
 from participation.contributions.queries import co_author_by_hash, lock_contribution

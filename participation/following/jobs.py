@@ -22,13 +22,7 @@ from participation.accounts.models import Account
 from participation.contributions.proposals.models import ANSWER_LABELS
 from participation.following import operations
 from participation.following.models import Follower, Frequency, Subscription
-from participation.following.queries import (
-    News,
-    ProcessDigest,
-    ProposalDigest,
-    due_followers,
-    gather_news,
-)
+from participation.following.queries import News, ProcessDigest, ProposalDigest, due_followers, gather_news
 from participation.i18n import N_
 from participation.mail import DelayedError, Mail, RefusedError, outgoing
 from participation.mail_templates import mail_context, render_mail, send

@@ -22,7 +22,6 @@ class Frequency(enum.Enum):
     WEEKLY = "weekly"
     NEVER = "never"
 
-
 FREQUENCY_LABELS = {
     Frequency.WEEKLY: N_("Einmal in der Woche"),
     Frequency.DAILY: N_("Einmal am Tag"),

@@ -11,16 +11,12 @@ from sqlalchemy import Boolean, bindparam, case, delete, exists, func, or_, sele
 from sqlalchemy.exc import IntegrityError
 
 from participation import clock, outbox
-from participation.accounts.operations import clean_email, hold_account
+from participation.accounts.operations.entered import clean_email
+from participation.accounts.operations.leaving import hold_account
 from participation.accounts.queries import account_by_email
 from participation.actions import Action
 from participation.errors import Conflict, NotFound
-from participation.following.models import (
-    REFUSALS_MAX,
-    Follower,
-    Frequency,
-    Subscription,
-)
+from participation.following.models import REFUSALS_MAX, Follower, Frequency, Subscription
 from participation.following.queries import (
     due_followers,
     follower_of_account,

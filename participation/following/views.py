@@ -15,12 +15,7 @@ from participation.errors import Gone, InvalidInput, NotFound
 from participation.following import export, jobs, operations  # noqa: F401 - they register themselves
 from participation.following.forms import FollowForm
 from participation.following.models import FREQUENCY_LABELS, Follower, Frequency
-from participation.following.queries import (
-    FOLLOWED,
-    follower_of_account,
-    subscriptions_of,
-    target_of,
-)
+from participation.following.queries import FOLLOWED, follower_of_account, subscriptions_of, target_of
 from participation.i18n import N_
 from participation.processes.edge import load_process, shown_names
 from participation.processes.models import ProcessState

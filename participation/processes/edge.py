@@ -41,12 +41,17 @@ def load_process(slug: str) -> Process:
         raise NotFound
     loaded[slug] = process
     if not process.is_visible:
-        web.do_not_cache()
-        try:
-            web.require(Action.SEE_PROCESS, process)
-        except NotAllowed as error:
-            raise NotFound from error
+        hide_unless(Action.SEE_PROCESS, process)
     return process
+
+
+def hide_unless(action: Action, process: Process) -> None:
+    """Whoever may not do this is told that there is nothing. Raises NotFound."""
+    web.do_not_cache()
+    try:
+        web.require(action, process)
+    except NotAllowed as error:
+        raise NotFound from error
 
 
 def rules_on_page(slug: str) -> Process | None:

@@ -13,13 +13,9 @@ from sqlalchemy import delete, select
 
 from participation import clock
 from participation.accounts.models import Account, RecoveryCode, RoleGrant, TokenPurpose
-from participation.accounts.operations import (
-    begin_second_factor,
-    check_code,
-    confirm_second_factor,
-    invite_staff,
-    issue_token,
-)
+from participation.accounts.operations.factors import begin_second_factor, check_code, confirm_second_factor
+from participation.accounts.operations.links import issue_token
+from participation.accounts.operations.staff import invite_staff
 from participation.accounts.passwords import check_password, hash_password, needs_rehash
 from participation.errors import InvalidInput
 from participation.permissions import Role

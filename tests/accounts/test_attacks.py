@@ -14,8 +14,9 @@ import pytest
 from sqlalchemy import func, select
 
 from participation import clock, mail, tokens
-from participation.accounts import operations
 from participation.accounts.models import Account, ExternalIdentity, RecoveryCode, SignInSession, TokenPurpose
+from participation.accounts.operations import access, factors, links, sessions, staff
+from participation.accounts.operations.entered import clean_email
 from participation.accounts.passwords import hash_password
 from participation.contributions.personal.operations import delete_account
 from participation.errors import Conflict, Gone, InvalidInput
@@ -53,12 +54,12 @@ def test_known_and_unknown_addresses_cost_the_same_work(
 def test_asking_for_links_again_and_again_leaves_the_owner_one_that_works(session: Session, purpose: TokenPurpose) -> None:
     account, now = factories.account(session), clock.now()
     held = ""
-    for minute in range(int(operations.LIFETIMES[purpose].total_seconds() // 60)):
+    for minute in range(int(links.LIFETIMES[purpose].total_seconds() // 60)):
         at = now + timedelta(minutes=minute)
-        if operations.may_get_link(session, account, purpose, at):
-            held = operations.issue_token(session, account.id, purpose, at)
-        assert operations.account_of_token(session, held, purpose, at) is account
-    assert operations.may_get_link(session, account, purpose, now + operations.LIFETIMES[purpose])
+        if links.may_get_link(session, account, purpose, at):
+            held = links.issue_token(session, account.id, purpose, at)
+        assert links.account_of_token(session, held, purpose, at) is account
+    assert links.may_get_link(session, account, purpose, now + links.LIFETIMES[purpose])
 
 
 @pytest.mark.parametrize("way", ["reset", "link", "invitation"])
@@ -68,35 +69,35 @@ def test_nothing_that_a_stranger_set_up_for_an_unconfirmed_address_outlives_its_
     now = clock.now()
     planted = factories.account(session, email_confirmed_at=None, password_hash=hash_password(PASSWORD))
     session.add(ExternalIdentity(account_id=planted.id, issuer="https://id.example", subject="fremd", created_at=now))
-    stolen = operations.open_session(session, planted, "Firefox", now)
-    secret = operations.begin_second_factor(session, keyring, planted)
-    operations.confirm_second_factor(session, keyring, planted, pyotp.TOTP(secret).at(now), now)
-    elsewhere = operations.issue_token(session, planted.id, TokenPurpose.CHANGE_EMAIL, now, keyring.seal("dieb@x.example"))
+    stolen = sessions.open_session(session, planted, "Firefox", now)
+    secret = factors.begin_second_factor(session, keyring, planted)
+    factors.confirm_second_factor(session, keyring, planted, pyotp.TOTP(secret).at(now), now)
+    elsewhere = links.issue_token(session, planted.id, TokenPurpose.CHANGE_EMAIL, now, keyring.seal("dieb@x.example"))
     if way == "reset":
-        link = operations.issue_token(session, planted.id, TokenPurpose.RESET_PASSWORD, now)
-        operations.set_password(session, link, TokenPurpose.RESET_PASSWORD, OTHER, "Stadt", now)
+        link = links.issue_token(session, planted.id, TokenPurpose.RESET_PASSWORD, now)
+        access.set_password(session, link, TokenPurpose.RESET_PASSWORD, OTHER, "Stadt", now)
     elif way == "link":
-        operations.sign_in_by_link(session, operations.issue_token(session, planted.id, TokenPurpose.SIGN_IN, now), now)
+        access.sign_in_by_link(session, links.issue_token(session, planted.id, TokenPurpose.SIGN_IN, now), now)
     else:
-        operations.invite_staff(session, planted.email, "Chefin", Role.ADMIN, town.id, None, now)
+        staff.invite_staff(session, planted.email, "Chefin", Role.ADMIN, town.id, None, now)
     session.flush()
     session.expire_all()
-    assert operations.check_credentials(session, planted.email, PASSWORD) is None
+    assert sessions.check_credentials(session, planted.email, PASSWORD) is None
     assert session.scalars(select(ExternalIdentity)).all() == []
     assert session.scalars(select(RecoveryCode)).all() == []
     assert planted.totp_confirmed_at is None
     assert session.scalars(select(SignInSession.revoked_at).where(
         SignInSession.token_hash == tokens.hash_token(stolen))).one() is not None
     with pytest.raises(Gone):
-        operations.change_email(session, keyring, elsewhere, now)
+        access.change_email(session, keyring, elsewhere, now)
 
 
 def test_the_password_alone_opens_nothing_where_a_second_factor_is_set_up(
     session: Session, browser: Browser, keyring: Keyring, town: Any,  # noqa: F811
 ) -> None:
     account, now = factories.account(session, password_hash=hash_password(PASSWORD)), clock.now()
-    secret = operations.begin_second_factor(session, keyring, account)
-    operations.confirm_second_factor(session, keyring, account, pyotp.TOTP(secret).at(now - timedelta(seconds=60)),
+    secret = factors.begin_second_factor(session, keyring, account)
+    factors.confirm_second_factor(session, keyring, account, pyotp.TOTP(secret).at(now - timedelta(seconds=60)),
                                      now - timedelta(seconds=60))
     session.commit()
     answer = browser.post("/konto/anmelden?next=/hilfe", {"email": account.email, "password": PASSWORD})
@@ -114,8 +115,8 @@ def test_codes_of_one_account_are_guessed_ten_times_and_no_more_from_wherever(
     session: Session, keyring: Keyring, throttled: Beteiligung, town: Any,  # noqa: F811
 ) -> None:
     account, now = factories.account(session), clock.now()
-    secret = operations.begin_second_factor(session, keyring, account)
-    operations.confirm_second_factor(session, keyring, account, pyotp.TOTP(secret).at(now), now)
+    secret = factors.begin_second_factor(session, keyring, account)
+    factors.confirm_second_factor(session, keyring, account, pyotp.TOTP(secret).at(now), now)
     session.commit()
     answers = []
     for number in range(11):
@@ -154,7 +155,7 @@ def test_another_spelling_of_the_address_gets_no_more_tries(
     answers = [attacker.post("/konto/anmelden", {"email": spellings[number % 5], "password": "falsch"},
                              environ_base={"REMOTE_ADDR": f"10.0.0.{number}"}).status_code for number in range(11)]
     assert answers == [422] * 10 + [429]
-    assert operations.check_credentials(session, "Frieda@xn--bcher-kva.example", PASSWORD) is account
+    assert sessions.check_credentials(session, "Frieda@xn--bcher-kva.example", PASSWORD) is account
 
 
 def test_a_copied_cookie_of_this_very_browser_is_dead_after_a_new_password(
@@ -253,9 +254,9 @@ def test_no_forged_host_gets_into_a_mail(
 def test_addresses_are_kept_in_one_spelling_or_refused(entered: str, stored: str | None) -> None:
     if stored is None:
         with pytest.raises(InvalidInput):
-            operations.clean_email(entered)
+            clean_email(entered)
     else:
-        assert operations.clean_email(entered) == stored == operations.clean_email(stored)
+        assert clean_email(entered) == stored == clean_email(stored)
 
 
 def test_a_domain_with_an_umlaut_gets_its_mail(tmp_path: Any) -> None:
@@ -317,18 +318,18 @@ def test_the_last_two_administrations_do_not_leave_together(committing: Beteilig
 
 def test_the_database_alone_makes_no_recovery_code(session: Session, keyring: Keyring) -> None:
     account, now = factories.account(session), clock.now()
-    secret = operations.begin_second_factor(session, keyring, account)
-    codes = operations.confirm_second_factor(session, keyring, account, pyotp.TOTP(secret).at(now), now)
+    secret = factors.begin_second_factor(session, keyring, account)
+    codes = factors.confirm_second_factor(session, keyring, account, pyotp.TOTP(secret).at(now), now)
     kept = set(session.scalars(select(RecoveryCode.code_hash)))
     assert not kept & {tokens.hash_token(code) for code in codes}
     other = factories.account(session)
     with pytest.raises(InvalidInput):
-        operations.check_code(session, keyring, other, codes[0], now)
+        factors.check_code(session, keyring, other, codes[0], now)
 
 
 def test_what_is_ones_own_is_kept_in_no_cache(session: Session, browser: Browser, town: Any) -> None:  # noqa: F811
     account = factories.account(session, password_hash=hash_password(PASSWORD))
-    token = operations.issue_token(session, account.id, TokenPurpose.RESET_PASSWORD, clock.now())
+    token = links.issue_token(session, account.id, TokenPurpose.RESET_PASSWORD, clock.now())
     session.commit()
     assert browser.get(f"/konto/passwort/{token}").headers["Cache-Control"] == "no-store"
     browser.sign_in(account)

@@ -14,16 +14,13 @@ from sqlalchemy import select, update
 
 from app import create_app
 from participation import clock
-from participation.accounts import operations
 from participation.accounts.models import Account, OneTimeToken, SignInSession, TokenPurpose
-from participation.accounts.operations import (
-    LINKS_AT_ONCE,
-    forget_expired,
-    forget_second_factor,
-    invite_staff,
-    issue_token,
-    sign_in_by_link,
-)
+from participation.accounts.operations import factors
+from participation.accounts.operations.access import sign_in_by_link
+from participation.accounts.operations.factors import forget_second_factor
+from participation.accounts.operations.leaving import forget_expired
+from participation.accounts.operations.links import LINKS_AT_ONCE, issue_token
+from participation.accounts.operations.staff import invite_staff
 from participation.accounts.passwords import check_password, hash_password
 from participation.errors import Gone, InvalidInput
 from participation.permissions import Role
@@ -223,9 +220,9 @@ def test_new_recovery_codes_are_shown_once_and_end_the_old_ones(
     browser.sign_in(account)
     assert browser.get("/konto/notfall-codes").headers["Location"] == "/konto/sicherheit", "no app, no codes"
     now = clock.now()
-    old = operations.confirm_second_factor(
-        session, keyring, account, pyotp.TOTP(operations.begin_second_factor(session, keyring, account)).at(now), now)
-    operations.check_code(session, keyring, account, old[0], now)
+    old = factors.confirm_second_factor(
+        session, keyring, account, pyotp.TOTP(factors.begin_second_factor(session, keyring, account)).at(now), now)
+    factors.check_code(session, keyring, account, old[0], now)
     session.commit()
     assert "noch 9 unbenutzt" in browser.text("/konto/notfall-codes")
     answer = browser.submit("/konto/notfall-codes", form=-1)
@@ -235,14 +232,14 @@ def test_new_recovery_codes_are_shown_once_and_end_the_old_ones(
     assert "no-store" in answer.headers["Cache-Control"]
     assert not any(code in browser.text("/konto/notfall-codes") for code in new)
     with pytest.raises(InvalidInput):
-        operations.check_code(session, keyring, account, old[1], now)
-    operations.check_code(session, keyring, account, new[3], now)
+        factors.check_code(session, keyring, account, old[1], now)
+    factors.check_code(session, keyring, account, new[3], now)
     session.commit()
     _make_old(session, account)
     assert browser.post("/konto/notfall-codes").headers["Location"].startswith("/konto/nochmal-anmelden")
     password_alone = browser.sign_in(account, second_factor=False)
     assert password_alone.post("/konto/notfall-codes").status_code == 401
-    operations.check_code(session, keyring, account, new[4], now)
+    factors.check_code(session, keyring, account, new[4], now)
 
 
 def test_a_new_password_ends_all_other_sessions(

@@ -20,7 +20,7 @@ from sqlalchemy import select, update
 from participation import clock
 from participation.accounts import oidc
 from participation.accounts.models import SignInSession
-from participation.accounts.operations import forget_expired
+from participation.accounts.operations.leaving import forget_expired
 from participation.settings import Settings
 from tests import factories
 from tests.accounts.provider import CLIENT, LOGOUT_EVENT, Provider

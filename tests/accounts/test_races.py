@@ -12,7 +12,8 @@ from sqlalchemy import func, select
 
 from participation import clock
 from participation.accounts.models import Account, AccountVerification, Participant, ParticipantKind, TokenPurpose
-from participation.accounts.operations import issue_token, sign_in_by_link
+from participation.accounts.operations.access import sign_in_by_link
+from participation.accounts.operations.links import issue_token
 from participation.accounts.verification import issue_codes, redeem_code
 from participation.contributions import operations as contributions
 from participation.contributions.abuse.operations import annul
@@ -21,7 +22,7 @@ from participation.contributions.ballots.operations import cast
 from participation.contributions.comments.operations import post_comment
 from participation.contributions.personal.operations import attach_to_account, delete_account
 from participation.contributions.proposals.models import Proposal
-from participation.contributions.proposals.operations import recount
+from participation.contributions.proposals.operations.counting import recount
 from participation.contributions.votes.models import Vote
 from participation.contributions.votes.operations import support
 from participation.db import Database

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from participation import clock
 from participation.accounts.models import Account, RoleGrant
-from participation.accounts.operations import invite_staff
+from participation.accounts.operations.staff import invite_staff
 from participation.accounts.passwords import hash_password
 from participation.administration import operations
 from participation.audit import AuditEntry

@@ -26,7 +26,7 @@ from participation.contributions.ballots import operations as ballots
 from participation.contributions.ballots.models import Ballot, BallotMark, BallotOption
 from participation.contributions.models import SHUFFLE_RANGE, Contribution, ContributionState, Revision, Voter
 from participation.contributions.proposals.models import Proposal
-from participation.contributions.proposals.operations import recount
+from participation.contributions.proposals.operations.counting import recount
 from participation.contributions.proposals.queries import Sort, write_cursor
 from participation.contributions.votes.models import Vote
 from participation.formats import BallotRule, BudgetSettings, Results, VoteSettings

@@ -22,7 +22,7 @@ from participation.contributions.ballots import operations as ballots
 from participation.contributions.ballots.models import Ballot, BallotTally
 from participation.contributions.models import Contribution
 from participation.contributions.personal.operations import delete_account
-from participation.contributions.proposals.operations import recount
+from participation.contributions.proposals.operations.counting import recount
 from participation.contributions.votes import operations as votes
 from participation.contributions.votes.models import Vote
 from participation.errors import Conflict, InvalidInput

@@ -12,7 +12,7 @@ from participation import clock
 from participation.contributions.ballots import operations as ballots
 from participation.contributions.ballots.queries import results
 from participation.contributions.personal.operations import delete_account
-from participation.contributions.proposals.operations import recount
+from participation.contributions.proposals.operations.counting import recount
 from participation.contributions.votes import operations as votes
 from participation.errors import Conflict, InvalidInput
 from participation.formats import BallotRule, Results, VoteSettings

@@ -21,7 +21,9 @@ from participation.contributions.drafts.operations import save_draft
 from participation.contributions.models import Voter
 from participation.contributions.personal.operations import delete_account, rename
 from participation.contributions.proposals.models import Proposal
-from participation.contributions.proposals.operations import ProposalDraft, recount, submit_proposal
+from participation.contributions.proposals.operations.content import ProposalDraft
+from participation.contributions.proposals.operations.counting import recount
+from participation.contributions.proposals.operations.submitting import submit_proposal
 from participation.contributions.votes.models import Vote
 from participation.contributions.votes.operations import support
 from participation.db import Database

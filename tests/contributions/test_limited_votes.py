@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from participation import clock
 from participation.contributions import operations as contributions
 from participation.contributions.abuse.operations import forget_sources, source_of
-from participation.contributions.proposals.operations import recount
+from participation.contributions.proposals.operations.counting import recount
 from participation.contributions.votes import operations as votes
 from participation.contributions.votes.models import Vote
 from participation.errors import Conflict

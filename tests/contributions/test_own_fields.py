@@ -20,7 +20,8 @@ from participation.catalogue.export import Catalogue, as_xlsx
 from participation.catalogue.models import Measure, MeasureState
 from participation.contributions.drafts.models import Draft
 from participation.contributions.proposals.models import Proposal
-from participation.contributions.proposals.operations import ProposalDraft, submit_proposal
+from participation.contributions.proposals.operations.content import ProposalDraft
+from participation.contributions.proposals.operations.submitting import submit_proposal
 from participation.errors import InvalidInput, NotAllowed
 from participation.formats import CollectSettings, Moderation, ThemeRule
 from participation.outbox import OutboxRow, work_row

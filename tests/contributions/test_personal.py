@@ -21,14 +21,14 @@ from participation.accounts.models import (
     SignInSession,
     TokenPurpose,
 )
-from participation.accounts.operations import issue_token
+from participation.accounts.operations.links import issue_token
 from participation.contributions import operations as contributions
 from participation.contributions.ballots.models import BallotTally
 from participation.contributions.ballots.operations import cast, recount as recount_ballots
 from participation.contributions.models import Contribution, ContributionState, Revision, Voter
 from participation.contributions.personal.operations import attach_to_account, delete_account
 from participation.contributions.proposals.models import Proposal
-from participation.contributions.proposals.operations import recount
+from participation.contributions.proposals.operations.counting import recount
 from participation.contributions.votes.models import Vote
 from participation.contributions.votes.operations import support
 from participation.errors import Conflict, NotAllowed, SignInNeeded

@@ -11,8 +11,8 @@ from sqlalchemy import String as Text, cast, select
 from sqlalchemy.orm import Session
 
 from participation import clock
-from participation.accounts import operations as accounts
 from participation.accounts.models import ExternalIdentity, Passkey, TokenPurpose
+from participation.accounts.operations import access, factors, links, sessions
 from participation.accounts.verification import verify
 from participation.contributions.comments.models import Comment
 from participation.contributions.models import CoAuthor
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 # Tables that point at an account or a participant, or whose columns may name somebody, and what becomes of that.
 # Whoever adds one decides here: what does the download show of it (contributions/personal/export), and what does
-# leaving do with it (accounts/operations.empty_account, contributions/personal/operations.delete_account)?
+# leaving do with it (accounts/operations/leaving.empty_account, contributions/personal/operations.delete_account)?
 KNOWN = {
     "account": "konto; emptied",
     "role_grant": "konto.rollen; deleted",
@@ -95,10 +95,10 @@ def test_no_table_remembers_who_left(
     account = factories.account(session, Role.EDITOR, town=process.municipality, email=f"{mark}@beispiel.example".lower(),
                                 display_name=mark)
     actor = factories.actor(account)
-    accounts.open_session(session, account, mark, now)
-    accounts.issue_token(session, account.id, TokenPurpose.SIGN_IN, now)
-    secret = accounts.begin_second_factor(session, keyring, account)
-    accounts.confirm_second_factor(session, keyring, account, pyotp.TOTP(secret).at(now), now)
+    sessions.open_session(session, account, mark, now)
+    links.issue_token(session, account.id, TokenPurpose.SIGN_IN, now)
+    secret = factors.begin_second_factor(session, keyring, account)
+    factors.confirm_second_factor(session, keyring, account, pyotp.TOTP(secret).at(now), now)
     session.add_all([
         Passkey(account_id=account.id, credential_hash="a" * 64, credential_id="b", public_key="c", name=mark, created_at=now),
         ExternalIdentity(account_id=account.id, issuer="https://id.example", subject=mark, created_at=now),
@@ -112,7 +112,7 @@ def test_no_table_remembers_who_left(
     session.add(CoAuthor(contribution_id=other.id, participant_id=who.id, joined_at=now))
     support(session, keyring, actor, other, now)
     following.follow(session, keyring, actor, process, own, now)
-    accounts.request_email_change(session, keyring, account, f"neu-{mark}@beispiel.example", now)
+    access.request_email_change(session, keyring, account, f"neu-{mark}@beispiel.example", now)
     session.flush()
     before = everything(session)
     assert {name for name, text in before.items() if mark.lower() in text.lower()} >= {

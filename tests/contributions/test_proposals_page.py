@@ -18,7 +18,7 @@ from participation.contributions import operations as contributions
 from participation.contributions.models import Contribution, ContributionPicture, ContributionState, Voter
 from participation.contributions.operations import ensure_participant
 from participation.contributions.proposals.models import Proposal
-from participation.contributions.proposals.operations import recount
+from participation.contributions.proposals.operations.counting import recount
 from participation.formats import FORMATS
 from participation.permissions import Role
 from participation.processes.models import Process, Theme

@@ -17,7 +17,7 @@ from participation.accounts.models import Account, ParticipantKind
 from participation.contributions.models import ContributionPicture, ContributionState
 from participation.contributions.operations import ensure_participant
 from participation.contributions.proposals.models import Proposal
-from participation.contributions.proposals.operations import recount
+from participation.contributions.proposals.operations.counting import recount
 from participation.errors import Conflict
 from participation.formats import CollectSettings, Moderation
 from participation.permissions import Role

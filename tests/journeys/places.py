@@ -10,7 +10,7 @@ from sqlalchemy import select
 from moderation.models import Case
 from participation import clock, tokens
 from participation.accounts.models import Account, OneTimeToken, ParticipantKind, SignInSession, TokenPurpose
-from participation.accounts.operations import issue_token
+from participation.accounts.operations.links import issue_token
 from participation.contributions.abuse.models import Annulment, VoteFlag
 from participation.contributions.ballots.models import Ballot, BallotMark, BallotOption
 from participation.contributions.ballots.operations import recount

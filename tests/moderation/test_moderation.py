@@ -19,7 +19,8 @@ from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.models import ContributionState
 from participation.contributions.proposals.models import Proposal
-from participation.contributions.proposals.operations import ProposalDraft, submit_proposal
+from participation.contributions.proposals.operations.content import ProposalDraft
+from participation.contributions.proposals.operations.submitting import submit_proposal
 from participation.db import Database
 from participation.errors import Conflict, InvalidInput
 from participation.permissions import Actor, Role, can

@@ -15,7 +15,7 @@ from participation import clock
 from participation.contributions.comments.models import Comment, Stance
 from participation.contributions.models import Contribution
 from participation.contributions.proposals.models import Proposal
-from participation.contributions.proposals.operations import recount
+from participation.contributions.proposals.operations.counting import recount
 from participation.processes.models import Process
 from participation.processes.queries import supports_of
 from participation.transfer.mapping import SHIPPED, FieldMap, RowError, load_map, read_entry

@@ -15,8 +15,9 @@ from flask_babel import gettext as _
 from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
 
 from participation import web
-from participation.accounts import operations, passkeys
+from participation.accounts import passkeys
 from participation.accounts.forms import CodeForm, EmptyForm
+from participation.accounts.operations import factors, sessions
 from participation.accounts.queries import has_second_factor, passkeys_of, unused_recovery_codes
 from participation.accounts.views.own import account_key, ask_again, session_token
 from participation.accounts.views.signing import (
@@ -54,12 +55,12 @@ def second_factor() -> ResponseReturnValue:
     has_passkey = web.current_session().scalar(passkeys_of(account.id).limit(1)) is not None
     if account.totp_confirmed_at is not None and form.validate_on_submit():
         try:
-            operations.check_code(web.current_session(), web.current_keyring(), account, form.code.data or "",
+            factors.check_code(web.current_session(), web.current_keyring(), account, form.code.data or "",
                                   web.current_now())
         except InvalidInput as error:
             web.attach(form, error)
         else:
-            operations.pass_second_factor(web.current_session(), session_token(), web.current_now())
+            sessions.pass_second_factor(web.current_session(), session_token(), web.current_now())
             return redirect(target, code=303)
     return render_template("accounts/second_factor.html", form=form, next=target, demo_code=_demo_code(account),
                            has_code=account.totp_confirmed_at is not None, has_passkey=has_passkey), (
@@ -72,7 +73,7 @@ def _demo_code(account: Account) -> str:
     if not web.current_settings().is_demo or not account.email.endswith(".example") or not account.totp_secret_sealed:
         return ""
     totp = pyotp.TOTP(web.current_keyring().unseal(account.totp_secret_sealed) or "")
-    step = int(web.current_now().timestamp()) // operations.TOTP_STEP_SECONDS
+    step = int(web.current_now().timestamp()) // factors.TOTP_STEP_SECONDS
     # Each code counts once; whoever signs in twice within half a minute is shown the next one.
     return totp.generate_otp(max(step, min((account.totp_last_step or 0) + 1, step + 1)))
 
@@ -94,15 +95,15 @@ def set_up_second_factor() -> ResponseReturnValue:
         # A GET must not store the secret; the button of this page does.
         return render_template("accounts/begin_second_factor.html", form=EmptyForm(), next=target,
                                is_staff=bool(account.grants))
-    secret = operations.begin_second_factor(web.current_session(), web.current_keyring(), account)
+    secret = factors.begin_second_factor(web.current_session(), web.current_keyring(), account)
     if "code" in request.form and form.validate_on_submit():
         try:
-            codes = operations.confirm_second_factor(web.current_session(), web.current_keyring(), account,
+            codes = factors.confirm_second_factor(web.current_session(), web.current_keyring(), account,
                                                      form.code.data or "", web.current_now())
         except InvalidInput as error:
             web.attach(form, error)
         else:
-            operations.pass_second_factor(web.current_session(), session_token(), web.current_now())
+            sessions.pass_second_factor(web.current_session(), session_token(), web.current_now())
             return _shown_codes(account, codes, target)
     uri = pyotp.TOTP(secret).provisioning_uri(name=account.email, issuer_name=_("Beteiligung %(town)s", town=town_name()))
     image = io.BytesIO()
@@ -126,7 +127,7 @@ def recovery_codes() -> ResponseReturnValue:
         return first
     session = web.current_session()
     if request.method == "POST":
-        codes = operations.renew_recovery_codes(session, web.current_keyring(), account, web.current_now())
+        codes = factors.renew_recovery_codes(session, web.current_keyring(), account, web.current_now())
         return _shown_codes(account, codes, url_for("accounts.security"))
     return render_template("accounts/renew_recovery_codes.html", form=EmptyForm(),
                            left=session.scalar(unused_recovery_codes(account.id)))
@@ -226,7 +227,7 @@ def add_passkey() -> ResponseReturnValue:
         return _refusal(error)
     if verified:
         # Whoever comes here has shown everything that the account asks for so far, and now this.
-        operations.pass_second_factor(session, session_token(), web.current_now())
+        sessions.pass_second_factor(session, session_token(), web.current_now())
     flash(_("Ihr Passkey ist gespeichert. Ab jetzt können Sie sich damit anmelden."), "success")
     return jsonify(location=web.safe_next(url_for("accounts.security")))
 

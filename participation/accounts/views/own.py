@@ -9,8 +9,8 @@ from flask import flash, redirect, render_template, request, session as cookie, 
 from flask_babel import gettext as _
 
 from participation import tokens, web
-from participation.accounts import operations
 from participation.accounts.forms import EmailForm, NameForm, PasswordForm, ProofForm
+from participation.accounts.operations import access, sessions
 from participation.accounts.queries import has_second_factor, identities_of, last_proof, live_sessions, passkeys_of
 from participation.accounts.views.signing import blueprint, own_account, town_name, was_wrong
 from participation.actions import Action
@@ -62,7 +62,7 @@ def prove() -> ResponseReturnValue:
     account, form = own_account(), ProofForm()
     target = web.safe_next(url_for("accounts.overview"))
     if form.validate_on_submit():
-        if operations.prove(web.current_session(), account, form.password.data or "", session_token(),
+        if sessions.prove(web.current_session(), account, form.password.data or "", session_token(),
                             web.current_now()):
             return redirect(target, code=303)
         web.attach(form, InvalidInput(_("Dieses Kennwort stimmt nicht. Versuchen Sie es noch einmal, oder lassen Sie "
@@ -113,7 +113,7 @@ def change_email() -> ResponseReturnValue:
     account, form = own_account(), EmailForm()
     if form.validate_on_submit():
         try:
-            operations.request_email_change(web.current_session(), web.current_keyring(), account,
+            access.request_email_change(web.current_session(), web.current_keyring(), account,
                                             form.email.data or "", web.current_now())
         except InvalidInput as error:
             web.attach(form, error)
@@ -136,7 +136,7 @@ def change_password() -> ResponseReturnValue:
     account, form = own_account(), PasswordForm()
     if form.validate_on_submit():
         try:
-            cookie["_user_id"] = operations.change_password(
+            cookie["_user_id"] = access.change_password(
                 web.current_session(), account, form.password.data or "", town_name(), session_token(),
                 web.current_now())
         except InvalidInput as error:
@@ -153,7 +153,7 @@ def change_password() -> ResponseReturnValue:
 @web.allows(Action.MANAGE_OWN_ACCOUNT)
 def end_session(session_id: int) -> ResponseReturnValue:
     """Sign another device out."""
-    operations.revoke_sessions(web.current_session(), own_account().id, web.current_now(),
+    sessions.revoke_sessions(web.current_session(), own_account().id, web.current_now(),
                                only_id=min(session_id, 2**31 - 1))
     flash(_("Das Gerät ist abgemeldet."), "success")
     return web.go("accounts.security")
@@ -163,6 +163,6 @@ def end_session(session_id: int) -> ResponseReturnValue:
 @web.allows(Action.MANAGE_OWN_ACCOUNT)
 def end_other_sessions() -> ResponseReturnValue:
     """Sign every other device out."""
-    operations.revoke_sessions(web.current_session(), own_account().id, web.current_now(), but=session_token())
+    sessions.revoke_sessions(web.current_session(), own_account().id, web.current_now(), but=session_token())
     flash(_("Alle anderen Geräte sind abgemeldet."), "success")
     return web.go("accounts.security")

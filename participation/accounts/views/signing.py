@@ -9,10 +9,11 @@ from flask_babel import gettext as _
 from flask_login import UserMixin, current_user
 
 from participation import clock, tokens, web
-from participation.accounts import operations
 from participation.accounts.external import may_end_at_provider
 from participation.accounts.forms import EmailForm, EmptyForm, PasswordForm, RegisterForm, SignInForm
 from participation.accounts.models import Account, TokenPurpose
+from participation.accounts.operations import access, links, registering, sessions
+from participation.accounts.operations.entered import clean_email
 from participation.accounts.queries import signed_in_actor
 from participation.errors import InvalidInput
 from participation.permissions import ANONYMOUS, Actor
@@ -96,8 +97,8 @@ def start_session(account: Account) -> str:
     """A new session under a new id; nothing of the visit before goes along (session fixation)."""
     before = cookie.get("_user_id")
     if isinstance(before, str):
-        operations.close_session(web.current_session(), before, web.current_now())
-    token = operations.open_session(web.current_session(), account, device_name(), web.current_now())
+        sessions.close_session(web.current_session(), before, web.current_now())
+    token = sessions.open_session(web.current_session(), account, device_name(), web.current_now())
     # In which language to write to them: the one they last signed in with.
     account.locale = web.language()
     cookie.clear()
@@ -112,7 +113,7 @@ def after_sign_in(account: Account, *, both_factors: bool = False, default: str 
     token = start_session(account)
     target = web.safe_next(default or url_for("municipalities.home"))
     if both_factors:
-        operations.pass_second_factor(web.current_session(), token, web.current_now())
+        sessions.pass_second_factor(web.current_session(), token, web.current_now())
     elif account.grants or account.totp_confirmed_at is not None:
         return url_for("accounts.second_factor", next=web.safe_next(default or url_for("administration.index")))
     return target
@@ -125,7 +126,7 @@ def _entered_address() -> str:
     """
     entered = request.form.get("email", "")[:1000]
     try:
-        entered = operations.clean_email(entered)
+        entered = clean_email(entered)
     except InvalidInput:
         entered = entered.strip().lower()
     return web.current_keyring().mark("entered-address", entered)
@@ -148,7 +149,7 @@ def sign_in() -> ResponseReturnValue:
     ):
         return web.go("accounts.second_factor", next=web.safe_next("") or None)
     if form.validate_on_submit():
-        account = operations.check_credentials(web.current_session(), form.email.data or "", form.password.data or "")
+        account = sessions.check_credentials(web.current_session(), form.email.data or "", form.password.data or "")
         if account is not None:
             return redirect(after_sign_in(account), code=303)
         web.attach(form, InvalidInput(_("E-Mail-Adresse oder Kennwort stimmt nicht. Prüfen Sie beides, oder lassen "
@@ -167,7 +168,7 @@ def request_sign_in_link() -> ResponseReturnValue:
     form = EmailForm()
     if form.validate_on_submit():
         try:
-            operations.request_sign_in_link(web.current_session(), web.current_keyring(), form.email.data or "",
+            links.request_sign_in_link(web.current_session(), web.current_keyring(), form.email.data or "",
                                             web.safe_next(""), web.current_now())
         except InvalidInput as error:
             web.attach(form, error)
@@ -186,9 +187,9 @@ def sign_in_by_link(token: str) -> ResponseReturnValue:
     web.do_not_cache()
     form = EmptyForm()
     if form.validate_on_submit():
-        account = operations.sign_in_by_link(web.current_session(), token, web.current_now())
+        account = access.sign_in_by_link(web.current_session(), token, web.current_now())
         return redirect(after_sign_in(account), code=303)
-    account = operations.account_of_token(web.current_session(), token, TokenPurpose.SIGN_IN, web.current_now())
+    account = links.account_of_token(web.current_session(), token, TokenPurpose.SIGN_IN, web.current_now())
     return render_template("accounts/sign_in_by_link.html", form=form, name=account.display_name,
                            next=web.safe_next(""))
 
@@ -199,7 +200,7 @@ def sign_out() -> ResponseReturnValue:
     """Sign out here and for every copy of the cookie."""
     token, came_by_provider = cookie.get("_user_id"), False
     if isinstance(token, str):
-        operations.close_session(web.current_session(), token, web.current_now())
+        sessions.close_session(web.current_session(), token, web.current_now())
         came_by_provider = bool(web.current_settings().oidc_issuer) and may_end_at_provider(web.current_session(), token)
     cookie.clear()
     if came_by_provider:
@@ -224,7 +225,7 @@ def register() -> ResponseReturnValue:
     form = RegisterForm()
     if form.validate_on_submit():
         try:
-            operations.register(
+            registering.register(
                 web.current_session(), web.current_keyring(), email=form.email.data or "",
                 display_name=form.display_name.data or "", password=form.password.data or "", town=town_name(),
                 now=web.current_now(), target=web.safe_next(""), locale=web.language(),
@@ -251,10 +252,10 @@ def confirm(token: str) -> ResponseReturnValue:
     """A button, then the confirmation: mail scanners that open links must not use them up."""
     form = EmptyForm()
     if form.validate_on_submit():
-        operations.confirm_email(web.current_session(), token, web.current_now())
+        access.confirm_email(web.current_session(), token, web.current_now())
         flash(_("Ihre E-Mail-Adresse ist bestätigt. Sie können sich jetzt anmelden."), "success")
         return web.go("accounts.sign_in", next=web.safe_next("") or None)
-    operations.account_of_token(web.current_session(), token, TokenPurpose.CONFIRM_EMAIL, web.current_now())
+    links.account_of_token(web.current_session(), token, TokenPurpose.CONFIRM_EMAIL, web.current_now())
     return render_template("accounts/confirm.html", form=form, next=web.safe_next(""))
 
 
@@ -266,10 +267,10 @@ def confirm_new_email(token: str) -> ResponseReturnValue:
     web.do_not_cache()
     form = EmptyForm()
     if form.validate_on_submit():
-        operations.change_email(web.current_session(), web.current_keyring(), token, web.current_now())
+        access.change_email(web.current_session(), web.current_keyring(), token, web.current_now())
         flash(_("Ihre neue E-Mail-Adresse gilt ab jetzt."), "success")
         return web.go("accounts.security" if web.current_actor().is_signed_in else "accounts.sign_in")
-    _account, email = operations.new_email_of(web.current_session(), web.current_keyring(), token, web.current_now())
+    _account, email = access.new_email_of(web.current_session(), web.current_keyring(), token, web.current_now())
     return render_template("accounts/confirm_new_email.html", form=form, email=email)
 
 
@@ -281,7 +282,7 @@ def request_reset() -> ResponseReturnValue:
     form = EmailForm()
     if form.validate_on_submit():
         try:
-            operations.request_reset(web.current_session(), web.current_keyring(), form.email.data or "", web.current_now())
+            links.request_reset(web.current_session(), web.current_keyring(), form.email.data or "", web.current_now())
         except InvalidInput as error:
             web.attach(form, error)
         else:
@@ -291,10 +292,10 @@ def request_reset() -> ResponseReturnValue:
 
 def _choose_password(token: str, purpose: TokenPurpose, title: str) -> ResponseReturnValue:
     form = PasswordForm()
-    account = operations.account_of_token(web.current_session(), token, purpose, web.current_now())
+    account = links.account_of_token(web.current_session(), token, purpose, web.current_now())
     if form.validate_on_submit():
         try:
-            account = operations.set_password(web.current_session(), token, purpose, form.password.data or "",
+            account = access.set_password(web.current_session(), token, purpose, form.password.data or "",
                                               town_name(), web.current_now())
         except InvalidInput as error:
             web.attach(form, error)

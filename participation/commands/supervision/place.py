@@ -17,7 +17,6 @@ from participation.commands.supervision.programs import POLL
 if TYPE_CHECKING:
     from pathlib import Path
 
-
 MINIMUM_FREE_BYTES = 200 * 1024 * 1024
 MEGABYTE = 1024 * 1024
 # Seconds.

@@ -10,7 +10,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from participation import audit, outbox
 from participation.accounts.models import ParticipantKind
-from participation.accounts.operations import clean_email, hold_account
+from participation.accounts.operations.entered import clean_email
+from participation.accounts.operations.leaving import hold_account
 from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.coauthors.models import Invitation

@@ -11,7 +11,8 @@ from sqlalchemy.exc import IntegrityError
 from participation import audit, text
 from participation.accounts.models import Participant, ParticipantKind
 from participation.accounts.names import require_no_office
-from participation.accounts.operations import NAME_MAX, clean_email, hold_account
+from participation.accounts.operations.entered import NAME_MAX, clean_email
+from participation.accounts.operations.leaving import hold_account
 from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.comments.models import MAX_DEPTH, QUOTE_MAX, Comment, Stance

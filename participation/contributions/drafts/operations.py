@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from participation.accounts.operations import hold_account
+from participation.accounts.operations.leaving import hold_account
 from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.drafts.models import DRAFTS_MAX, Draft

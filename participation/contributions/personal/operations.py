@@ -10,7 +10,8 @@ from sqlalchemy import delete, exists, func, or_, select, update
 from participation import audit, outbox
 from participation.accounts.models import Account, Participant, ParticipantKind, RoleGrant
 from participation.accounts.names import require_no_office
-from participation.accounts.operations import GONE_NAME, clean_name, empty_account, hold_account
+from participation.accounts.operations.entered import clean_name
+from participation.accounts.operations.leaving import GONE_NAME, empty_account, hold_account
 from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.ballots.models import Ballot

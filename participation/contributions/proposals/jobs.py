@@ -7,7 +7,7 @@ from flask import url_for
 from participation import outbox
 from participation.accounts.queries import recipient_of
 from participation.contributions.proposals.models import ANSWER_LABELS, Proposal
-from participation.contributions.proposals.operations import reindex
+from participation.contributions.proposals.operations.searching import reindex
 from participation.contributions.proposals.queries import public_ids_of
 from participation.i18n import N_
 from participation.mail_templates import mail_context, render_mail, send

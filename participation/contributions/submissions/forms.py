@@ -22,7 +22,8 @@ from wtforms.validators import StopValidation
 from wtforms.widgets import CheckboxInput, ListWidget, Select
 
 from participation.contributions.proposals.models import WITHDRAWAL_REASONS
-from participation.contributions.proposals.operations import ALT_MAX, BODY_MAX, PLACE_MAX, PSEUDONYM_MAX, TITLE_MAX
+from participation.contributions.proposals.operations.content import ALT_MAX, BODY_MAX, PLACE_MAX, TITLE_MAX
+from participation.contributions.proposals.operations.submitting import PSEUDONYM_MAX
 from participation.own_fields import PREFIX, Answer, FieldKind, OwnField
 from participation.processes.edge import as_read
 from participation.text import clean_line, clean_text

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm.attributes import set_committed_value
 
 from participation import clock
-from participation.accounts.operations import hold_account
+from participation.accounts.operations.leaving import hold_account
 from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.models import Contribution, ContributionState, Voter

@@ -9,7 +9,7 @@ from sqlalchemy import update
 
 from participation import audit, clock, outbox, text
 from participation.actions import Action
-from participation.errors import Conflict, InvalidInput
+from participation.errors import Conflict
 from participation.following.models import Follower
 from participation.following.newsletters.models import Newsletter, NewsletterState
 from participation.following.newsletters.queries import late_newsletters, receivers_number, stopped_newsletters
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from participation.returned_mail import Returned
     from participation.tokens import Keyring
 
-
 SUBJECT_MAX = 150
 BODY_MAX = 20_000
 # A server that asks for patience (greylisting) usually means some minutes.
@@ -42,17 +41,12 @@ def write_newsletter(
 ) -> Newsletter:
     """Keep a draft. Raises InvalidInput, NotAllowed, or Conflict when it is already on its way."""
     require(actor, Action.SEND_NEWSLETTER, process, now)
-    clean_subject, clean_body = text.clean_line(subject), text.clean_text(body)
-    if not clean_subject:
-        raise InvalidInput(N_("Bitte geben Sie einen Betreff an."), field="subject")
-    if len(clean_subject) > SUBJECT_MAX:
-        raise InvalidInput(N_("Der Betreff ist zu lang. Höchstens %(number)s Zeichen sind möglich."), field="subject",
-                           number=SUBJECT_MAX)
-    if not clean_body:
-        raise InvalidInput(N_("Bitte schreiben Sie einen Text."), field="body")
-    if len(clean_body) > BODY_MAX:
-        raise InvalidInput(N_("Der Text ist zu lang. Höchstens %(number)s Zeichen sind möglich."), field="body",
-                           number=BODY_MAX)
+    clean_subject = text.checked(
+        text.clean_line(subject), SUBJECT_MAX, field="subject", missing=N_("Bitte geben Sie einen Betreff an."),
+        too_long=N_("Der Betreff ist zu lang. Höchstens %(number)s Zeichen sind möglich."))
+    clean_body = text.checked(
+        text.clean_text(body), BODY_MAX, field="body", missing=N_("Bitte schreiben Sie einen Text."),
+        too_long=N_("Der Text ist zu lang. Höchstens %(number)s Zeichen sind möglich."))
     if newsletter is None:
         newsletter = Newsletter(process_id=process.id, created_at=now, author=actor.display_name)
         session.add(newsletter)

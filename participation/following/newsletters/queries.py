@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-
 # More letters are not sent in a month.
 LATE_MAX = 200
 

@@ -18,7 +18,7 @@ from participation.contributions.models import STATE_LABELS, ContributionState, 
 from participation.contributions.operations import mark_own
 from participation.contributions.proposals.edge import load_proposal, load_standing, require_storable
 from participation.contributions.proposals.models import ANSWER_LABELS, WITHDRAWAL_REASONS
-from participation.contributions.proposals.operations import EDITABLE
+from participation.contributions.proposals.operations.revising import EDITABLE
 from participation.contributions.proposals.queries import similar_cards
 from participation.contributions.proposals.views.lists import blueprint
 from participation.contributions.proposals.views.maps import detail_map

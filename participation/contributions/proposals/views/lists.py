@@ -16,9 +16,9 @@ from mapping.geometry import GeometryError, area_from_geojson, parse_point
 from participation import clock, search, text, web
 from participation.actions import Action
 from participation.contributions.models import SHUFFLE_RANGE, AnswerStatus
-from participation.contributions.proposals import operations
 from participation.contributions.proposals.edge import LARGEST_ID
 from participation.contributions.proposals.models import ANSWER_LABELS
+from participation.contributions.proposals.operations import searching
 from participation.contributions.proposals.queries import (
     MATCHES_MAX,
     SEARCH_MAX,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
 blueprint = Blueprint("proposals", __name__)
-operations.connect()
+searching.connect()
 
 # A thousandth of a degree is 110 m to the north and 70 m to the east.
 NEAR_DECIMALS = 3

@@ -13,7 +13,7 @@ from participation.actions import Action
 from participation.contributions.models import AnswerStatus
 from participation.contributions.proposals.edge import load_proposal, load_standing
 from participation.contributions.proposals.forms import AnswerForm
-from participation.contributions.proposals.operations import ANSWER_MAX, answer_proposal
+from participation.contributions.proposals.operations.answering import ANSWER_MAX, answer_proposal
 from participation.contributions.proposals.queries import count_answers
 from participation.contributions.proposals.views.lists import blueprint
 from participation.errors import InvalidInput

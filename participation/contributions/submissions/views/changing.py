@@ -15,13 +15,8 @@ from participation import web
 from participation.actions import Action
 from participation.contributions.models import ContributionPicture, ContributionState
 from participation.contributions.proposals.models import Proposal
-from participation.contributions.proposals.operations import (
-    ALT_MAX,
-    EDITABLE,
-    ProposalDraft,
-    revise_proposal,
-    withdraw_proposal,
-)
+from participation.contributions.proposals.operations.content import ALT_MAX, ProposalDraft
+from participation.contributions.proposals.operations.revising import EDITABLE, revise_proposal, withdraw_proposal
 from participation.contributions.queries import newest_revision, pictures_of
 from participation.contributions.submissions.forms import PictureForm, ProposalForm, WithdrawForm, proposal_form
 from participation.contributions.submissions.operations import discard_files

@@ -17,7 +17,12 @@ from participation.actions import Action
 from participation.contributions.drafts.models import Draft
 from participation.contributions.drafts.queries import draft_of_form
 from participation.contributions.drafts.views import shown_picture
-from participation.contributions.proposals.operations import BODY_MAX, PICTURE_MISSING, ProposalDraft, possible_themes
+from participation.contributions.proposals.operations.content import (
+    BODY_MAX,
+    PICTURE_MISSING,
+    ProposalDraft,
+    possible_themes,
+)
 from participation.contributions.submissions.forms import ProposalForm, entered_answers
 from participation.contributions.submissions.operations import (
     copy_picture,

@@ -17,14 +17,8 @@ from participation.contributions.drafts.models import Draft
 from participation.contributions.drafts.operations import ChangedElsewhere, read_draft, save_draft
 from participation.contributions.drafts.views import KEPT_DAYS, load_draft, rows_of, shown_picture
 from participation.contributions.proposals.models import Proposal
-from participation.contributions.proposals.operations import (
-    BODY_MAX,
-    TITLE_MAX,
-    ProposalDraft,
-    Receipt,
-    find_submission,
-    submit_proposal,
-)
+from participation.contributions.proposals.operations.content import BODY_MAX, TITLE_MAX, ProposalDraft
+from participation.contributions.proposals.operations.submitting import Receipt, find_submission, submit_proposal
 from participation.contributions.proposals.queries import similar_cards
 from participation.contributions.submissions.forms import ProposalForm, proposal_form
 from participation.contributions.submissions.operations import discard_files

@@ -16,7 +16,8 @@ from participation import clock, web
 from participation.actions import Action
 from participation.contributions.models import ContributionPicture
 from participation.contributions.proposals.models import Proposal
-from participation.contributions.proposals.operations import ALT_MAX, BODY_MAX, PLACE_MAX, PSEUDONYM_MAX, TITLE_MAX
+from participation.contributions.proposals.operations.content import ALT_MAX, BODY_MAX, PLACE_MAX, TITLE_MAX
+from participation.contributions.proposals.operations.submitting import PSEUDONYM_MAX
 from participation.contributions.submissions.forms import ProposalForm
 from participation.contributions.submissions.operations import kept_picture, kept_preview
 from participation.formats import CollectSettings, PlaceRule

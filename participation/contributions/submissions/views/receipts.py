@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from participation import tokens, web
 from participation.accounts.models import ParticipantKind
-from participation.accounts.operations import clean_email
+from participation.accounts.operations.entered import clean_email
 from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.comments.models import Comment
@@ -20,7 +20,7 @@ from participation.contributions.comments.operations import may_edit as may_edit
 from participation.contributions.models import STATE_LABELS, WITHDRAWABLE, Contribution, ContributionState
 from participation.contributions.proposals.edge import load_proposal
 from participation.contributions.proposals.models import ANSWER_LABELS, Proposal
-from participation.contributions.proposals.operations import EDITABLE
+from participation.contributions.proposals.operations.revising import EDITABLE
 from participation.contributions.queries import pictures_of
 from participation.contributions.submissions.forms import IntroductionForm, ReceiptForm
 from participation.contributions.submissions.views.page import (

@@ -1,0 +1,1 @@
+"""What happens to accounts, by idea: entered, registering, links, sessions, factors, access, staff, leaving."""

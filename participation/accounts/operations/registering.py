@@ -1,0 +1,59 @@
+"""New accounts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import IntegrityError
+
+from participation import audit, outbox
+from participation.accounts.models import Account
+from participation.accounts.names import require_no_office
+from participation.accounts.operations.entered import clean_email, clean_name
+from participation.accounts.passwords import check_password, hash_password
+from participation.accounts.queries import account_by_email
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from participation.tokens import Keyring
+
+
+def register(
+    session: Session, keyring: Keyring, *, email: str, display_name: str, password: str, town: str, now: datetime,
+    target: str = "", locale: str = "de",
+) -> None:
+    """Make an unconfirmed account and send the link. A known address gets a mail that says so; the answer is the same.
+
+    `target` is the path to go on to after the confirmation. It may be a receipt's secret address, so it is sealed.
+    """
+    email, display_name = clean_email(email), clean_name(display_name)
+    require_no_office(display_name, "display_name")
+    check_password(password, email.partition("@")[0], display_name, town)
+    # Hashed for a known address too: the time must not tell.
+    password_hash = hash_password(password)
+    account = add_account(session, Account(email=email, display_name=display_name, password_hash=password_hash,
+                                           created_at=now, locale=locale), now)
+    if account is None:
+        return
+    outbox.enqueue(session, "mail_confirm_email", f"mail-confirm:{account.id}:{now:%Y%m%d%H%M%S}", account_id=account.id,
+                   target=keyring.seal(target) if target else "")
+    audit.record(session, at=now, actor=f"account:{account.id}", action="register", subject_type="account",
+                 subject_id=account.id)
+
+
+def add_account(session: Session, account: Account, now: datetime) -> Account | None:
+    """Store a new account. None where its address has one, perhaps since this very moment: then a mail there says so."""
+    known = session.scalar(account_by_email(account.email))
+    if known is None:
+        try:
+            with session.begin_nested():
+                session.add(account)
+                session.flush()
+        except IntegrityError:
+            known = session.scalars(account_by_email(account.email)).one()
+        else:
+            return account
+    outbox.enqueue(session, "mail_known_address", f"mail-known:{known.id}:{now:%Y%m%d%H}", account_id=known.id)
+    return None

@@ -1,0 +1,69 @@
+"""The administration's answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from participation import audit, outbox, text
+from participation.actions import Action
+from participation.contributions.models import AnswerStatus
+from participation.contributions.proposals.models import Proposal
+from participation.errors import Conflict, InvalidInput
+from participation.events import ProposalAnswered, emit
+from participation.i18n import N_
+from participation.municipalities.operations import raise_content_version
+from participation.permissions import Actor, require
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy.orm import Session
+
+ANSWER_MAX = 6000
+COST_MAX = 1_000_000_000
+
+
+def answer_proposal(
+    session: Session,
+    actor: Actor,
+    proposal: Proposal,
+    *,
+    status: AnswerStatus | None,
+    body: str,
+    cost: str,
+    now: datetime,
+) -> None:
+    """Give, or change, the administration's answer to a published proposal; its author hears of it by mail.
+
+    `cost` is what was typed: whole euros, with or without points and the euro sign; empty for unknown. Raises
+    InvalidInput, Conflict (not public), or NotAllowed.
+    """
+    require(actor, Action.ANSWER_PROPOSAL, proposal, now)
+    if not proposal.is_published:
+        raise Conflict(N_("Beantworten lässt sich nur, was öffentlich ist."))
+    if status is None:
+        raise InvalidInput(N_("Bitte wählen Sie, was aus dem Vorschlag wird."), field="status")
+    clean = text.checked(text.clean_text(body), ANSWER_MAX, field="body",
+                         missing=N_("Bitte schreiben Sie eine Antwort. Alle können sie lesen."),
+                         too_long=N_("Die Antwort ist zu lang. Höchstens %(number)s Zeichen sind möglich."))
+    amount = _clean_cost(cost)
+    is_new = (proposal.answer_status, proposal.answer_body) != (status, clean)
+    proposal.answer_status, proposal.answer_body, proposal.answer_cost = status, clean, amount
+    proposal.answered_at, proposal.answered_by = now, actor.display_name
+    session.flush()
+    raise_content_version(session, proposal.process.municipality_id)
+    if is_new:
+        emit(session, ProposalAnswered(proposal.id, proposal.process_id, now))
+        outbox.enqueue(session, "mail_answer", f"mail-answer:{proposal.id}:{now.isoformat()}",
+                       proposal_id=proposal.id)
+    audit.record(session, at=now, actor=actor.label, action="answer_proposal", subject_type="proposal",
+                 subject_id=proposal.id, status=status.value)
+
+
+def _clean_cost(raw: str) -> int | None:
+    typed = text.clean_line(raw).replace(" ", "").replace("€", "").replace("Euro", "").removesuffix(",00").replace(".", "")
+    if not typed:
+        return None
+    if not (typed.isascii() and typed.isdecimal()) or int(typed) > COST_MAX:
+        raise InvalidInput(N_("Bitte schreiben Sie die Kosten als ganze Zahl in Euro, zum Beispiel 12.000."), field="cost")
+    return int(typed)
