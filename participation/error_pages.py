@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from flask import Flask, current_app, g, make_response, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
-from werkzeug.exceptions import HTTPException, SecurityError
+from werkzeug.exceptions import HTTPException, NotFound, SecurityError
 
 from participation.errors import AccountGone, DomainError, SecondFactorNeeded, SignInNeeded, VerificationNeeded
 from participation.permissions import ANONYMOUS
@@ -122,6 +123,18 @@ def _message_of(error: DomainError) -> str:
     return message
 
 
+def _without_slash() -> str | None:
+    """The address that was meant, if only a slash at its end is too much: posters and chats add one."""
+    path = request.path.rstrip("/")
+    if request.method not in SAFE_METHODS or path == request.path or not path or path.startswith("//"):
+        return None
+    adapter = current_app.create_url_adapter(request)
+    if adapter is None or not adapter.test(path, method="GET"):
+        return None
+    query = request.query_string.decode("ascii", "replace")
+    return quote(path) + (f"?{query}" if query else "")
+
+
 def register(app: Flask) -> None:
     """Install the handlers."""
 
@@ -140,6 +153,8 @@ def register(app: Flask) -> None:
     def http_error(error: HTTPException) -> ResponseReturnValue:
         if error.response is not None and (error.code or 500) < 400:  # noqa: PLR2004 - a redirect of the router
             return error.response
+        if isinstance(error, NotFound) and (address := _without_slash()):
+            return redirect(address, code=308)
         return error_page(error.code or 500)
 
     @app.errorhandler(OperationalError)

@@ -145,3 +145,15 @@ def test_get_never_changes_anything(
                 browser.get(_address(app, rule, town))
         writes = [one for one in statements if one.split(None, 1)[0].upper() in {"INSERT", "UPDATE", "DELETE"}]
         assert writes == [], rule.rule
+
+
+def test_a_slash_too_many_at_the_end_leads_to_the_page_and_nowhere_else(session: Session, browser: Browser) -> None:
+    process = factories.process(session)
+    session.commit()
+    for address in ("/verfahren", f"/verfahren/{process.slug}", "/konto/anmelden"):
+        answer = browser.get(f"{address}/?q=B%C3%A4nke&sort=neu")
+        assert (answer.status_code, answer.headers["Location"]) == (308, f"{address}?q=B%C3%A4nke&sort=neu")
+    for address in ("/gibt-es-nicht/", "/anderswo.example//", "/konto/abmelden/"):
+        assert browser.get(address).status_code == 404, address
+    assert "//anderswo" not in browser.get("/%2Fanderswo.example/").headers.get("Location", "")
+    assert browser.post("/konto/anmelden/", {}).status_code == 404

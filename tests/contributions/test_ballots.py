@@ -155,7 +155,9 @@ def test_a_basket_is_filled_within_the_money_and_replaced_as_a_whole(session: Se
     assert (_tally(session, bench), _tally(session, tree), _people(session)) == ((0, 0, 0), (1, 0, 1), 1)
     foreign = factories.proposal(session, phase.process)
     session.commit()
-    assert voter.post(page, {"korb": [str(foreign.id)]}).status_code == 409
+    # What is no number of any must not pass for an empty basket.
+    for unknown in (str(foreign.id), "abc", "-1", "0", "9" * 14, "\x00", ""):
+        assert voter.post(page, {"korb": [unknown]}).status_code == 409, unknown
     _check_recount(session)
 
 

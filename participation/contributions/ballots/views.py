@@ -181,19 +181,24 @@ def cast(slug: str, phase_id: int) -> ResponseReturnValue:
 
 
 def _read_marks(*, is_budget: bool) -> dict[int, int]:
-    """What the form says, by proposal."""
+    """What the form says, by proposal.
+
+    What is no number of any is 0, a proposal that nobody can vote for: left out, it would empty a basket.
+    """
     if is_budget:
-        chosen = [whole_number(raw) for raw in request.form.getlist("korb")[: operations.OPTIONS_MAX + 1]]
-        return {key: 1 for key in chosen if key is not None and key <= LARGEST_ID}
+        return {_proposal_number(raw): 1 for raw in request.form.getlist("korb")[: operations.OPTIONS_MAX + 1]}
     changes: dict[int, int] = {}
     for raw in request.form.getlist("zeile")[:MARKS_AT_ONCE]:
-        key, entered = whole_number(raw), request.form.get(f"marke-{raw}", "").strip()
-        if key is None or key > LARGEST_ID:
-            continue
+        key, entered = _proposal_number(raw), request.form.get(f"marke-{raw}", "").strip()
         value = -1 if entered == "-1" else whole_number(entered or "0")
         # What is no number is more than anybody has: the operation says how many are possible.
         changes[key] = operations.COST_MAX if value is None else value
     return changes
+
+
+def _proposal_number(raw: str) -> int:
+    number = whole_number(raw) or 0
+    return number if number <= LARGEST_ID else 0
 
 
 def _message(phase: Phase, marks: dict[int, int]) -> str:
