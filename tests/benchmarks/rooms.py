@@ -93,7 +93,10 @@ def measure(app: Any, slug: str, proposal: int, size: int, sign_in: Callable[[An
         address = f"/verwaltung/verfahren/{town.process_id}/auswertung/{kind}"
         took = _open(app, f"export, {kind}", "POST", address, cookie, {"umfang": "alle", "csrf_token": csrf}, None, 1)
         print(f"    some {rows / took * 1000:,.0f} rows a second", flush=True)
-    for name, count in (("counters of contributions", recount), ("ballots", ballots.recount)):
+    counts: dict[str, Callable[[Session], dict[str, int]]] = {
+        "counters of contributions": lambda session: recount(session, platform.keyring), "ballots": ballots.recount,
+    }
+    for name, count in counts.items():
         started = time.perf_counter()
         with platform.database.unit_of_work() as session:
             wrong = count(session)
