@@ -70,7 +70,7 @@ messages: $(VENV)/.dev ## Texte für Übersetzungen einsammeln und übersetzen
 	@for folder in participation/translations/*/LC_MESSAGES; do \
 		[ -d "$$folder" ] || continue; \
 		language=$$(basename "$$(dirname "$$folder")"); \
-		$(BIN)/pybabel -q update -N --no-wrap -i participation/translations/messages.pot -d participation/translations -l "$$language" && \
+		$(BIN)/pybabel -q update -N --ignore-obsolete --no-wrap -i participation/translations/messages.pot -d participation/translations -l "$$language" && \
 		$(BIN)/pybabel -q compile -d participation/translations -l "$$language" || exit 1; \
 	done
 
