@@ -80,9 +80,32 @@ def test_a_page_says_german_only_of_what_is_german(
 
     assert notes() == ["p"], "under the summary, for the whole page"
     editor.submit(page, {_key(process, "summary"): "What shall it look like?"}, form=-1)
-    assert notes() == ["h2"], "the title is a name and may stay; the text below is German"
-    editor.submit(page, {_key(process, "summary"): "What shall it look like?", _key(process, "body"): "It is about this."}, form=-1)
+    assert notes() == ["h2", "h2"], "the title is a name and may stay; the text below and the answers are German"
+    editor.submit(page, {_key(process, "summary"): "What shall it look like?", _key(process, "body"): "It is about this.",
+                         _key(process, "faq"): "# Who?\nEverybody."}, form=-1)
     assert notes() == []
+
+
+def test_every_part_of_a_translated_page_that_is_german_says_so_once(
+    session: Session, process: Process, editor: Browser, new_browser: Callable[[], Browser],
+) -> None:
+    phase = process.phases[0]
+    phase.body = "Schreiben Sie uns."
+    session.commit()
+    page, only = f"/verwaltung/verfahren/{process.id}/sprachen?sprache=en", "This text is only available in German."
+    english = new_browser()
+    english.client.environ_base["HTTP_ACCEPT_LANGUAGE"] = "en"
+
+    def said(part: str) -> int:
+        shown = english.open(f"/verfahren/{process.slug}").xpath(f"//section[@aria-labelledby='{part}']")[0]
+        return shown.text_content().count(only)
+
+    editor.submit(page, {_key(process, "summary"): "Who decides?", _key(process, "body"): "What *it* is about."}, form=-1)
+    assert (said("phasen"), said("fragen")) == (1, 1)
+    editor.submit(page, {_key(process, "faq"): "# Who?\nEverybody."}, form=-1)
+    assert (said("phasen"), said("fragen")) == (1, 0)
+    editor.submit(page, {f"phase-{phase.id}-body": "Write to us."}, form=-1)
+    assert (said("phasen"), said("fragen")) == (0, 0)
 
 
 def test_leichte_sprache_is_one_link_away_once_its_title_is_there(

@@ -14,7 +14,7 @@ from participation import clock, web
 from participation.actions import Action
 from participation.errors import NotFound
 from participation.formats import CollectSettings
-from participation.language import Translated
+from participation.language import Translated, wording_of
 from participation.municipalities.models import Municipality, MunicipalityKind
 from participation.municipalities.queries import towns_of
 from participation.municipalities.views import blueprint as town_blueprint
@@ -356,6 +356,14 @@ def news_feed(slug: str) -> ResponseReturnValue:
     return make_response(body, 200, {"Content-Type": "application/atom+xml; charset=utf-8"})
 
 
+def _parts_in_other_words(process: Process, parts: dict[str, list[str]]) -> set[str]:
+    """Parts of the page that are not in its language, so that it says so; none where that stands above all of it."""
+    around = web.language()
+    if wording_of(process.summary or process.title) != around:
+        return set()
+    return {name for name, texts in parts.items() if any(text and wording_of(text) != around for text in texts)}
+
+
 def _as(whole: str, part: str) -> str:
     """A part of a text, in the language of the whole."""
     if not isinstance(whole, Translated):
@@ -371,6 +379,8 @@ def _page(process: Process, *, preview: str = "") -> str:
     documents = web.current_session().scalars(documents_of(process.id)).all()
     start = next_start(process, now) if process.state is ProcessState.PUBLISHED else None
     reads, has_easy = shown_process(process)
+    news = shown_news(process.id, web.current_session().scalars(news_of(process.id).limit(NEWS_SHOWN + 1)).all())
+    faq = [(_as(reads.faq, question), _as(reads.faq, answer)) for question, answer in questions(reads.faq)]
     supports = 0 if process.hides_supports(now) else supports_of(web.current_session(), [process.id])[process.id]
     if preview:
         picture_href = url_for("processes.preview_picture", token=preview)
@@ -383,9 +393,11 @@ def _page(process: Process, *, preview: str = "") -> str:
         has_easy=has_easy,
         step=main_step(reads, now) if process.is_visible else None, card=card(reads, now), is_preview=bool(preview),
         picture_href=picture_href,
-        questions=[(_as(reads.faq, question), _as(reads.faq, answer)) for question, answer in questions(reads.faq)],
-        news=shown_news(process.id, web.current_session().scalars(news_of(process.id).limit(NEWS_SHOWN + 1)).all()),
-        news_shown=NEWS_SHOWN,
+        questions=faq, news=news, news_shown=NEWS_SHOWN,
+        foreign=_parts_in_other_words(reads, {
+            "news": [row.body for row in news[:NEWS_SHOWN]], "themes": [theme.description for theme in reads.themes],
+            "phases": [phase.body for phase in reads.phases], "questions": [answer for _question, answer in faq],
+        }),
         next_start=day(start) if start else "",
         hides_supports=process.hides_supports(now), supports=supports,
         shown=_shown({
