@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flask import g, request
+from werkzeug.http import parse_accept_header
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response
@@ -40,7 +41,7 @@ def compress(response: Response) -> Response:
         response.mimetype not in _COMPRESSIBLE
         or response.status_code in {204, 206, 304}
         or "Content-Encoding" in response.headers
-        or "gzip" not in request.headers.get("Accept-Encoding", "")
+        or not takes_gzip(request.headers.get("Accept-Encoding", ""))
         or "Range" in request.headers
     ):
         return response
@@ -67,6 +68,11 @@ def compress(response: Response) -> Response:
     response.headers["Content-Encoding"] = "gzip"
     response.vary.add("Accept-Encoding")
     return response
+
+
+def takes_gzip(accepted: str) -> bool:
+    """Whether a browser reads gzip, by its header Accept-Encoding; "gzip;q=0" says that it does not (RFC 9110, 12.5.3)."""
+    return "gzip" in accepted and (";" not in accepted or parse_accept_header(accepted)["gzip"] > 0)
 
 
 def _with_random_length(data: bytes) -> bytes:

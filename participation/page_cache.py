@@ -27,7 +27,7 @@ from markupsafe import Markup
 from sqlalchemy import Integer, Select, bindparam, column, select, table
 from sqlalchemy.exc import SQLAlchemyError
 
-from participation.compression import Packed, Piece
+from participation.compression import Packed, Piece, takes_gzip
 from participation.language import language_of
 from participation.security import header_list
 
@@ -135,7 +135,7 @@ class PageCache:
         headers.append(("Vary", "Cookie, Accept-Encoding, Accept-Language"))
         headers.append(("Cache-Control", "private, no-cache"))
         body = page.compressed
-        if "gzip" in environ.get("HTTP_ACCEPT_ENCODING", ""):
+        if takes_gzip(environ.get("HTTP_ACCEPT_ENCODING", "")):
             headers.append(("Content-Encoding", "gzip"))
         else:
             body = gzip.decompress(body)

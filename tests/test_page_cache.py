@@ -101,6 +101,16 @@ def test_second_anonymous_view_never_enters_flask_and_has_all_headers(live: Bete
     assert "Set-Cookie" not in second.headers
 
 
+def test_a_program_that_refuses_gzip_gets_none(live: Beteiligung) -> None:
+    with live.extensions["platform"].database.unit_of_work() as session:
+        slug = factories.process(session).slug
+        account = factories.account(session)
+    for browser in (Browser(live), Browser(live).sign_in(account)):
+        for accepted, encoding in (("br, gzip;q=0", None), ("identity", None), ("gzip;q=0.5", "gzip"), ("gzip, br", "gzip")) * 2:
+            answer = browser.get(f"/verfahren/{slug}", headers={"Accept-Encoding": accepted})
+            assert answer.headers.get("Content-Encoding") == encoding, accepted
+
+
 def test_forms_on_kept_pages_carry_the_tokens_of_their_reader(live: Beteiligung) -> None:
     database = live.extensions["platform"].database
     live.config["WTF_CSRF_ENABLED"] = True

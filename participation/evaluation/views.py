@@ -96,6 +96,8 @@ def export(process_id: int, kind: str) -> ResponseReturnValue:
     name, ending, _label, _use = FILES[kind]
     response: Response = send_file(
         file, mimetype=TYPES[ending], as_attachment=True,
-        download_name=f"{name}-{process.slug}-{clock.to_berlin(now):%Y-%m-%d}.{ending}", etag=False, max_age=0,
+        download_name=f"{name}-{process.slug}-{clock.to_berlin(now):%Y-%m-%d}.{ending}", etag=False,
     )
+    # What nobody has published yet, and the names of many, lie in no cache.
+    response.headers["Cache-Control"] = "no-store"
     return response

@@ -134,6 +134,7 @@ def test_an_export_is_for_staff_of_this_process_alone(
         assert answer.status_code in ({302, 303, 401} if status == 401 else {status})
         assert visitor.get(_page(process)).status_code in ({302, 303, 401} if status == 401 else {status})
         assert (b"Ein Brunnen" in answer.get_data()) == (status == 200)
+        assert answer.headers["Cache-Control"] == "no-store" or status != 200
     assert new_browser().get(f"{_page(process)}/vorschlaege").status_code == 405
 
 

@@ -456,11 +456,14 @@ def _file(path: Path, upload: Upload, process: Process, download_name: str | Non
     """Send a stored file; what belongs to a draft stays out of every cache."""
     if not path.exists():
         raise NotFound
-    return send_file(
+    response = send_file(
         # The charset of a text is added there once more.
         path, mimetype=upload.media_type.partition(";")[0], as_attachment=download_name is not None, download_name=download_name,
-        max_age=FILE_SECONDS if process.is_visible else 0,
+        max_age=FILE_SECONDS,
     )
+    if not process.is_visible:
+        response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def _file_note(row: ProcessDocument) -> str:

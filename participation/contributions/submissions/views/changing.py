@@ -39,7 +39,7 @@ from participation.contributions.submissions.views.receipts import own_proposal,
 from participation.errors import Conflict, InvalidInput, NotFound
 from participation.formats import ThemeRule
 from participation.own_fields import Answer, in_order, load_answers
-from participation.permissions import Actor
+from participation.permissions import Actor, require
 from participation.text import clean_line
 from participation.uploads import Upload, store_picture
 
@@ -274,6 +274,8 @@ def withdraw(slug: str, proposal_id: int) -> ResponseReturnValue:
     proposal, actor, token = _authored(slug, proposal_id)
     if proposal.state is ContributionState.WITHDRAWN:
         return _back(proposal, token)
+    # Whoever writes along may not; that is said before the question, not after it.
+    require(actor, Action.WITHDRAW_CONTRIBUTION, proposal, web.current_now())
     form = WithdrawForm()
     form.offer(is_public=proposal.is_published)
     if request.form.get("confirmed") == "yes":
