@@ -261,6 +261,8 @@ class Import:
             self.session.execute(
                 sql("SELECT setval(pg_get_serial_sequence('contribution', 'id'), greatest(max(id), 1)) FROM contribution")
             )
+            # To the planner these tables are as small as before: it would read them whole for every row that is counted.
+            self.session.execute(sql("ANALYZE contribution, comment, participant, proposal, vote, voter"))
         process_id = self.process.id
         published = (Contribution.process_id == process_id, Contribution.state == ContributionState.PUBLISHED)
         proposals = (*published, Contribution.kind == "proposal")
