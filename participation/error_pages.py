@@ -82,10 +82,11 @@ def kept_input() -> list[tuple[str, str]]:
     ]
 
 
-def error_page(status: int, message: str = "") -> ResponseReturnValue:
-    """The page of a status. `message` says what exactly hinders; the cure is the status's own."""
+def error_page(status: int, message: str = "", cure: str = "") -> ResponseReturnValue:
+    """The page of a status. `message` says what exactly hinders; the cure is the status's own unless there is another."""
     g.do_not_cache = True
-    title, cure = _texts(status)
+    title, usual = _texts(status)
+    cure = cure or usual
     try:
         body = render_template(
             "errors/error.html",
@@ -113,14 +114,16 @@ def _plain_page(status: int, title: str, message: str, cure: str) -> str:
     )
 
 
-def _message_of(error: DomainError) -> str:
-    message = translated(error)
+def _words_of(error: DomainError) -> tuple[str, str]:
+    """What hinders, and the cure where it is not the status's own."""
+    message, cure = translated(error), ""
     if isinstance(error, AccountGone):
         # Read before the deletion: the page of this answer greets nobody any more.
         g.actor = ANONYMOUS
+        cure = _("Mit einem anderen Konto können Sie weiter mitmachen.")
     if isinstance(error, VerificationNeeded):
         message += " " + _("Wie das geht, steht unter „Mein Konto → Nachweise“.")
-    return message
+    return message, cure
 
 
 def _without_slash() -> str | None:
@@ -143,7 +146,7 @@ def register(app: Flask) -> None:
         endpoint = _LEADS_ON.get(type(error))
         if endpoint is not None and request.method in SAFE_METHODS:
             return redirect(url_for(endpoint, next=request.full_path.rstrip("?")))
-        return error_page(error.status, _message_of(error))
+        return error_page(error.status, *_words_of(error))
 
     @app.errorhandler(CSRFError)
     def csrf_error(_error: CSRFError) -> ResponseReturnValue:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from lxml import html
 from sqlalchemy import func, select
 
 from moderation.models import Case
@@ -45,8 +46,11 @@ def test_a_guest_comments_changes_and_withdraws_in_the_same_browser(
     shown = browser.open(page)
     link = shown.xpath("//a[contains(., 'Kommentar schreiben')]/@href")[0]
     assert not browser.client.get_cookie("session"), "reading sets no cookie"
-    answer = browser.submit(link, {"body": "Gute Idee, aber bitte mit Lehne.", "pseudonym": "Nachbarin"}, form=-1)
+    answer = browser.submit(link, {"body": "Gute Idee, aber bitte mit Lehne."}, form=-1)
     assert "Ihr Beleg" in answer.get_data(as_text=True)
+    named = browser.submit(answer.request.path, {"pseudonym": "Nachbarin"}, form="zu-ihnen").get_data(as_text=True)
+    assert "Danke! Das ist gespeichert." in named
+    session.expire_all()
     comment = session.scalars(select(Comment)).one()
     assert comment.state is ContributionState.SUBMITTED, "checked first, though the phase checks afterwards"
     assert (comment.participant.kind, comment.participant.pseudonym) == (ParticipantKind.GUEST, "Nachbarin")
@@ -62,6 +66,7 @@ def test_a_guest_comments_changes_and_withdraws_in_the_same_browser(
     own = browser.open(page)
     assert own.xpath("//a[contains(., 'Ändern oder zurückziehen')]")
     assert not stranger.open(page).xpath("//a[contains(., 'Ändern oder zurückziehen')]")
+    assert "Ihr Kommentar erscheint unter dem Namen „Nachbarin“." in browser.text(link)
     again = browser.submit(link, {"body": "Noch etwas."}, form=-1)
     assert again.status_code == 200
     assert {one.participant.pseudonym for one in session.scalars(select(Comment))} == {"Nachbarin"}
@@ -79,21 +84,56 @@ def test_where_the_phase_does_not_allow_it_an_account_is_needed(
     assert session.scalar(select(func.count()).select_from(Comment)) == 0
 
 
-def test_a_wrong_address_is_named_beside_its_field_and_the_text_stays(session: Session, browser: Browser) -> None:
+def test_the_form_asks_for_the_text_alone_and_the_receipt_for_the_rest_once(
+    session: Session, browser: Browser, new_browser: Callable[[], Browser],
+) -> None:
     proposal = _proposal(session)
-    answer = browser.submit(f"{_page(proposal)}/kommentare", {"body": "Bleibt stehen.", "email": "keine"}, form=-1)
+    form = browser.open(f"{_page(proposal)}/kommentare").forms[-1]
+    open_fields = [one.get("name") for one in form.xpath(".//*[self::input or self::textarea or self::select]")
+                   if one.get("type") != "hidden" and not one.xpath("ancestor::details[not(@open)]")]
+    assert open_fields == ["body"]
+    quoting = browser.open(f"{_page(proposal)}/kommentare?zitat=Zum")
+    assert quoting.xpath("//details[@open]//textarea[@name='quote']"), "whoever came to quote sees what"
+    path = browser.submit(f"{_page(proposal)}/kommentare", {"body": "Mit Lehne."}, form=-1).request.path
+    asked = browser.open(path)
+    assert asked.xpath("//*[@name='email']")
+    assert asked.xpath("//*[@name='pseudonym']")
+    on_paper = new_browser()
+    on_paper.submit(path, {"pseudonym": "Nachbarin", "email": "gast@beispiel.example"}, form="zu-ihnen")
+    assert "Nachbarin" in on_paper.text(path)
+    assert "zu-ihnen" not in browser.get(path).get_data(as_text=True), "each once"
+
+
+@pytest.mark.parametrize(("said", "field", "message"), [
+    ({"email": "keine"}, "email", "Das ist keine E-Mail-Adresse"),
+    ({"pseudonym": "Moderation"}, "pseudonym", "klingt nach Verwaltung"),
+    ({"pseudonym": "Stadtverw\u0430ltung"}, "pseudonym", "klingt nach Verwaltung"),
+])
+def test_what_is_wrong_on_the_receipt_is_named_beside_its_field(
+    session: Session, browser: Browser, said: dict[str, str], field: str, message: str,
+) -> None:
+    proposal = _proposal(session)
+    path = browser.submit(f"{_page(proposal)}/kommentare", {"body": "Bleibt stehen."}, form=-1).request.path
+    answer = browser.submit(path, said, form="zu-ihnen")
     assert answer.status_code == 422
-    text = answer.get_data(as_text=True)
-    assert "Das ist keine E-Mail-Adresse" in text
-    assert "Bleibt stehen." in text
-    assert session.scalar(select(func.count()).select_from(Comment)) == 0
+    tree = html.fromstring(answer.get_data(as_text=True))
+    assert message in tree.xpath(f"//*[@id='{field}-fehler']")[0].text_content()
+    assert "Bleibt stehen." in tree.text_content()
+    participant = session.scalars(select(Comment)).one().participant
+    assert (participant.pseudonym, participant.contact_sealed) == ("Gast", None)
 
 
 def test_the_decision_reaches_a_guest_who_left_an_address(
     session: Session, browser: Browser, run_jobs: Callable[[], int], mails: Callable[[], list[str]],
 ) -> None:
     proposal = _proposal(session)
-    browser.submit(f"{_page(proposal)}/kommentare", {"body": "Mit Adresse.", "email": "gast@beispiel.example"}, form=-1)
+    path = browser.submit(f"{_page(proposal)}/kommentare", {"body": "Mit Adresse."}, form=-1).request.path
+    browser.submit(path, {"email": "gast@beispiel.example"}, form="zu-ihnen")
+    run_jobs()
+    (receipt,) = mails()
+    assert "Subject: Ihr Kommentar ist angekommen" in receipt
+    assert path in receipt
+    assert "Mit Adresse." not in receipt, "nobody confirmed the address"
     case = session.scalars(select(Case)).one()
     moderator = factories.account(session, factories.Role.MODERATOR, town=proposal.process.municipality)
     from moderation.models import Outcome
@@ -103,21 +143,9 @@ def test_the_decision_reaches_a_guest_who_left_an_address(
            revision_seen=1, now=clock.now())
     session.commit()
     run_jobs()
-    (text,) = mails()
+    text = mails()[-1]
     assert "To: gast@beispiel.example" in text
     assert _page(proposal) in text
-
-
-@pytest.mark.parametrize("name", ["Moderation", "Stadtverw\u0430ltung"])
-def test_a_guest_is_not_taken_for_the_town_hall(session: Session, browser: Browser, name: str) -> None:
-    process = factories.process(session, phases=[factories.phase("collect", settings=CollectSettings(guest_comments=True))])
-    proposal = factories.proposal(session, process)
-    session.commit()
-    answer = browser.post(f"/verfahren/{process.slug}/vorschlaege/{proposal.id}/kommentare",
-                          {"body": "Der Vorschlag ist erledigt.", "pseudonym": name})
-    assert answer.status_code == 422
-    assert "klingt nach Verwaltung" in answer.get_data(as_text=True)
-    assert "Der Vorschlag ist erledigt." in answer.get_data(as_text=True)
 
 
 def test_the_receipt_finds_a_comment_again_at_another_device_and_changes_it_there(

@@ -199,6 +199,7 @@ def test_the_answer_says_so(session: Session, browser: Browser, path: str) -> No
     assert answer.status_code == 401
     text_of_page = answer.get_data(as_text=True)
     assert "Ihr Konto gibt es nicht mehr" in text_of_page
+    assert "Mit einem anderen Konto" in text_of_page
     assert account.display_name not in text_of_page
     assert path == "unterstuetzen" or "Mein langer Kommentar" in text_of_page
     for model in (Vote, Comment):

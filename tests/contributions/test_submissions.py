@@ -629,6 +629,23 @@ def test_what_is_public_gets_no_other_name_but_its_author_an_address(
     assert (proposal.participant.pseudonym, proposal.participant.contact_sealed) == ("Gast", None)
 
 
+@pytest.mark.parametrize("moderation", formats.Moderation)
+def test_where_a_name_can_only_be_given_before_the_form_asks_outright(
+    session: Session, browser: Browser, moderation: formats.Moderation,
+) -> None:
+    process = factories.process(session, phases=[
+        factories.phase("collect", settings=formats.CollectSettings(moderation=moderation))])
+    session.commit()
+    page = f"/verfahren/{process.slug}/vorschlaege/neu"
+    tree = browser.open(page)
+    is_after = moderation is formats.Moderation.AFTER
+    (name,) = tree.xpath("//input[@name='pseudonym']")
+    assert bool(name.xpath("ancestor::details[not(@open)]")) is not is_after
+    assert ("Ihr Name" in "".join(tree.xpath("//details/summary//text()"))) is not is_after
+    link = hand_in(browser, page, {"title": "Eine Bank", "body": "Im Schatten.", "theme_id": str(process.themes[0].id)})
+    assert bool(browser.open(link).xpath("//*[@name='pseudonym']")) is not is_after, "in one place or the other"
+
+
 def test_an_archive_takes_no_address_of_a_guest(
     session: Session, browser: Browser, process: Process, page: str, fields: dict[str, Any],
 ) -> None:

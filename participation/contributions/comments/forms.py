@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask_babel import gettext, lazy_gettext as _l
 from flask_wtf import FlaskForm
-from wtforms import EmailField, HiddenField, RadioField, StringField, TextAreaField
+from wtforms import HiddenField, RadioField, TextAreaField
 from wtforms.validators import Length
 
 from participation.contributions.comments.models import STANCE_LABELS
@@ -14,14 +14,11 @@ KEY_MAX = 64
 
 
 class CommentForm(FlaskForm):
-    """What is checked further, and cleaned, is the operation's business."""
+    """What is checked further, and cleaned, is the operation's business. Who a guest is, the receipt asks."""
 
     body = TextAreaField(_l("Ihr Kommentar"), render_kw={"required": True})
     quote = TextAreaField(_l("Stelle aus dem Vorschlag"))
     stance = RadioField(_l("Ihre Haltung"), validate_choice=False)
-    # For guests only.
-    pseudonym = StringField(_l("Ihr Name, den andere sehen"))
-    email = EmailField(_l("Ihre E-Mail-Adresse"))
     parent_id = HiddenField()
     # Made with the page: the same form sent twice stays one comment.
     submission_key = HiddenField(default=new_token, validators=[Length(max=KEY_MAX)])

@@ -10,8 +10,6 @@ from sqlalchemy.exc import IntegrityError
 
 from participation import audit, text
 from participation.accounts.models import Participant, ParticipantKind
-from participation.accounts.names import require_no_office
-from participation.accounts.operations.entered import NAME_MAX, clean_email
 from participation.accounts.operations.leaving import hold_account
 from participation.actions import Action
 from participation.contributions import operations as contributions
@@ -48,13 +46,10 @@ def post_comment(
     parent: Comment | None = None,
     quote: str = "",
     stance: Stance | None = None,
-    pseudonym: str = "",
-    guest_email: str = "",
 ) -> Comment:
     """Store a comment and hand it to moderation; the same form sent twice stays one.
 
-    `pseudonym` and `guest_email` count for guests only, whose comments are always checked before they appear.
-
+    Those of guests are always checked before they appear; who wrote them is said on the receipt (`introduce_guest`).
     A reply to a reply of the last level joins that level. `quote` is a passage that stands in the proposal; `stance`
     is needed, for a first comment of a thread, where the phase asks for it. Raises InvalidInput, Conflict,
     SignInNeeded, NotAllowed.
@@ -76,7 +71,7 @@ def post_comment(
         stance = None
     elif stance is None:
         raise InvalidInput(N_("Bitte wählen Sie: dafür, dagegen oder Anmerkung."), field="stance")
-    author = _author(session, keyring, actor, proposal, now, pseudonym, guest_email)
+    author = _author(session, keyring, actor, proposal, now)
     if parent is not None and parent.depth >= MAX_DEPTH:
         parent = session.get_one(Comment, parent.parent_id)
     comment = Comment(
@@ -186,23 +181,16 @@ def _clean_quote(quote: str, proposal: Contribution) -> str:
 
 
 def _author(
-    session: Session, keyring: Keyring, actor: Actor, proposal: Contribution, now: datetime, pseudonym: str, email: str
+    session: Session, keyring: Keyring, actor: Actor, proposal: Contribution, now: datetime
 ) -> Participant:
     known = contributions.find_participant(session, keyring, proposal.process_id, actor.identity)
     if known is None:
         lock_contribution(session, proposal.id)
-    if actor.is_signed_in:
-        kind, name, contact = ParticipantKind.ACCOUNT, actor.display_name, f"account:{actor.account_id}"
-    else:
-        address = clean_email(email) if email.strip() else ""
-        kind, name = ParticipantKind.GUEST, text.clean_line(pseudonym)[:NAME_MAX] or contributions.GUEST_NAME
-        require_no_office(name, "pseudonym")
-        contact = f"mail:{address}" if address else ""
-        if known is not None and contact and not known.contact_sealed:
-            known.contact_sealed = keyring.seal(contact)
     return contributions.ensure_participant(
-        session, keyring, proposal.process_id, actor.identity or "", kind=kind, pseudonym=name, now=now,
-        contact=contact or None, is_staff=actor.is_staff,
+        session, keyring, proposal.process_id, actor.identity or "", now=now, is_staff=actor.is_staff,
+        kind=ParticipantKind.ACCOUNT if actor.is_signed_in else ParticipantKind.GUEST,
+        pseudonym=actor.display_name if actor.is_signed_in else contributions.GUEST_NAME,
+        contact=f"account:{actor.account_id}" if actor.is_signed_in else None,
     )
 
 

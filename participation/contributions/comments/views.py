@@ -160,8 +160,7 @@ def post(slug: str, proposal_id: int) -> ResponseReturnValue:
         comment = post_comment(
             web.current_session(), web.current_keyring(), actor, proposal, form.body.data or "",
             submission_key=form.submission_key.data or new_token(), now=web.current_now(), parent=parent,
-            quote=form.quote.data or "", stance=_stance(form), pseudonym=form.pseudonym.data or "",
-            guest_email=form.email.data or "",
+            quote=form.quote.data or "", stance=_stance(form),
         )
     except InvalidInput as error:
         web.attach(form, error)
@@ -306,5 +305,5 @@ def _form_page(proposal: Proposal, parent: Comment | None, form: CommentForm) ->
     return render_template(
         "contributions/comments/new.html", proposal=proposal, process=proposal.process, parent=parent,
         parent_author=parent.participant.pseudonym if parent else "", form=form, body_max=BODY_MAX,
-        is_guest=not actor.is_signed_in, known=known,
+        is_guest=not actor.is_signed_in, known=known, guest_name=contributions.GUEST_NAME,
     )

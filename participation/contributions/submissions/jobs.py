@@ -46,6 +46,7 @@ def mail_receipt(context: outbox.JobContext) -> None:
         token = receipt_token(keyring, contribution)
         is_guest = participant.kind is ParticipantKind.GUEST
         title = "" if is_guest else str(getattr(contribution, "title", ""))
+        is_comment = contribution.kind == "comment"
         number, is_published = contribution.receipt_number, contribution.is_published
     if recipient is None:
         return
@@ -53,5 +54,5 @@ def mail_receipt(context: outbox.JobContext) -> None:
         link = url_for("submissions.receipt", token=token, _external=True) if token else ""
         send(render_mail(
             "receipt", key=context.key, recipient=recipient, number=number, title=title, link=link,
-            is_guest=is_guest, is_published=is_published,
+            is_guest=is_guest, is_published=is_published, is_comment=is_comment,
         ))

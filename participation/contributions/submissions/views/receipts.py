@@ -115,7 +115,7 @@ def proposal_of_token(token: str) -> Proposal:
     return found
 
 
-def _comment_receipt(comment: Comment, token: str) -> ResponseReturnValue:
+def _comment_receipt(comment: Comment, token: str, form: IntroductionForm | None = None) -> ResponseReturnValue:
     """The receipt of a guest's comment."""
     web.do_not_cache()
     proposal, state = web.current_session().get_one(Proposal, comment.proposal_id), comment.state
@@ -128,7 +128,14 @@ def _comment_receipt(comment: Comment, token: str) -> ResponseReturnValue:
         may_edit=is_readable and may_edit_comment(holder_of(token), comment, web.current_now()),
         may_withdraw=is_readable and state in WITHDRAWABLE,
         decision=filled_hole("decision_of", contribution_id=comment.id) if state is ContributionState.RETURNED else "",
-    ))
+        **_introduction(comment, token, form),
+    ), 422 if form else 200)
+
+
+def _page_of_token(contribution: Contribution, token: str, form: IntroductionForm | None = None) -> ResponseReturnValue:
+    if isinstance(contribution, Comment):
+        return _comment_receipt(contribution, token, form)
+    return _receipt_page(proposal_of_token(token), holder_of(token), token, form)
 
 
 def _receipt_page(proposal: Proposal, actor: Actor, token: str, form: IntroductionForm | None = None) -> ResponseReturnValue:
@@ -151,11 +158,11 @@ def _receipt_page(proposal: Proposal, actor: Actor, token: str, form: Introducti
     return private(body, 422 if form else 200)
 
 
-def _introduction(proposal: Proposal, token: str, form: IntroductionForm | None) -> dict[str, object]:
+def _introduction(contribution: Contribution, token: str, form: IntroductionForm | None) -> dict[str, object]:
     """What the guest of a receipt may still say of themselves; nothing for anybody else."""
-    author, is_asked = proposal.participant, (
-        bool(token) and _is_of_guest(proposal) and proposal.state in WITHDRAWABLE
-        and proposal.process.state is ProcessState.PUBLISHED)
+    author, is_asked = contribution.participant, (
+        bool(token) and _is_of_guest(contribution) and contribution.state in WITHDRAWABLE
+        and contribution.process.state is ProcessState.PUBLISHED)
     return {
         "form": form or IntroductionForm(formdata=None), "limits": LIMITS,
         "asks_email": is_asked and author.contact_sealed is None,
@@ -186,10 +193,7 @@ def _qr_code(link: str) -> Markup:
 @web.public
 def receipt(token: str) -> ResponseReturnValue:
     """The receipt: number, link, way, and what the author can still do."""
-    contribution = contribution_of_token(token)
-    if isinstance(contribution, Comment):
-        return _comment_receipt(contribution, token)
-    return _receipt_page(proposal_of_token(token), holder_of(token), token)
+    return _page_of_token(contribution_of_token(token), token)
 
 
 @blueprint.route("/beleg/<token>/zu-ihnen", methods=["GET", "POST"])
@@ -198,8 +202,8 @@ def receipt(token: str) -> ResponseReturnValue:
 @web.limiter.limit("6 per hour;20 per day", methods=["POST"], key_func=web.given_address,
                    exempt_when=web.gives_no_address)
 def introduce(token: str) -> ResponseReturnValue:
-    """A guest says who they are once the proposal is safe: it asks less of them before."""
-    proposal, form = proposal_of_token(token), IntroductionForm()
+    """A guest says who they are once what they wrote is safe: its form asks less of them before."""
+    contribution, form = contribution_of_token(token), IntroductionForm()
     if not form.is_submitted():
         return web.go("submissions.receipt", token=token)
     is_valid, name, email = form.validate(), form.pseudonym.data or "", form.email.data or ""
@@ -208,13 +212,13 @@ def introduce(token: str) -> ResponseReturnValue:
         email = clean_email(email) if is_valid and (email or not name) else ""
         if is_valid:
             contributions.introduce_guest(
-                web.current_session(), web.current_keyring(), holder_of(token), proposal, name=name, email=email,
+                web.current_session(), web.current_keyring(), holder_of(token), contribution, name=name, email=email,
                 now=web.current_now())
     except InvalidInput as error:
         web.attach(form, error)
         is_valid = False
     if not is_valid:
-        return _receipt_page(proposal, holder_of(token), token, form)
+        return _page_of_token(contribution, token, form)
     flash(_("Danke! Das ist gespeichert."), "success")
     return web.go("submissions.receipt", token=token)
 
