@@ -216,6 +216,8 @@ def test_picture_needs_a_description(session: Session, process: Process, editor:
     image = editor.open(f"/verfahren/{process.slug}").xpath("//img[@alt='Eine grüne Wiese']/@src")[0]
     with editor.get(image) as answer:
         assert answer.mimetype == "image/webp"
+    assert editor.post(base, {**values, "picture_alt": "Eine grüne Wiese"}).status_code == 303, "no file field at all"
+    assert editor.open(f"/verfahren/{process.slug}").xpath("//img[@alt='Eine grüne Wiese']/@src") == [image]
     broken = editor.post(
         base, {**values, "picture_alt": "x", "picture": (io.BytesIO(b"GIF89a"), "x.gif")},
         content_type="multipart/form-data",

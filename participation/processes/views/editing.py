@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import flash, render_template, request, url_for
 from flask_babel import gettext as _
+from werkzeug.datastructures import FileStorage
 
 from participation import clock, text, web
 from participation.actions import Action
@@ -112,7 +113,8 @@ def edit(process_id: int) -> ResponseReturnValue:
     if "preview" in request.form:
         return _edit_page(process, form, seen=seen_by_form(current), preview=text.clean_text(form.body.data))
     settings = web.current_settings()
-    file = form.picture.data
+    # Where nothing was sent in this field, the form holds what the process has.
+    file = form.picture.data if isinstance(form.picture.data, FileStorage) else None
     try:
         refuse_overwriting(process, current)
         operations.edit_process(
