@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
 from threading import Barrier
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from participation import clock
 from participation.contributions import operations as contributions
@@ -91,6 +91,34 @@ def test_votes_at_once_never_give_more_than_there_are(committing: Beteiligung, k
     with ThreadPoolExecutor(len(paths)) as pool:
         answers = sorted(pool.map(vote, range(len(paths))))
     assert answers == [201, 201, *[409] * 6]
+    with database.unit_of_work() as session:
+        assert session.scalar(select(func.count()).select_from(Vote)) == 2
+        assert recount(session, keyring)["contribution.support_count"] == 0
+
+
+def test_giving_a_vote_back_waits_for_an_annulment_and_does_not_block_it(committing: Beteiligung, keyring: Keyring) -> None:
+    database = committing.extensions["platform"].database
+    with database.unit_of_work() as session:
+        process, (first, second, third, _fourth) = _process(session, TWO)
+        account = factories.account(session)
+        actor, now = factories.actor(account), clock.now()
+        for one in (first, second):
+            votes.support(session, keyring, actor, one, now)
+        contributions.hide(session, first, "Grund", now)
+        voter_id, first_id, path = keyring.voter_of(process.id, actor.identity or ""), first.id, _page(third)
+    browser = Browser(committing).sign_in(account)
+    with ThreadPoolExecutor(1) as pool:
+        with database.unit_of_work() as session:
+            # As an annulment begins.
+            votes.hold_votes(session, Vote.voter_id == voter_id)
+            answer = pool.submit(browser.post, f"{path}/unterstuetzen", headers=JSON)
+            wait([answer], timeout=0.5)
+            assert not answer.done()
+            # As it goes on: the counter of the voter.
+            votes.count_many(session, [(first_id, voter_id)], -1)
+            session.execute(update(Vote).where(Vote.contribution_id == first_id).values(source_hash="gesehen"))
+            votes.count_many(session, [(first_id, voter_id)], 1)
+        assert answer.result().status_code == 201
     with database.unit_of_work() as session:
         assert session.scalar(select(func.count()).select_from(Vote)) == 2
         assert recount(session, keyring)["contribution.support_count"] == 0

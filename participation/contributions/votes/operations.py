@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, cast
 
-from sqlalchemy import Integer, bindparam, delete, func, literal, select, update
+from sqlalchemy import BigInteger, Integer, bindparam, delete, func, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -46,6 +46,7 @@ _COUNT_OF_VOTER = (
     .where(_voter.c.id == bindparam("key"))
     .values(supports=_voter.c.supports + bindparam("step", type_=Integer))
 )
+_ONE_AFTER_THE_OTHER = select(func.pg_advisory_xact_lock(bindparam("voter_id", type_=BigInteger)))
 _COUNT = (
     update(_contribution)
     .where(_contribution.c.id == bindparam("key"), _contribution.c.state == ContributionState.PUBLISHED)
@@ -87,11 +88,13 @@ def coarse(at: datetime, begin: datetime, starts: Iterable[datetime | None]) -> 
 
 
 def _require_vote_left(session: Session, voter_id: int, contribution: Contribution, phase: Phase) -> None:
-    """Held until the end: of many votes of one person at once, each sees those before it.
+    """Of many votes of one person at once, each sees those before it, until the end of the transaction.
 
-    What is not public any more gives its vote back, when it is needed.
+    Not by the row of the voter: everybody takes that after rows of votes (`_count`), and this one is before them. SQLite
+    lets one write at a time. What is not public any more gives its vote back, when it is needed.
     """
-    session.execute(select(Voter.id).where(Voter.id == voter_id).with_for_update())
+    if not is_sqlite(session):
+        session.execute(_ONE_AFTER_THE_OTHER, {"voter_id": voter_id})
     given = session.execute(votes_given(phase, voter_id)).all()
     if len(given) < limit_of(phase) or any(row.contribution_id == contribution.id for row in given):
         return
