@@ -102,6 +102,7 @@ class Import:
             # Ids are given here, so nobody else may take some until the end.
             session.execute(sql("LOCK TABLE contribution IN SHARE ROW EXCLUSIVE MODE"))
         self._next_id = (session.scalar(select(func.max(Contribution.id))) or 0) + 1
+        self._known_to_planner = self._next_id
 
     def run(
         self, rows: Iterable[tuple[int, dict[str, Any]]], found: Survey, progress: Callable[[int], None]
@@ -204,11 +205,16 @@ class Import:
         titles = {row["id"]: row["title"] for row in proposals}
         revisions = [{"contribution_id": row["id"], "number": 1, "title": titles.get(row["id"], ""),
                       "body": row["body"], "created_at": row["created_at"]} for row in bases]
-        for model, rows in ((Contribution, bases), (Proposal, proposals), (Comment, comments), (Revision, revisions),
-                            (Vote, votes)):
+        self._insert_all((Contribution, bases), (Proposal, proposals), (Comment, comments), (Revision, revisions), (Vote, votes))
+        search.index_many(self.session, self.process.id, index)
+
+    def _insert_all(self, *rows_of: tuple[type[Base], list[dict[str, Any]]]) -> None:
+        for model, rows in rows_of:
             if rows:
                 self._insert(model, rows)
-        search.index_many(self.session, self.process.id, index)
+        # Not after each of many: reading for that would grow with the import as well.
+        if self._next_id > 2 * self._known_to_planner:
+            self._tell_planner()
 
     def _insert(self, model: type[Base], rows: list[dict[str, Any]]) -> None:
         """Many rows at once; by COPY on PostgreSQL, where single inserts would take three times as long."""
@@ -255,14 +261,19 @@ class Import:
             yield from self._replies(reply.answers, proposal_id, key if deeper else parent_id, thread_id or key,
                                      depth + 1 if deeper else depth, comments)
 
+    def _tell_planner(self) -> None:
+        """To PostgreSQL's planner these tables are as small as before: it would read them whole to find a few rows."""
+        if not is_sqlite(self.session):
+            self.session.execute(sql("ANALYZE contribution, comment, participant, proposal, vote, voter"))
+            self._known_to_planner = self._next_id
+
     def _finish(self) -> None:
         """Counters in one statement each; visitors see the new state at their next request."""
         if not is_sqlite(self.session):
             self.session.execute(
                 sql("SELECT setval(pg_get_serial_sequence('contribution', 'id'), greatest(max(id), 1)) FROM contribution")
             )
-            # To the planner these tables are as small as before: it would read them whole for every row that is counted.
-            self.session.execute(sql("ANALYZE contribution, comment, participant, proposal, vote, voter"))
+            self._tell_planner()
         process_id = self.process.id
         published = (Contribution.process_id == process_id, Contribution.state == ContributionState.PUBLISHED)
         proposals = (*published, Contribution.kind == "proposal")
@@ -357,8 +368,7 @@ class CommentImport(Import):
         if bases:
             revisions = [{"contribution_id": row["id"], "number": 1, "title": "", "body": row["body"],
                           "created_at": row["created_at"]} for row in bases]
-            for model, values_of in ((Contribution, bases), (Comment, comments), (Revision, revisions)):
-                self._insert(model, values_of)
+            self._insert_all((Contribution, bases), (Comment, comments), (Revision, revisions))
         self.outcome.comments += len(comments)
         return left
 
