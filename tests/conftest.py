@@ -194,7 +194,7 @@ def committing(committing_url: str, tmp_path: Path) -> Iterator[Beteiligung]:
     """An application whose requests really commit."""
     app = create_app(Settings(
         environment="test", data_dir=tmp_path, database_url=committing_url, secret_key=SECRET,
-        base_url="http://localhost", rate_limits=False, page_cache=False,
+        base_url="http://localhost", rate_limits=False, page_cache=True,
     ), Database(committing_url, pool_size=20))
     app.config["WTF_CSRF_ENABLED"] = False
     yield app

@@ -42,8 +42,11 @@ STANDING_ROW = (
     select(
         _ROW.id, _ROW.kind, _ROW.process_id, _ROW.phase_id, _ROW.theme_id, _ROW.participant_id, _ROW.state, _ROW.state_reason,
         _ROW.pending_revision, _ROW.support_count, _ROW.comment_count, _ROW.co_author_count, Participant.person_hash,
+        Process.municipality_id, Municipality.content_version,
     )
     .join(Participant, Participant.id == _ROW.participant_id)
+    .join(Process, Process.id == _ROW.process_id)
+    .join(Municipality, Municipality.id == Process.municipality_id)
     .where(_ROW.id == bindparam("contribution_id"))
 )
 

@@ -54,22 +54,22 @@ def hide_unless(action: Action, process: Process) -> None:
         raise NotFound from error
 
 
-def rules_on_page(slug: str) -> Process | None:
-    """For the holes of a page from the cache: its process with phases, as rules ask for it, as long as no content changes.
+def kept_rules(municipality_id: int, slug: str, version: int) -> Process | None:
+    """A process with phases, as rules ask for it, kept as long as no content changes: `version` is the one that holds now.
 
     It belongs to no session and to all threads, so nobody may change it; what was not loaded with it raises an error.
     """
-    page = g.shared_page
     kept = _rules.setdefault(web.current_database(), {})
-    version, process = kept.get((page.municipality_id, slug), (None, None))
-    if version == page.version:
+    known, process = kept.get((municipality_id, slug), (None, None))
+    if known == version:
         return process
     with web.current_database().reading() as session:
-        found = rules_of(session, page.municipality_id, slug)
+        found = rules_of(session, municipality_id, slug)
         session.expunge_all()
     if found is None:
         return None
-    kept[page.municipality_id, slug] = found
+    kept[municipality_id, slug] = found
+    # Read a moment later, it may be a newer one than asked for.
     return found[1]
 
 
@@ -115,8 +115,10 @@ def _shown(process: Process, texts: Texts) -> Any:  # noqa: ANN401 - a process a
 
 
 def shown_process(process: Process) -> tuple[Any, bool]:
-    """The process as it is read, and whether there is a version in Leichte Sprache. One query, whatever it holds."""
+    """The process as it is read, and whether there is a version in Leichte Sprache. One query, none for who reads German."""
     reading = web.reading()
+    if reading not in VARIANTS and process.has_easy is not None:
+        return process, process.has_easy
     rows = web.current_session().scalars(variants_of(process.id, reading)).all()
     has_easy = any(row.language == EASY for row in rows)
     texts = _texts(rows, reading)

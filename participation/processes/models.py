@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, query_expression, relationship
 
 from participation.actions import Action
 from participation.db import Base, Created, Key, Line, enum_type
@@ -95,6 +95,8 @@ class Process(Base):
     participant_count: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[Created]
     published_at: Mapped[datetime | None]
+    # Whether there is a version in Leichte Sprache, where a query has asked for that too; else None.
+    has_easy: Mapped[bool | None] = query_expression()
 
     municipality: Mapped[Municipality] = relationship()
     picture: Mapped[Upload | None] = relationship()

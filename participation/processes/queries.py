@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, bindparam, func, or_, select
-from sqlalchemy.orm import contains_eager, joinedload, selectinload
+from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, bindparam, exists, func, or_, select
+from sqlalchemy.orm import contains_eager, joinedload, selectinload, with_expression
 from sqlalchemy.orm.attributes import set_committed_value
 
 from participation.db import Base
@@ -34,11 +34,13 @@ ARCHIVE_PAGE = 12
 LARGEST_ID = 2**31 - 1
 
 
+_IS_EASY_TITLE = and_(TextVariant.language == EASY, TextVariant.entity == "process", TextVariant.field == "title")
 # Built once: it runs on nearly every page.
 _BY_SLUG = (
     select(Process)
     .where(Process.municipality_id == bindparam("municipality_id"), Process.slug == bindparam("slug"))
-    .options(joinedload(Process.phases))
+    .options(joinedload(Process.phases),
+             with_expression(Process.has_easy, exists().where(TextVariant.process_id == Process.id, _IS_EASY_TITLE)))
 )
 
 _RULES = (
@@ -137,8 +139,7 @@ def variants_of(process_id: int, language: str) -> Select[TextVariant]:
     """The texts of a process in a language; and the title in Leichte Sprache, which says that there is such a version."""
     return select(TextVariant).where(
         TextVariant.process_id == process_id,
-        or_(TextVariant.language == language,
-            and_(TextVariant.language == EASY, TextVariant.entity == "process", TextVariant.field == "title")))
+        or_(TextVariant.language == language, _IS_EASY_TITLE))
 
 
 def names_in(process_ids: Sequence[int], language: str) -> Select[TextVariant]:

@@ -186,7 +186,7 @@ def _to_comment(slug: str, comment: Comment) -> Response:
 
 def _comment(slug: str, proposal_id: int, comment_id: int) -> tuple[Contribution, Comment]:
     """A comment of a proposal that the reader may see. Raises NotFound (404)."""
-    proposal = load_standing(slug, proposal_id)
+    proposal = load_standing(slug, proposal_id, in_session=True)
     found = web.current_session().get(Comment, min(comment_id, LARGEST_ID))
     if found is None or found.proposal_id != proposal.id:
         raise NotFound

@@ -16,7 +16,7 @@ from participation.contributions.proposals.models import Proposal
 from participation.contributions.queries import STANDING_ROW, standing_of
 from participation.errors import NotFound
 from participation.municipalities.queries import municipality_id_for_host
-from participation.processes.edge import load_process, rules_on_page
+from participation.processes.edge import kept_rules, load_process
 
 # Larger numbers do not fit into the column; PostgreSQL would refuse the query instead of finding nothing.
 LARGEST_ID = 2**31 - 1
@@ -47,18 +47,19 @@ def load_proposal(slug: str, proposal_id: int) -> Proposal:
     return proposal
 
 
-def load_standing(slug: str, proposal_id: int) -> Contribution:
+def load_standing(slug: str, proposal_id: int, *, in_session: bool = False) -> Contribution:
     """The same proposal for those who only ask what is possible with it: buttons, votes, personal parts of pages.
 
-    One query for contribution, process and phases, and none when the page itself has just loaded them. Raises
-    NotFound as `load_proposal`.
+    One query, and none when the page itself has just loaded them. `in_session` for whoever changes rows that refer to
+    it; otherwise it may be a copy. Raises NotFound as `load_proposal`.
     """
     known = g.get("standing")
-    if known is not None and known[:2] == (slug, proposal_id) and not inspect(known[2]).expired:
+    if known is not None and known[:2] == (slug, proposal_id) and not inspect(known[2]).expired and not (
+            in_session and inspect(known[2]).session is None):
         found: Contribution = known[2]
         return found
     require_storable(slug, proposal_id)
-    contribution: Contribution | None = _standing_on_page(slug, proposal_id) if "shared_page" in g else None
+    contribution: Contribution | None = None if in_session else _standing_by_kept_rules(slug, proposal_id)
     if contribution is None:
         contribution = standing_of(web.current_session(), municipality_id(), slug, proposal_id, "proposal")
         if contribution is None:
@@ -68,20 +69,24 @@ def load_standing(slug: str, proposal_id: int) -> Contribution:
     return contribution
 
 
-def _standing_on_page(slug: str, proposal_id: int) -> Proposal | None:
-    """For the holes of a page from the cache: a copy of the row that belongs to no session, with the rules of its process.
+def _standing_by_kept_rules(slug: str, proposal_id: int) -> Proposal | None:
+    """A copy of the row that belongs to no session, with the rules of its process as the content version says they are now.
 
-    A third of what loading it costs otherwise. None where that is not enough: not public, or written by several.
+    A third of what loading both costs otherwise. None where that is not enough: not public, or written by several.
     """
-    rows = web.current_database().glance(STANDING_ROW, {"contribution_id": proposal_id})
-    process = rules_on_page(slug)
-    if not rows or process is None or not process.is_visible:
+    if not web.platform().page_cache.enabled:
         return None
-    values = rows[0]._asdict()
-    person_hash = values.pop("person_hash")
-    if (values["kind"], values["process_id"], values["co_author_count"]) != ("proposal", process.id, 0):
+    here = municipality_id()
+    if request.method not in web.SAFE_METHODS:
+        # Read in the transaction of what is about to change.
+        web.current_session()
+    rows = web.glance(STANDING_ROW, {"contribution_id": proposal_id})
+    values = rows[0]._asdict() if rows else {}
+    if not rows or values["state"] is not ContributionState.PUBLISHED or values["co_author_count"]:
         return None
-    if values["state"] is not ContributionState.PUBLISHED:
+    person_hash, owner_id, version = (values.pop(name) for name in ("person_hash", "municipality_id", "content_version"))
+    process = kept_rules(owner_id, slug, version) if owner_id == here else None
+    if process is None or not process.is_visible or (values["kind"], values["process_id"]) != ("proposal", process.id):
         return None
     # Without the constructor, which would take half of what this function costs.
     found: Proposal = inspect(Proposal).class_manager.new_instance()
