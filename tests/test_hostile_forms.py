@@ -7,10 +7,9 @@ in the fields that matter most is asked by test_hostile_input.
 from __future__ import annotations
 
 from itertools import cycle, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from lxml import html
 from sqlalchemy import select
 
 from app import Beteiligung, create_app
@@ -22,7 +21,7 @@ from tests.browser_client import Browser
 from tests.conftest import SECRET
 from tests.databases import migrated_sqlite
 from tests.journeys import places
-from tests.test_hostile_input import OWN, TYPED
+from tests.test_hostile_input import OWN, forms_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,15 +98,9 @@ def test_no_form_breaks_the_server(town: Town, who: str) -> None:
     assert len(seen) >= {"administrator": 50, "resident": 15, "visitor": 6}[who]
 
 
-def _forms(browser: Browser, page: str) -> list[tuple[str, str, dict[str, object], list[str]]]:
-    """(method, address, preset values, typed fields) of every form of a page that has something to type into."""
+def _forms(browser: Browser, page: str) -> list[tuple[str, str, dict[str, Any], list[str]]]:
+    """None where this reader sees no page."""
     response = browser.get(page)
     assert response.status_code < 500, page
-    if response.status_code != 200 or response.mimetype != "text/html":
-        return []
-    found = []
-    for form in html.fromstring(response.get_data(as_text=True)).forms:
-        typed = [field.get("name") for field in form.xpath(f".//*[{TYPED}]") if field.get("name")]
-        if typed:
-            found.append(((form.method or "GET").upper(), form.action or page, dict(form.form_values()), typed))
-    return found
+    is_page = response.status_code == 200 and response.mimetype == "text/html"
+    return forms_of(page, response.get_data(as_text=True)) if is_page else []

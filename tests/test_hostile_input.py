@@ -48,12 +48,10 @@ TYPED += "@type='search' or @type='url' or @type='number' or @type='date' or @ty
 TYPED += "@type='tel')"
 
 
-def _forms(browser: Browser, page: str) -> list[tuple[str, str, dict[str, Any], list[str]]]:
+def forms_of(page: str, text: str) -> list[tuple[str, str, dict[str, Any], list[str]]]:
     """(method, address, preset values, typed fields) of every form of a page that has something to type into."""
-    response = browser.get(page)
-    assert response.status_code == 200, page
     found = []
-    for form in html.fromstring(response.get_data(as_text=True)).forms:
+    for form in html.fromstring(text).forms:
         typed = [field.get("name") for field in form.xpath(f".//*[{TYPED}]") if field.get("name")]
         if typed:
             found.append(((form.method or "GET").upper(), form.action or page, dict(form.form_values()), typed))
@@ -90,7 +88,9 @@ def test_no_text_in_any_field_breaks_the_server(
     pages = {"resident": RESIDENT_PAGES, "stranger": STRANGER_PAGES, "staff": STAFF_PAGES}[who]
     part = 0
     for page in pages:
-        for method, address, preset, typed in _forms(browser, page.format(**place)):
+        opened = browser.get(page.format(**place))
+        assert opened.status_code == 200, page
+        for method, address, preset, typed in forms_of(page.format(**place), opened.get_data(as_text=True)):
             part += 1
             for text in _strings(part, session.get_bind().dialect.name):
                 values = {**preset, **dict.fromkeys(typed, text.encode("utf-8", "surrogatepass"))}

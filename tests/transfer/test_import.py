@@ -41,7 +41,26 @@ def _run(session: Session, keyring: Keyring, process: Process, path: Path, field
     return outcome
 
 
-@pytest.mark.skipif(not BONN.exists(), reason="needs the Raddialog Bonn beside the project")
+def test_a_file_as_the_raddialog_wrote_them_arrives_whole_and_only_once(
+    session: Session, keyring: Keyring, tmp_path: Path
+) -> None:
+    """The same for invented rows of that shape, which lie everywhere."""
+    reply = {"author": "Ada", "date": "19.10.2026", "time": "10:15", "title": "", "text": ["Ja."], "answers": []}
+    said = {**reply, "author": "Bo", "title": "Dafür", "answers": [reply]}
+    row = {"url": "https://rad.example/1", "title": "Mehr Bügel", "text": ["Am Markt.", "Am Bahnhof."], "author": "Gast",
+           "date": "18.10.2026", "lat": 51.98, "lon": 7.29, "category": "Abstellen", "votes": 2, "comments": [said]}
+    rows = [row, {**row, "url": "https://rad.example/2", "text": [], "votes": 0, "comments": []}]
+    path = tmp_path / "rad.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    process, fields = factories.process(session), load_map("raddialog")
+    first, again = (_run(session, keyring, process, path, fields) for _ in range(2))
+    assert (first.proposals, first.comments, first.supports) == (2, 2, 2)
+    assert (again.proposals, again.comments, again.known) == (0, 0, 2)
+    assert session.scalar(select(func.max(Comment.depth))) == 1
+    assert not any(recount(session, keyring).values()), "counters must agree with the rows"
+
+
+@pytest.mark.skipif(not BONN.exists(), reason="its figures are those of the real data, which may not be copied here")
 def test_raddialog_bonn_arrives_whole_and_only_once(session: Session, keyring: Keyring) -> None:
     process = factories.process(session)
     fields = load_map("raddialog")
