@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from gettext import NullTranslations
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from babel.support import Translations
-from flask import Flask, g, request
+from flask import Flask, Request, g, request
+from flask.sessions import SecureCookieSessionInterface
 from flask_babel import Babel, format_date, format_datetime, format_decimal, get_locale
 from flask_login import LoginManager
 from flask_wtf.csrf import CSRFProtect
-from jinja2 import StrictUndefined
+from jinja2 import FileSystemBytecodeCache, StrictUndefined
 from markupsafe import Markup
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -54,6 +57,8 @@ from participation.tokens import Keyring
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
+    from itsdangerous import URLSafeTimedSerializer
+    from jinja2.bccache import Bucket
     from werkzeug.wrappers import Response
 
 ROOT = Path(__file__).parent
@@ -81,8 +86,38 @@ VIEWS = (
 )
 
 
+class TranslatedRequest(Request):
+    """A request that knows the messages of its forms."""
+
+    @cached_property
+    def wtforms_translations(self) -> NullTranslations:
+        """Flask-WTF asks for it by this name, and would read the messages from disk in every request with a form."""
+        return _form_translations(str(get_locale()))
+
+
+class CookieSessions(SecureCookieSessionInterface):
+    """Flask's sessions in a signed cookie, with one signer for all requests instead of two for each."""
+
+    def __init__(self) -> None:
+        """The keys are read at the first request."""
+        self._signer: URLSafeTimedSerializer | None = None
+
+    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
+        """What signs and reads the cookie."""
+        if self._signer is None:
+            self._signer = super().get_signing_serializer(app)
+        return self._signer
+
+
 class Beteiligung(Flask):
     """Flask with one commit per request, inside the part of the request whose errors become pages."""
+
+    request_class = TranslatedRequest
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as Flask
+        """As Flask."""
+        super().__init__(*args, **kwargs)
+        self.session_interface = CookieSessions()
 
     def dispatch_request(self) -> ResponseReturnValue:
         """Run the view; commit when an unsafe request succeeded, else roll back; then hand jobs to the queue."""
@@ -141,7 +176,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         page_cache=page_cache,
     )
     app.extensions["platform"] = platform
-    _prepare_templates(app)
+    _prepare_templates(app, settings)
     Babel(app, locale_selector=lambda: web.language() if request else DEFAULT)
     csrf = CSRFProtect(app)
     app.jinja_env.globals["csrf_token"] = web.csrf_token
@@ -159,7 +194,6 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     listening.connect()
     following_listening.connect()
     app.before_request(telemetry.start_timer)
-    app.before_request(_keep_form_translations)
     app.before_request(_refuse_impossible_paths)
     app.after_request(lambda response: _finish(response, settings))
     app.teardown_appcontext(_close_session)
@@ -171,6 +205,18 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=settings.proxy_count, x_proto=settings.proxy_count, x_host=settings.proxy_count
         )
+    return app
+
+
+def create_web_app() -> Beteiligung:
+    """As `create_app` for the web server: what pages need is there before the first visitor comes, not by their waiting.
+
+    And it fits together: a process that goes on while a new version is unpacked shows no template of that one.
+    """
+    app = create_app()
+    for name in app.jinja_env.list_templates():
+        app.jinja_env.get_template(name)
+    import_module("mapping.folium_elements")
     return app
 
 
@@ -194,11 +240,6 @@ def _finish(response: Response, settings: Settings) -> Response:
     return compress(response)
 
 
-def _keep_form_translations() -> None:
-    """Flask-WTF would read the messages of WTForms from disk in every request that has a form."""
-    request.wtforms_translations = _form_translations(str(get_locale()))  # type: ignore[attr-defined]
-
-
 @lru_cache(maxsize=8)
 def _form_translations(locale: str) -> NullTranslations:
     return Translations.load(messages_path(), [locale], domain="wtforms")
@@ -217,7 +258,19 @@ def _close_session(_error: BaseException | None) -> None:
         session.close()
 
 
-def _prepare_templates(app: Flask) -> None:
+class TranslatedTemplates(FileSystemBytecodeCache):
+    """Keeps on disk what Jinja made of a template, so that the next process need not make it again."""
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """A full or read-only disk costs the time to translate it once more, nothing else."""
+        with suppress(OSError):
+            super().dump_bytecode(bucket)
+
+
+def _prepare_templates(app: Flask, settings: Settings) -> None:
+    with suppress(OSError):
+        settings.template_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    app.jinja_env.bytecode_cache = TranslatedTemplates(str(settings.template_dir))
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True

@@ -82,6 +82,11 @@ class Settings:
         return self.data_dir / "uploads"
 
     @property
+    def template_dir(self) -> Path:
+        """Where templates lie translated; whatever is missing there is made anew."""
+        return self.data_dir / "templates"
+
+    @property
     def mail_dir(self) -> Path:
         """Where mails land as long as no mail server is set."""
         return self.data_dir / "mails"

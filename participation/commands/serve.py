@@ -116,7 +116,7 @@ def platform_plan(settings: Settings, address: str, port: int) -> Plan:
             sys.executable, "-m", "granian", "--interface", "wsgi", "--host", address, "--port", str(port),
             "--workers", str(settings.web_workers), "--blocking-threads", str(settings.web_threads),
             "--backlog", "1024", "--no-ws", "--factory", "--log-level", "warning", "--workers-kill-timeout", "5",
-            "app:create_app",
+            "app:create_web_app",
         ),
         patience=10.0,
     )

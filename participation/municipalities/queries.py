@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 import tomllib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Select, bindparam, case, or_, select
 
@@ -49,6 +51,9 @@ _FOR_HOST = (
     )
     .limit(1)
 )
+# Whoever gives another host to a municipality sees it after this time at the latest. A visitor can send any host.
+KEPT_SECONDS, KEPT_HOSTS = 5.0, 100
+_ids: WeakKeyDictionary[Database, dict[str, tuple[int, float]]] = WeakKeyDictionary()
 _ID_FOR_HOST = _FOR_HOST.with_only_columns(Municipality.id)
 
 
@@ -61,9 +66,18 @@ def municipality_for_host(session: Session, host: str) -> Municipality | None:
 
 
 def municipality_id_for_host(database: Database, host: str) -> int | None:
-    """Only the id of it, for what needs no more, such as a vote."""
+    """Only the id of it, for what needs no more, such as a vote; kept for a moment, as pages are for a host."""
+    kept = _ids.setdefault(database, {})
+    known, read_at = kept.get(host, (0, -KEPT_SECONDS))
+    if time.monotonic() - read_at < KEPT_SECONDS:
+        return known
     rows = database.glance(_ID_FOR_HOST, {"host": host})
-    return int(rows[0][0]) if rows else None
+    if not rows:
+        return None
+    if len(kept) >= KEPT_HOSTS:
+        kept.clear()
+    kept[host] = int(rows[0][0]), time.monotonic()
+    return kept[host][0]
 
 
 def municipality_by_ags(ags: str) -> Select[Municipality]:

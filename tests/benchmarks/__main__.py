@@ -167,9 +167,6 @@ def _measure_load(
         for who, cookie in (("anonymous", ""), ("signed in", cookies[0][0])):
             for name, path in pages.items():
                 path = urllib.parse.quote(path, safe="/?=&")  # noqa: PLW2901
-                # A page is put together for the first time by each thread, its templates translated by each process: that
-                # happens once after a start, and would be a part of two seconds that it is not of an evening.
-                load.run(port, _repeat(_get(path, cookie)), seconds=0.4, ok=(b"200",))
                 bare = bare_now()
                 result = load.run(port, _repeat(_get(path, cookie)), seconds=seconds, ok=(b"200",))
                 _print(f"{name} ({who})", result, bare, str(_queries(app, path, cookie)))

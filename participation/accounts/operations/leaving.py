@@ -33,7 +33,8 @@ _HOLD, _HOLD_ALONE = (
     select(lock(bindparam("kind", 0x6B746F, Integer), bindparam("account_id", type_=Integer)))
     for lock in (func.pg_advisory_xact_lock_shared, func.pg_advisory_xact_lock)
 )
-_IS_THERE = select(Account.id).where(Account.id == bindparam("account_id"), Account.deleted_at.is_(None))
+_ROW = Account.__table__.c
+_IS_THERE = select(_ROW.id).where(_ROW.id == bindparam("account_id"), _ROW.deleted_at.is_(None))
 
 
 def hold_account(session: Session, account_id: int | None, *, alone: bool = False) -> None:

@@ -77,9 +77,6 @@ def _standing_by_kept_rules(slug: str, proposal_id: int) -> Proposal | None:
     if not web.platform().page_cache.enabled:
         return None
     here = municipality_id()
-    if request.method not in web.SAFE_METHODS:
-        # Read in the transaction of what is about to change.
-        web.current_session()
     rows = web.glance(STANDING_ROW, {"contribution_id": proposal_id})
     values = rows[0]._asdict() if rows else {}
     if not rows or values["state"] is not ContributionState.PUBLISHED or values["co_author_count"]:
