@@ -269,14 +269,14 @@ def cached(view: View) -> View:
 
     @wraps(view)
     def keeping(*args: Any, **kwargs: Any) -> ResponseReturnValue:  # noqa: ANN401 - any view
-        from participation.web import current_municipality, platform  # noqa: PLC0415 - web imports this module
+        from participation.web import content_version, current_municipality, platform  # noqa: PLC0415 - web imports this module
 
         cache = platform().page_cache
         if not cache.enabled or len(request.query_string) > MAX_QUERY_LENGTH:
             return cast("ResponseReturnValue", view(*args, **kwargs))
         key = environ_key(request.environ)
         page = cache.find(key)
-        if page is None or page.version != cache.current_version(page.municipality_id):
+        if page is None or page.version != content_version(page.municipality_id):
             municipality = current_municipality()
             if municipality is None:
                 return cast("ResponseReturnValue", view(*args, **kwargs))

@@ -171,6 +171,14 @@ def current_actor() -> Actor:
     return found
 
 
+def content_version(municipality_id: int) -> int | None:
+    """What the version of a kept page must be; asked together with who reads it, where somebody is signed in."""
+    g.version_asked_of = municipality_id
+    current_actor()
+    found: int | None = g.pop("content_version", None)
+    return platform().page_cache.current_version(municipality_id) if found is None else found
+
+
 def current_municipality() -> Municipality | None:
     """The municipality that answers to the request's host name; None before one was set up."""
     if "municipality" not in g:

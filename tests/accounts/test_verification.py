@@ -107,7 +107,8 @@ def test_a_proof_holds_in_its_town_and_the_kreis_above_and_not_next_door(
     browser.sign_in(account)
     with browser.client.session_transaction() as cookie:
         token = cookie["_user_id"]
-    actor = signed_in_actor(database, hash_token(token), clock.now())
+    found = signed_in_actor(database, hash_token(token), clock.now())
+    actor = found[0] if found else None
     assert actor is not None
     assert len(actor.grants) == 1
     for place, holds in ((town, True), (kreis, True), (other, False)):

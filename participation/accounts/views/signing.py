@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, flash, get_flashed_messages, redirect, render_template, request, session as cookie, url_for
+from flask import (
+    Blueprint,
+    flash,
+    g,
+    get_flashed_messages,
+    redirect,
+    render_template,
+    request,
+    session as cookie,
+    url_for,
+)
 from flask_babel import gettext as _
 from flask_login import UserMixin, current_user
 
@@ -39,8 +49,11 @@ class SignedIn(UserMixin):
 
 def load_user(token: str) -> SignedIn | None:
     """Flask-Login asks who a cookie stands for."""
-    actor = signed_in_actor(web.current_database(), tokens.hash_token(token), clock.now())
-    return SignedIn(token, actor) if actor else None
+    found = signed_in_actor(web.current_database(), tokens.hash_token(token), clock.now(), g.get("version_asked_of"))
+    if found is None:
+        return None
+    actor, g.content_version = found
+    return SignedIn(token, actor)
 
 
 def load_actor() -> Actor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import g, request
 from sqlalchemy import inspect, select
 from sqlalchemy.orm import joinedload, make_transient_to_detached
@@ -78,8 +80,22 @@ def _standing_by_kept_rules(slug: str, proposal_id: int) -> Proposal | None:
         return None
     here = municipality_id()
     rows = web.glance(STANDING_ROW, {"contribution_id": proposal_id})
-    values = rows[0]._asdict() if rows else {}
-    if not rows or values["state"] is not ContributionState.PUBLISHED or values["co_author_count"]:
+    return _by_kept_rules(here, slug, rows[0]._asdict()) if rows else None
+
+
+def keep_standing(slug: str, proposal_id: int, values: dict[str, Any]) -> bool:
+    """Whoever read the columns of STANDING_ROW together with something else leaves them for `load_standing`.
+
+    Returns whether they are enough, see `_standing_by_kept_rules`.
+    """
+    contribution = _by_kept_rules(municipality_id(), slug, values)
+    if contribution is not None:
+        g.standing = (slug, proposal_id, contribution)
+    return contribution is not None
+
+
+def _by_kept_rules(here: int, slug: str, values: dict[str, Any]) -> Proposal | None:
+    if values["state"] is not ContributionState.PUBLISHED or values["co_author_count"]:
         return None
     person_hash, owner_id, version = (values.pop(name) for name in ("person_hash", "municipality_id", "content_version"))
     process = kept_rules(owner_id, slug, version) if owner_id == here else None

@@ -6,12 +6,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, bindparam, func, null, or_, select
+from sqlalchemy import Select, and_, bindparam, func, null, or_, select
+from sqlalchemy.orm import aliased
 
 from participation.accounts.models import Participant
 from participation.contributions.comments.models import Comment
 from participation.contributions.models import Contribution, ContributionState, Voter
 from participation.contributions.proposals.models import Proposal
+from participation.contributions.queries import STANDING_ROW
 from participation.contributions.votes.models import Vote
 from participation.formats import BallotRule
 
@@ -33,6 +35,16 @@ _OWN = (
         .where(Vote.voter_id == bindparam("voter_id"),
                or_(Vote.contribution_id == bindparam("proposal_id"), Vote.contribution_id.in_(_OF_COMMENTS)))
     )
+)
+# The same with what the buttons ask of the proposal, as many rows as there are supports: one way to the database less.
+_own_id = aliased(Participant)
+_STANDING_AND_OWN = (
+    STANDING_ROW.add_columns(_own_id.id.label("own_id"), Vote.contribution_id.label("supported"), Vote.annulment_id)
+    .outerjoin(_own_id, and_(_own_id.process_id == bindparam("process_id"),
+                             _own_id.person_hash == bindparam("person_hash")))
+    .outerjoin(Vote, and_(Vote.voter_id == bindparam("voter_id"),
+                          or_(Vote.contribution_id == bindparam("contribution_id"),
+                              Vote.contribution_id.in_(_OF_COMMENTS))))
 )
 
 
@@ -57,6 +69,24 @@ def own_part(
     return OwnPart(next((row[0] for row in rows if row[0] is not None), None), voter_id,
                    frozenset(row[1] for row in rows if row[1] is not None),
                    {row[1]: row[2] for row in rows if row[2] is not None})
+
+
+def standing_and_own(
+    read: Callable[[Executable, dict[str, Any]], Sequence[Any]],
+    proposal_id: int, process_id: int, person_hash: str, voter_id: int,
+) -> tuple[dict[str, Any], OwnPart] | None:
+    """The columns of STANDING_ROW, and `own_part`, in one query; None where there is no such proposal."""
+    rows: Sequence[Any] = read(_STANDING_AND_OWN, {
+        "contribution_id": proposal_id, "proposal_id": proposal_id, "process_id": process_id, "person_hash": person_hash,
+        "voter_id": voter_id,
+    })
+    if not rows:
+        return None
+    values = rows[0]._asdict()
+    own_id = values.pop("own_id")
+    del values["supported"], values["annulment_id"]
+    return values, OwnPart(own_id, voter_id, frozenset(row.supported for row in rows if row.supported is not None),
+                           {row.supported: row.annulment_id for row in rows if row.annulment_id is not None})
 
 
 def supports_of(session: Session, process_ids: Sequence[int]) -> dict[int, int]:

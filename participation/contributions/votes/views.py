@@ -14,11 +14,20 @@ from participation import web
 from participation.actions import Action
 from participation.contributions.abuse.edge import current_source, slow_down
 from participation.contributions.abuse.models import Annulment
-from participation.contributions.proposals.edge import load_standing
+from participation.contributions.proposals.edge import keep_standing, load_standing
 from participation.contributions.votes import operations as votes
-from participation.contributions.votes.queries import OwnPart, limit_of, own_part, supports_of, titles_given, votes_left
+from participation.contributions.votes.queries import (
+    OwnPart,
+    limit_of,
+    own_part,
+    standing_and_own,
+    supports_of,
+    titles_given,
+    votes_left,
+)
 from participation.errors import DomainError, SignInNeeded
 from participation.permissions import proof_asked
+from participation.processes.edge import kept_rules
 from participation.processes.queries import SUPPORTS_OF
 
 if TYPE_CHECKING:
@@ -41,6 +50,8 @@ if supports_of not in SUPPORTS_OF:
 
 def support_box(slug: str, proposal_id: int) -> str:
     """The number of supports with the one button that fits the reader; empty for what is not public."""
+    # First, because it may bring along what is loaded next.
+    own = own_part_here(slug, proposal_id)
     contribution = load_standing(slug, proposal_id)
     if not contribution.is_published:
         return ""
@@ -54,7 +65,6 @@ def support_box(slug: str, proposal_id: int) -> str:
         elif not web.can(Action.SUPPORT, contribution):
             mode = "unverified" if actor.email_is_confirmed else "unconfirmed"
         else:
-            own = own_part_here(slug, proposal_id)
             mode = "withdraw" if contribution.id in own.supported else "support"
             if contribution.id in own.annulled:
                 mode, why = "annulled", why_annulled(process, own.annulled[contribution.id])
@@ -76,16 +86,34 @@ def own_part_here(slug: str, proposal_id: int) -> OwnPart:
     """What the reader did on this page; asked once per request, however many holes want to know."""
     known: OwnPart | None = g.get("own_part")
     if known is None:
-        contribution, identity = load_standing(slug, proposal_id), web.current_actor().identity
+        identity = web.current_actor().identity
         if identity is None:
             known = OwnPart(None, None, frozenset())
         else:
-            keyring = web.current_keyring()
-            person_hash = keyring.person_hash(contribution.process_id, identity)
-            known = own_part(web.glance, proposal_id, contribution.process_id, person_hash,
-                             keyring.voter_number(person_hash))
+            known = _with_standing(slug, proposal_id, identity)
+            if known is None:
+                process_id = load_standing(slug, proposal_id).process_id
+                known = own_part(web.glance, proposal_id, process_id, *_who(process_id, identity))
         g.own_part = known
     return known
+
+
+def _who(process_id: int, identity: str) -> tuple[str, int]:
+    keyring = web.current_keyring()
+    person_hash = keyring.person_hash(process_id, identity)
+    return person_hash, keyring.voter_number(person_hash)
+
+
+def _with_standing(slug: str, proposal_id: int, identity: str) -> OwnPart | None:
+    """On a kept page, whose process is known without asking, what `load_standing` would read comes along."""
+    page = g.get("shared_page")
+    if page is None or "standing" in g:
+        return None
+    process = kept_rules(page.municipality_id, slug, page.version)
+    if process is None:
+        return None
+    found = standing_and_own(web.glance, proposal_id, process.id, *_who(process.id, identity))
+    return found[1] if found is not None and keep_standing(slug, proposal_id, found[0]) else None
 
 
 HOLES: dict[str, Callable[..., str]] = {"support": support_box}
