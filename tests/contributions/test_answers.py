@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from lxml import html
 
 from participation import clock
 from participation.contributions import operations as contributions
@@ -70,6 +71,34 @@ def test_an_answer_stands_on_page_and_list_and_reaches_the_author(
     assert len(mails()) == before + 1
     session.expire_all()
     assert (proposal.answer_status, proposal.answer_cost) == (AnswerStatus.DONE, 13_000)
+
+
+def test_of_two_who_answer_the_second_reads_what_the_first_wrote_and_may_insist(
+    session: Session, proposal: Proposal, editor: Browser, new_browser: Callable[[], Browser],
+    run_jobs: Callable[[], int], mails: Callable[[], list[str]],
+) -> None:
+    planner = new_browser().sign_in(factories.account(session, Role.EDITOR, on=proposal.process,
+                                                      display_name="Planung, Stadt"))
+    session.commit()
+    page = f"{_page(proposal)}/antwort"
+
+    def opened(browser: Browser) -> str:
+        return str(browser.open(page).xpath("//input[@name='seen']/@value")[0])
+
+    theirs, mine = opened(planner), opened(editor)
+    planner.post(page, {"status": "accepted", "body": "Drei Bänke kommen.", "cost": "", "seen": theirs})
+    late = editor.post(page, {"status": "declined", "body": "Dafür fehlt das Geld.", "cost": "", "seen": mine})
+    assert late.status_code == 409
+    tree = html.fromstring(late.get_data(as_text=True))
+    text = " ".join(tree.text_content().split())
+    for wanted in ("Inzwischen hat Planung, Stadt geantwortet: Wird umgesetzt.", "Drei Bänke kommen.", "Dafür fehlt das Geld."):
+        assert wanted in text, wanted
+    run_jobs()
+    assert [mail for mail in mails() if "Dafür fehlt das Geld." in mail] == []
+    again = tree.xpath("//input[@name='seen']/@value")[0]
+    assert editor.post(page, {"status": "declined", "body": "Dafür fehlt das Geld.", "cost": "", "seen": again}).status_code == 303
+    session.expire_all()
+    assert (proposal.answer_status, proposal.answered_by) == (AnswerStatus.DECLINED, "Redaktion, Stadt")
 
 
 @pytest.mark.parametrize(("changes", "message"), [

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from participation import audit, outbox, text
 from participation.actions import Action
 from participation.contributions.models import AnswerStatus
-from participation.contributions.proposals.models import Proposal
+from participation.contributions.proposals.models import ANSWER_LABELS, Proposal
+from participation.contributions.queries import lock_contribution
 from participation.errors import Conflict, InvalidInput
 from participation.events import ProposalAnswered, emit
 from participation.i18n import N_
 from participation.municipalities.operations import raise_content_version
 from participation.permissions import Actor, require
+from participation.tokens import hash_token
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,6 +26,12 @@ ANSWER_MAX = 6000
 COST_MAX = 1_000_000_000
 
 
+def answer_fingerprint(proposal: Proposal) -> str:
+    """What a form was filled with: who sends it back can be told that somebody else answered meanwhile."""
+    status = proposal.answer_status.value if proposal.answer_status else ""
+    return hash_token(json.dumps([status, proposal.answer_body, proposal.answer_cost]))
+
+
 def answer_proposal(
     session: Session,
     actor: Actor,
@@ -31,16 +40,22 @@ def answer_proposal(
     status: AnswerStatus | None,
     body: str,
     cost: str,
+    seen: str = "",
     now: datetime,
 ) -> None:
     """Give, or change, the administration's answer to a published proposal; its author hears of it by mail.
 
-    `cost` is what was typed: whole euros, with or without points and the euro sign; empty for unknown. Raises
-    InvalidInput, Conflict (not public), or NotAllowed.
+    `cost` is what was typed: whole euros, with or without points and the euro sign; empty for unknown. `seen`
+    is the fingerprint of the answer that was read before. Raises InvalidInput, Conflict (not public, or somebody else
+    answered meanwhile), or NotAllowed.
     """
     require(actor, Action.ANSWER_PROPOSAL, proposal, now)
+    lock_contribution(session, proposal.id)
+    session.refresh(proposal, ["state", "answer_status", "answer_body", "answer_cost", "answered_at", "answered_by"])
     if not proposal.is_published:
         raise Conflict(N_("Beantworten lässt sich nur, was öffentlich ist."))
+    if seen not in {"", answer_fingerprint(proposal)}:
+        raise _answered_meanwhile(proposal)
     if status is None:
         raise InvalidInput(N_("Bitte wählen Sie, was aus dem Vorschlag wird."), field="status")
     clean = text.checked(text.clean_text(body), ANSWER_MAX, field="body",
@@ -58,6 +73,14 @@ def answer_proposal(
                        proposal_id=proposal.id)
     audit.record(session, at=now, actor=actor.label, action="answer_proposal", subject_type="proposal",
                  subject_id=proposal.id, status=status.value)
+
+
+def _answered_meanwhile(proposal: Proposal) -> Conflict:
+    return Conflict(
+        N_("Inzwischen hat %(name)s geantwortet: %(label)s. Diese Antwort steht unten. Ihre Eingaben stehen noch da, sind "
+           "aber nicht gespeichert. Veröffentlichen Sie noch einmal, gelten Ihre Eingaben."),
+        name=proposal.answered_by, label=ANSWER_LABELS[proposal.answer_status] if proposal.answer_status else "",
+    )
 
 
 def _clean_cost(raw: str) -> int | None:

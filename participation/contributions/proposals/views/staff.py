@@ -13,10 +13,15 @@ from participation.actions import Action
 from participation.contributions.models import AnswerStatus
 from participation.contributions.proposals.edge import load_proposal, load_standing
 from participation.contributions.proposals.forms import AnswerForm
-from participation.contributions.proposals.operations.answering import ANSWER_MAX, answer_proposal
+from participation.contributions.proposals.models import ANSWER_LABELS
+from participation.contributions.proposals.operations.answering import (
+    ANSWER_MAX,
+    answer_fingerprint,
+    answer_proposal,
+)
 from participation.contributions.proposals.queries import count_answers
 from participation.contributions.proposals.views.lists import blueprint
-from participation.errors import InvalidInput
+from participation.errors import Conflict, InvalidInput
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -32,20 +37,25 @@ def answer(slug: str, proposal_id: int) -> ResponseReturnValue:
     form = AnswerForm(formdata=request.form or None, status=status.value if status else None,
                       body=proposal.answer_body, cost="" if proposal.answer_cost is None else str(proposal.answer_cost))
     form.offer_choices()
-    code = 200
+    seen, other, code = request.form.get("seen") or answer_fingerprint(proposal), False, 200
     if request.method == "POST":
         wanted = next((one for one in AnswerStatus if one.value == form.status.data), None)
         try:
             answer_proposal(web.current_session(), web.current_actor(), proposal, status=wanted,
-                            body=form.body.data or "", cost=form.cost.data or "", now=web.current_now())
+                            body=form.body.data or "", cost=form.cost.data or "",
+                            seen=request.form.get("seen", ""), now=web.current_now())
         except InvalidInput as error:
             web.attach(form, error)
-            code = 422
+            code = error.status
+        except Conflict as error:
+            web.attach(form, error)
+            # Whoever has read what the other one wrote may insist.
+            seen, other, code = answer_fingerprint(proposal), True, error.status
         else:
             flash(_("Die Antwort ist veröffentlicht."), "success")
             return web.go("proposals.show", slug=slug, proposal_id=proposal_id, _anchor="antwort")
-    return render_template("contributions/proposals/answer.html", form=form, proposal=proposal,
-                           process=proposal.process, limit=ANSWER_MAX), code
+    return render_template("contributions/proposals/answer.html", form=form, proposal=proposal, seen=seen,
+                           other=other, answer_labels=ANSWER_LABELS, process=proposal.process, limit=ANSWER_MAX), code
 
 
 @web.for_staff
