@@ -131,8 +131,11 @@ class Process(Base):
         return any(phase.ballot is BallotRule.SUPPORT and phase.hides_interim_results for phase in self.open_phases(now))
 
     def phase_opening(self, action: Action, now: datetime) -> Phase | None:
-        """The first open phase that opens an action."""
-        return next((phase for phase in self.open_phases(now) if phase.opens(action)), None)
+        """The first open phase that opens an action; for supports, the one that counts them out most strictly."""
+        found = [phase for phase in self.open_phases(now) if phase.opens(action)]
+        # Supports belong to the process: a phase beside it that counts nothing out must not void the limit.
+        limited = [phase for phase in found if phase.votes_per_person] if action is Action.SUPPORT else []
+        return min(limited or found[:1], key=lambda phase: phase.votes_per_person, default=None)
 
 
 class Phase(Base):
@@ -215,6 +218,11 @@ class Phase(Base):
     def ballot(self) -> BallotRule | None:
         """How people vote in it, if they do."""
         return getattr(self.settings, "ballot", None)
+
+    @property
+    def votes_per_person(self) -> int:
+        """How many proposals one person may support in it; 0 is any number."""
+        return int(getattr(self.settings, "votes_per_person", 0)) if self.ballot is BallotRule.SUPPORT else 0
 
     @property
     def results(self) -> Results:

@@ -16,7 +16,7 @@ from sqlalchemy import or_, select
 
 from participation.accounts.models import LetterBatch, RoleGrant
 from participation.actions import Action
-from participation.formats import CollectSettings, Moderation, Verification, WorkshopSettings
+from participation.formats import NUMBER_MAX, CollectSettings, Moderation, Verification, WorkshopSettings
 from participation.i18n import N_
 from participation.municipalities.models import PAGE_TITLES, MunicipalityPage, PageKind
 from participation.permissions import Role
@@ -151,6 +151,14 @@ def _order_hints(process: Process) -> list[Hint]:
         if _overlap(one, other):
             hints.append(_of_phase(
                 one, N_("Die Phase „%(title)s“ sammelt zur gleichen Zeit Vorschläge wie eine andere."), "starts_at"))
+    supporting = [phase for phase in process.phases if phase.opens(Action.SUPPORT)]
+    for one, other in combinations(supporting, 2):
+        if one.votes_per_person != other.votes_per_person and _overlap(one, other):
+            limited = min((one, other), key=lambda phase: phase.votes_per_person or NUMBER_MAX)
+            hints.append(_of_phase(
+                limited, N_("Die Phase „%(title)s“ begrenzt die Unterstützungen je Person, und zur gleichen Zeit ist in "
+                            "einer anderen Phase Unterstützen möglich. Die kleinere Zahl gilt dann für beide."),
+                "setting_votes_per_person"))
     for one, other in combinations(process.phases, 2):
         if one.title.casefold() == other.title.casefold():
             hints.append(_of_phase(other, N_("Zwei Phasen heißen „%(title)s“."), "title"))

@@ -75,10 +75,15 @@ def test_the_page_says_how_many_are_left_and_where_the_others_went(session: Sess
     assert browser.post(f"{_page(third)}/unterstuetzen", headers=JSON).status_code == 201
 
 
-def test_votes_at_once_never_give_more_than_there_are(committing: Beteiligung, keyring: Keyring) -> None:
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_votes_at_once_never_give_more_than_there_are(
+    committing: Beteiligung, keyring: Keyring, is_alone: bool,  # noqa: FBT001
+) -> None:
     database = committing.extensions["platform"].database
     with database.unit_of_work() as session:
-        _, proposals = _process(session, TWO, 8)
+        process, proposals = _process(session, TWO, 8)
+        if not is_alone:
+            process.phases.insert(0, factories.phase("collect"))
         paths = [f"{_page(one)}/unterstuetzen" for one in proposals]
         account = factories.account(session)
     browsers = [Browser(committing).sign_in(account) for _ in paths]
@@ -94,6 +99,20 @@ def test_votes_at_once_never_give_more_than_there_are(committing: Beteiligung, k
     with database.unit_of_work() as session:
         assert session.scalar(select(func.count()).select_from(Vote)) == 2
         assert recount(session, keyring)["contribution.support_count"] == 0
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_phase_beside_it_that_counts_nothing_out_does_not_void_the_limit(
+    session: Session, browser: Browser, place: int,
+) -> None:
+    process, (first, second, *_) = _process(session, VoteSettings(votes_per_person=1))
+    process.phases.insert(place, factories.phase("collect", position=place - 1))
+    browser.sign_in(factories.account(session))
+    session.commit()
+    assert "noch 1 von 1 Stimmen" in browser.text(_page(first))
+    assert browser.post(f"{_page(first)}/unterstuetzen", headers=JSON).status_code == 201
+    assert browser.post(f"{_page(second)}/unterstuetzen", headers=JSON).status_code == 409
+    assert session.scalar(select(func.count()).select_from(Vote)) == 1
 
 
 def test_giving_a_vote_back_waits_for_an_annulment_and_does_not_block_it(committing: Beteiligung, keyring: Keyring) -> None:

@@ -135,6 +135,9 @@ def _hints(session: Session, process: Process) -> list[str]:
 
 @pytest.mark.parametrize(("phases", "hint"), [
     ([("collect", 1, 20, {}), ("discuss", 40, 60, {})], "Vor der Phase „2 discuss“ ist eine Zeit lang gar nichts offen."),
+    ([("collect", 1, 20, {}), ("vote", 5, 30, {"votes_per_person": 1})],
+     ("Die Phase „2 vote“ begrenzt die Unterstützungen je Person, und zur gleichen Zeit ist in einer anderen Phase "
+      "Unterstützen möglich. Die kleinere Zahl gilt dann für beide.")),
     ([("vote", 1, 20, {})], "Für die Phase „1 vote“ gibt es nichts: Es sind keine Vorschläge da, und keine Phase sammelt vorher welche."),
     ([("budget", 1, 20, {})], "Auf dem Stimmzettel von „1 budget“ steht noch kein Vorschlag mit seinen Kosten."),
     ([("collect", 700, 720, {})], "Die Phase „1 collect“ beginnt erst in mehr als anderthalb Jahren. Stimmt das Jahr?"),

@@ -15,7 +15,7 @@ from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.models import Contribution, ContributionState, Voter
 from participation.contributions.votes.models import Vote
-from participation.contributions.votes.queries import limit_of, votes_given
+from participation.contributions.votes.queries import votes_given
 from participation.db import is_sqlite
 from participation.errors import Conflict
 from participation.i18n import N_
@@ -67,7 +67,7 @@ def support(
     process, identity = contribution.process, actor.identity or ""
     voter_id, is_new = contributions.begin_voting(session, keyring, actor, process.id)
     phase = process.phase_opening(Action.SUPPORT, now)
-    if contribution.kind == "proposal" and phase is not None and limit_of(phase):
+    if contribution.kind == "proposal" and phase is not None and phase.votes_per_person:
         _require_vote_left(session, voter_id, contribution, phase)
     added = session.execute(
         _ADD[is_sqlite(session)],
@@ -96,12 +96,12 @@ def _require_vote_left(session: Session, voter_id: int, contribution: Contributi
     if not is_sqlite(session):
         session.execute(_ONE_AFTER_THE_OTHER, {"voter_id": voter_id})
     given = session.execute(votes_given(phase, voter_id)).all()
-    if len(given) < limit_of(phase) or any(row.contribution_id == contribution.id for row in given):
+    if len(given) < phase.votes_per_person or any(row.contribution_id == contribution.id for row in given):
         return
     gone = next((row for row in given if row.state is not ContributionState.PUBLISHED and row.annulment_id is None), None)
     if gone is None:
         raise Conflict(N_("Sie haben schon alle %(number)s Stimmen vergeben. Nehmen Sie zuerst eine zurück."),
-                       number=limit_of(phase))
+                       number=phase.votes_per_person)
     session.execute(delete(Vote).where(Vote.contribution_id == gone.contribution_id, Vote.voter_id == voter_id)
                     .execution_options(synchronize_session=False))
     session.execute(_COUNT_OF_VOTER, {"key": voter_id, "step": -1})

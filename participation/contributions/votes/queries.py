@@ -15,7 +15,6 @@ from participation.contributions.models import Contribution, ContributionState, 
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.queries import STANDING_ROW
 from participation.contributions.votes.models import Vote
-from participation.formats import BallotRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -113,11 +112,6 @@ def supports_of(session: Session, process_ids: Sequence[int]) -> dict[int, int]:
     return dict(found)
 
 
-def limit_of(phase: Phase) -> int:
-    """How many proposals one person may support in a phase; 0 is any number."""
-    return int(getattr(phase.settings, "votes_per_person", 0)) if phase.ballot is BallotRule.SUPPORT else 0
-
-
 def votes_given(phase: Phase, voter_id: int) -> Select[*tuple[Any, ...]]:
     """(contribution_id, state, annulment_id) of the proposals that somebody has supported since the phase began."""
     statement = (
@@ -134,7 +128,7 @@ def votes_left(session: Session, phase: Phase, voter_id: int | None) -> int:
     """How many more proposals somebody can support in a phase with a limit."""
     rows = session.execute(votes_given(phase, voter_id)).all() if voter_id is not None else []
     held = [row for row in rows if row.state is ContributionState.PUBLISHED or row.annulment_id is not None]
-    return max(0, limit_of(phase) - len(held))
+    return max(0, phase.votes_per_person - len(held))
 
 
 def titles_given(phase: Phase, voter_id: int) -> Select[*tuple[Any, ...]]:

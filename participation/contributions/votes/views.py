@@ -18,7 +18,6 @@ from participation.contributions.proposals.edge import keep_standing, load_stand
 from participation.contributions.votes import operations as votes
 from participation.contributions.votes.queries import (
     OwnPart,
-    limit_of,
     own_part,
     standing_and_own,
     supports_of,
@@ -68,7 +67,7 @@ def support_box(slug: str, proposal_id: int) -> str:
             mode = "withdraw" if contribution.id in own.supported else "support"
             if contribution.id in own.annulled:
                 mode, why = "annulled", why_annulled(process, own.annulled[contribution.id])
-            if limit_of(phase):
+            if phase.votes_per_person:
                 left = votes_left(web.current_session(), phase, own.voter_id)
                 mode = "spent" if mode == "support" and not left else mode
                 if mode == "spent" and own.voter_id is not None:
@@ -78,7 +77,7 @@ def support_box(slug: str, proposal_id: int) -> str:
     return web.render_kept(
         "contributions/votes/_box.html", slug=slug, proposal_id=contribution.id, mode=mode, why=why,
         needed=proof_asked(Action.SUPPORT, contribution, now) if mode in {"sign_in", "unverified"} else "", count=None if is_secret else contribution.support_count, left=left, given=given,
-        limit=limit_of(phase) if phase is not None else 0, opens_at=_next_opening(process, now) if mode == "closed" else None,
+        limit=phase.votes_per_person if phase is not None else 0, opens_at=_next_opening(process, now) if mode == "closed" else None,
     )
 
 
@@ -204,10 +203,10 @@ def _left_message(slug: str, proposal_id: int) -> str:
     """What the box says too, where votes are counted out."""
     contribution = load_standing(slug, proposal_id)
     phase = contribution.process.phase_opening(Action.SUPPORT, web.current_now())
-    if phase is None or not limit_of(phase):
+    if phase is None or not phase.votes_per_person:
         return ""
     left = votes_left(web.current_session(), phase, own_part_here(slug, proposal_id).voter_id)
-    return str(_("Sie haben noch %(left)s von %(number)s Stimmen.", left=left, number=limit_of(phase)))
+    return str(_("Sie haben noch %(left)s von %(number)s Stimmen.", left=left, number=phase.votes_per_person))
 
 
 def _apply(slug: str, proposal_id: int, change: Change) -> tuple[bool, int | None]:
