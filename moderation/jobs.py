@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from flask import url_for
 
-from moderation.models import OUTCOME_LABELS, Case, CaseState, Decision, Outcome, Report
+from moderation.models import OUTCOME_LABELS, Case, CaseState, Decision, Report
 from moderation.operations import examine, keep_findings
 from moderation.reasons import REASONS, REPORT_REASONS
 from participation import clock, outbox
@@ -17,7 +18,16 @@ from participation.contributions.operations import receipt_token
 from participation.contributions.proposals.models import Proposal
 from participation.i18n import N_
 from participation.mail_templates import mail_context, render_mail, send
+from participation.text import shorten
 from participation.web import current_keyring
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from participation.contributions.models import Contribution
+
+# How much of a comment tells its author which one is meant.
+FIRST_WORDS = 120
 
 
 @outbox.job("check_case", N_("Erste Prüfung eines Beitrags"))
@@ -47,29 +57,51 @@ def mail_decision(context: outbox.JobContext) -> None:
         if recipient is None:
             return
         slug, name = contribution.process.slug, contribution.participant.pseudonym
-        title = contribution.title if isinstance(contribution, Proposal) else ""
+        title, words = _named(session, contribution)
         # Nobody confirmed a guest's address: what was refused must not reach a stranger through us.
         number = contribution.receipt_number if (
             contribution.participant.kind is ParticipantKind.GUEST and not contribution.is_published) else ""
-        proposal_id = contribution.proposal_id if isinstance(contribution, Comment) else contribution.id
+        comment_id, proposal_id = _numbers(contribution)
         outcome, rule, statement = decision.outcome, REASONS.get(decision.rule_key, ""), decision.statement
         visible = contribution.is_published
         is_change = bool(context.args.get("is_change"))
         # A guest on another device is known by nothing but this link.
         token = receipt_token(keyring, contribution)
     with mail_context():
-        link = ""
-        if visible or (title == "" and not token and outcome is not Outcome.REJECT):
-            link = url_for("proposals.show", slug=slug, proposal_id=proposal_id, _external=True)
+        if visible:
+            link = _link(slug, proposal_id, comment_id)
         elif token:
             link = url_for("submissions.receipt", token=token, _external=True)
-        elif title:
+        elif comment_id is None:
             link = url_for("submissions.mine", slug=slug, proposal_id=proposal_id, _external=True)
+        else:
+            link = url_for("personal.contributions", _external=True)
         send(render_mail(
             "decision", key=context.key, recipient=recipient, name="" if number else name,
-            title="" if number else title, number=number, link=link, rule=rule,
+            title="" if number else title, words="" if number else words, is_comment=comment_id is not None,
+            number=number, link=link, rule=rule,
             statement=statement, outcome=outcome.value, outcome_label=OUTCOME_LABELS[outcome], is_change=is_change,
         ))
+
+
+def _named(session: Session, contribution: Contribution) -> tuple[str, str]:
+    """By which title people know a contribution, and the first words of a comment; no title of what is not public."""
+    if not isinstance(contribution, Comment):
+        return str(getattr(contribution, "title", "")), ""
+    proposal = session.get(Proposal, contribution.proposal_id)
+    return proposal.title if proposal and proposal.is_published else "", shorten(contribution.body, FIRST_WORDS)
+
+
+def _numbers(contribution: Contribution) -> tuple[int | None, int]:
+    """Of the comment, if it is one, and of the proposal."""
+    return (contribution.id, contribution.proposal_id) if isinstance(contribution, Comment) else (None, contribution.id)
+
+
+def _link(slug: str, proposal_id: int, comment_id: int | None) -> str:
+    """Where everybody reads it."""
+    if comment_id is None:
+        return url_for("proposals.show", slug=slug, proposal_id=proposal_id, _external=True)
+    return url_for("comments.show", slug=slug, proposal_id=proposal_id, comment_id=comment_id, _external=True)
 
 
 @outbox.job("mail_report_receipt", N_("E-Mail: Meldung eingegangen"))
@@ -96,8 +128,15 @@ def _mail_reporter(context: outbox.JobContext, template: str) -> None:
             return
         recipient, _, name = contact.partition("\n")
         name = name if _NAME.fullmatch(name) else ""
-        number, is_gone = report.receipt_number, not report.contribution.is_published
-        reason = REPORT_REASONS[report.reason_key]
+        contribution = report.contribution
+        number, is_gone = report.receipt_number, not contribution.is_published
+        reason, process = REPORT_REASONS[report.reason_key], contribution.process.title
+        slug, (comment_id, proposal_id) = contribution.process.slug, _numbers(contribution)
+        # Nobody confirmed the address: what no moderator has read yet, or what was refused, is not sent there.
+        is_read = report.handled_at is not None and not is_gone
+        title, words = _named(session, contribution) if is_read else ("", "")
     with mail_context():
+        link = "" if is_gone else _link(slug, proposal_id, comment_id)
         send(render_mail(template, key=context.key, recipient=recipient, name=name, number=number, reason=reason,
-                         is_gone=is_gone))
+                         is_gone=is_gone, is_comment=comment_id is not None, process=process, title=title, words=words,
+                         link=link))

@@ -47,20 +47,21 @@ def _values(name: str, words: str) -> dict[str, Any]:
         begun=[words], ending=[(words, clock.now())]))
     own = {"settings_link": LINK + "/a", "leave_link": LINK + "/b"}
     letter = SimpleNamespace(subject=words, body=f"## Stand\n\n{words}\n\n- eins\n- zwei", author=person)
+    reported = {"is_comment": True, "process": words, "title": words, "words": words}
     special: dict[str, dict[str, Any]] = {
         "account_deleted": {"name": "", "take_along": True},
         "answer": {"title": words, "label": ANSWER_LABELS[status], "answer": words},
         "barrier": {"message": words, "page": words, "reply_to": "wer@beispiel.example"},
         "confirm_following": {"title": words, "is_known": False},
-        "decision": {"title": words, "rule": "Werbung", "statement": words, "outcome": Outcome.REJECT.value,
+        "decision": {"title": words, "words": words, "is_comment": True, "number": "", "rule": "Werbung", "statement": words, "outcome": Outcome.REJECT.value,
                      "outcome_label": "abgelehnt", "is_change": True},
         "digest": {"news": news, **own},
         "invite_co_author": {"process": words},
         "newsletter": {"letter": letter, "process": words, "test_mark": "", **own},
         "receipt": {"number": "K7P-4MX-2QD", "title": words, "is_guest": True, "is_published": False,
                     "is_comment": False},
-        "report_outcome": {"number": "K7P-4MX-2QD", "reason": "Werbung", "is_gone": True},
-        "report_receipt": {"number": "K7P-4MX-2QD", "reason": "Werbung", "is_gone": False},
+        "report_outcome": {"number": "K7P-4MX-2QD", "reason": "Werbung", "is_gone": True, **reported},
+        "report_receipt": {"number": "K7P-4MX-2QD", "reason": "Werbung", "is_gone": False, **reported},
         "role_given": {"role": "Redaktion", "place": words},
     }
     return {"name": person, "link": LINK, **special.get(name, {})}

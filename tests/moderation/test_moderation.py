@@ -290,5 +290,34 @@ def test_what_was_refused_reaches_no_address_that_nobody_confirmed(
     (mail,) = [one for one in mails() if "kein Programm" in one]
     assert mail.startswith("To: opfer@beispiel.example\n")
     is_told = outcome == "approve"
+    assert "http" in mail
     assert ("Kaufen" in mail, "Billig" in mail) == (is_told, is_told)
     assert (f"mit der Nummer {proposal.receipt_number}" in mail) is not is_told
+
+
+@pytest.mark.parametrize("outcome", ["reject", "approve"])
+def test_who_wrote_several_comments_reads_which_one_was_decided_on(
+    session: Session, keyring: Keyring, new_browser: Callable[[], Browser], run_jobs: Callable[[], int],
+    mails: Callable[[], list[str]], outcome: str,
+) -> None:
+    listening.connect()
+    process = factories.process(session)
+    process.phases = [factories.phase("discuss")]
+    proposal = factories.proposal(session, process, title="Bänke am Fluss")
+    moderator = factories.account(session, Role.MODERATOR, on=process)
+    author = factories.account(session, email="wer@beispiel.example")
+    session.commit()
+    page = f"/verfahren/{process.slug}/vorschlaege/{proposal.id}"
+    writer = new_browser().sign_in(author)
+    writer.submit(f"{page}/kommentare", {"body": "Bitte mit Lehne.\n\nUnd aus Holz."}, form=-1)
+    case = session.scalars(select(Case).order_by(Case.id.desc())).first()
+    assert case is not None
+    reasons = {} if outcome == "approve" else {"rule_key": "unclear", "statement": "Das ist Werbung."}
+    new_browser().sign_in(moderator).submit(f"/moderation/faelle/{case.id}", {"outcome": outcome, **reasons}, form="faelle")
+    run_jobs()
+    (mail,) = [" ".join(one.split()) for one in mails() if "kein Programm" in one]
+    assert "es geht um Ihren Kommentar zum Vorschlag „Bänke am Fluss“." in mail
+    assert "Er beginnt so: „Bitte mit Lehne. Und aus Holz.“" in mail
+    link = f"{page}/kommentare/{case.contribution_id}" if outcome == "approve" else "/konto/beitraege"
+    assert f"http://localhost{link}" in mail
+    assert writer.get(link, follow_redirects=True).status_code == 200

@@ -145,3 +145,26 @@ def test_a_stranger_is_sent_no_link_by_the_name_of_whoever_reports(
     run_jobs()
     assert mails()[-1].startswith("To: opfer@beispiel.example\n")
     assert "kaufen" not in mails()[-1]
+
+
+@pytest.mark.parametrize("outcome", ["approve", "reject"])
+def test_whoever_reported_reads_which_contribution_it_is_about(
+    session: Session, proposal: Proposal, browser: Browser, moderator: Browser,
+    run_jobs: Callable[[], int], mails: Callable[[], list[str]], outcome: str,
+) -> None:
+    comment = factories.comment(session, proposal, body="Kaufen Sie bei mir.")
+    session.commit()
+    browser.submit(f"/melden/{comment.id}", {**GOOD, "email": "leserin@beispiel.example"}, form=-1)
+    run_jobs()
+    page = f"http://localhost/verfahren/{proposal.process.slug}/vorschlaege/{proposal.id}/kommentare/{comment.id}"
+    receipt = " ".join(mails()[-1].split())
+    assert f"einen Kommentar im Verfahren „{proposal.process.title}“" in receipt
+    assert page in receipt
+    assert "Kaufen" not in receipt, "nobody confirmed the address, and nobody has read the comment yet"
+    reasons = {} if outcome == "approve" else {"rule_key": "insult", "statement": "Werbung."}
+    moderator.submit("/moderation", {"outcome": outcome, **reasons}, form="faelle")
+    run_jobs()
+    told = next(" ".join(one.split()) for one in reversed(mails()) if "leserin" in one)
+    stays = outcome == "approve"
+    assert ("Vorschlag „Ein strittiger Vorschlag“. Er beginnt so: „Kaufen Sie bei mir.“" in told) is stays
+    assert ((page in told), ("Kaufen" in told)) == (stays, stays)
