@@ -295,6 +295,7 @@ def _prepare_templates(app: Flask, settings: Settings) -> None:
         can=web.can,
         part=web.part,
         fresh_token=web.fresh_token,
+        way_back=web.way_back,
         readings=READINGS,
         easy=EASY,
         reading=web.reading,

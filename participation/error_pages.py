@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException, NotFound, SecurityError
 
 from participation.errors import AccountGone, DomainError, SecondFactorNeeded, SignInNeeded, VerificationNeeded
 from participation.permissions import ANONYMOUS
-from participation.web import SAFE_METHODS, translated
+from participation.web import SAFE_METHODS, translated, way_back
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -95,7 +95,7 @@ def error_page(status: int, message: str = "", cure: str = "") -> ResponseReturn
             message=message,
             cure=cure,
             kept=kept_input(),
-            sign_in_url=url_for("accounts.sign_in", next=request.full_path) if status == 401 else None,  # noqa: PLR2004
+            sign_in_url=url_for("accounts.sign_in", next=way_back()) if status == 401 else None,  # noqa: PLR2004
         )
     except SecurityError:  # a request under a name that is not ours: it gets no whole page, and rings no alarm
         body = _plain_page(status, title, message, cure)

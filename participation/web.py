@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import wraps
 from ipaddress import IPv4Address, ip_address, ip_network
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar, cast
+from urllib.parse import quote, unquote, urlsplit
 
 from flask import current_app, g, redirect, request, session as cookie, url_for
 from flask_babel import format_date, format_datetime, format_decimal, get_locale, gettext
@@ -299,6 +301,22 @@ def safe_next(default: str) -> str:
     ):
         return default
     return target
+
+
+def way_back() -> str:
+    """The address to come back to after signing in or choosing a language: this page.
+
+    Where it is the answer to a button and can't be opened by itself, the page with that button, or the next one above.
+    """
+    adapter = current_app.create_url_adapter(request)
+    if request.method in SAFE_METHODS or adapter is None:
+        return request.full_path.rstrip("?")
+    came_from = urlsplit(request.referrer or "")
+    known = unquote(came_from.path) if came_from.netloc == request.host else ""
+    ways = [(request.path, request.query_string.decode("ascii", "replace")), (known, came_from.query)]
+    ways += ((str(above), "") for above in PurePosixPath(request.path).parents)
+    path, query = next((one for one in ways if one[0].startswith("/") and adapter.test(one[0], method="GET")), ("/", ""))
+    return quote(path) + (f"?{query}" if query else "")
 
 
 def go(endpoint: str, **values: Any) -> Response:  # noqa: ANN401 - as url_for

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -95,12 +97,35 @@ def test_no_address_fails_whoever_calls_it(
     admin = factories.account(session, Role.ADMIN, town=town["municipality"])
     session.commit()
     browsers = [new_browser(), new_browser().sign_in(resident), new_browser().sign_in(admin)]
+    ways = app.url_map.bind("localhost")
     for rule, _access in _routes(app):
         address = _address(app, rule, town)
         for browser in browsers:
             for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
                 response = browser.client.open(address, method=method)
                 assert response.status_code < 500, (method, address, response.status_code)
+                for back in _ways_back(response.get_data()):
+                    assert ways.test(back, method="GET"), (method, address, back)
+
+
+def test_who_must_sign_in_first_comes_back_to_the_page_with_the_button(
+    town: dict[str, Any], browser: Browser
+) -> None:
+    button = f"/verwaltung/verfahren/{town['process_id']}/veroeffentlichen"
+    for came_from, back in (
+        ("", f"/verwaltung/verfahren/{town['process_id']}"),
+        ("http://localhost/verwaltung?seite=2", "/verwaltung?seite=2"),
+        ("http://localhost/nirgends", f"/verwaltung/verfahren/{town['process_id']}"),
+        ("http://anderswo.example/verwaltung", f"/verwaltung/verfahren/{town['process_id']}"),
+    ):
+        answer = browser.post(button, headers={"Referer": came_from} if came_from else {})
+        assert answer.status_code == 401
+        assert set(_ways_back(answer.get_data())) == {back}, came_from
+
+
+def _ways_back(page: bytes) -> list[str]:
+    """Where a page says that one comes back to: after signing in, after choosing a language."""
+    return [unquote(found.decode()).partition("#")[0] for found in re.findall(rb'href="[^"]*[?&;]next=([^"&]*)', page)]
 
 
 def test_staff_pages_are_closed_to_everybody_else(
