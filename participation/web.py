@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote, unquote, urlsplit
 
-from flask import current_app, g, redirect, request, session as cookie, url_for
+from flask import current_app, flash, g, redirect, request, session as cookie, url_for
 from flask_babel import format_date, format_datetime, format_decimal, get_locale, gettext
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
@@ -204,8 +204,14 @@ def the_municipality() -> Municipality:
 
 
 def ensure_guest() -> Actor:
-    """The actor, with a guest's token in the browser's session if nobody is signed in. Sets a cookie."""
+    """The actor, with a guest's token in the browser's session if nobody is signed in. Sets a cookie.
+
+    Whoever believes to be signed in is told: their session has ended meanwhile, perhaps by themselves on another device.
+    """
     actor = current_actor()
+    if not actor.is_signed_in and cookie.pop("_user_id", None) is not None:
+        flash(gettext("Sie sind nicht mehr angemeldet. Was Sie jetzt senden, ist der Beitrag eines Gastes. "
+                      "Melden Sie sich an, dann können Sie ihn Ihrem Konto zuordnen."), "warning")
     if actor.identity is None:
         cookie[GUEST_TOKEN] = new_token()
         cookie.permanent = True

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lxml import html
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from moderation.models import Case
 from participation import clock
-from participation.accounts.models import ParticipantKind
+from participation.accounts.models import ParticipantKind, SignInSession
 from participation.contributions import operations as contributions
 from participation.contributions.comments.models import Comment
 from participation.contributions.models import ContributionState
@@ -72,6 +72,25 @@ def test_a_guest_comments_changes_and_withdraws_in_the_same_browser(
     assert {one.participant.pseudonym for one in session.scalars(select(Comment))} == {"Nachbarin"}
     browser.post(f"{page}/kommentare/{comment.id}/zurueckziehen")
     assert "mit hoher Lehne" not in new_browser().text(page)
+
+
+def test_whose_session_ended_while_writing_is_told_that_a_guest_wrote_this(
+    session: Session, browser: Browser,
+) -> None:
+    proposal = _proposal(session)
+    account = factories.account(session)
+    session.commit()
+    browser.sign_in(account)
+    page = browser.open(f"{_page(proposal)}/kommentare")
+    values = {name: value for form in page.forms for name, value in form.form_values() if name == "submission_key"}
+    session.execute(update(SignInSession).values(revoked_at=clock.now()))
+    session.commit()
+    answer = browser.post(f"{_page(proposal)}/kommentare", values | {"body": "Mit Lehne, bitte."}, follow_redirects=True)
+    told = " ".join(html.fromstring(answer.get_data(as_text=True)).text_content().split())
+    assert "Sie sind nicht mehr angemeldet." in told
+    assert "Ihr Kommentar ist gespeichert" in told
+    assert session.scalars(select(Comment)).one().participant.kind is ParticipantKind.GUEST
+    assert "nicht mehr angemeldet" not in browser.text("/"), "once is enough"
 
 
 @pytest.mark.parametrize("settings", [{"guest_comments": False}, {"comment_verification": Verification.LETTER}])

@@ -161,6 +161,24 @@ def test_the_same_form_sent_twice_is_one_proposal_and_leads_to_the_same_receipt(
     assert len(proposals(session)) == 2
 
 
+def test_who_goes_back_and_changes_the_text_is_told_what_became_of_it(
+    session: Session, browser: Browser, page: str, fields: dict[str, Any]
+) -> None:
+    browser.open(page)
+    data = fields | {"submission_key": "dieselbe"}
+    receipt = browser.post(page, data).location
+    answer = browser.post(page, data | {"title": "Zwei Bänke am Markt"})
+    tree = html.fromstring(answer.get_data(as_text=True))
+    assert answer.status_code == 409
+    assert "schon eingereicht" in tree.text_content()
+    assert receipt in tree.xpath("//main//a/@href")
+    assert tree.xpath("//input[@name='title']/@value") == ["Zwei Bänke am Markt"]
+    assert [one.title for one in proposals(session)] == ["Eine Bank am Markt"]
+    again = {name: value for form in tree.forms for name, value in form.form_values() if name == "submission_key"}
+    assert browser.post(page, data | {"title": "Zwei Bänke am Markt"} | again).status_code == 303
+    assert sorted(one.title for one in proposals(session)) == ["Eine Bank am Markt", "Zwei Bänke am Markt"]
+
+
 def test_blank_and_invisible_texts_are_refused_and_the_rest_stays(
     session: Session, browser: Browser, page: str, fields: dict[str, Any]
 ) -> None:

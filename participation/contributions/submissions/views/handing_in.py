@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from flask import Response, flash, make_response, render_template, request, session as cookie
 from flask_babel import gettext as _
+from markupsafe import Markup
 from werkzeug.datastructures import MultiDict
 
 from participation import tokens, web
@@ -70,7 +71,8 @@ def new(slug: str) -> ResponseReturnValue:
     shown = fields_of(process, process.phase_opening(Action.SUBMIT_PROPOSAL, web.current_now()))
     form, wanted = proposal_form(shown)(), request.args.get("entwurf", "")
     repeated = _already_sent(form, process) if form.is_submitted() else None
-    if repeated is not None:
+    says_more = repeated is not None and _says_something_else(form, repeated)
+    if repeated is not None and not says_more:
         return _to_receipt(repeated)
     now = web.current_now()
     put_aside = load_draft(process, wanted) if wanted and not form.is_submitted() else None
@@ -87,7 +89,9 @@ def new(slug: str) -> ResponseReturnValue:
         form = _form_of_draft(process, put_aside, shown)
     form.offer(process, optional=settings_of(process).theme is ThemeRule.OPTIONAL)
     preview = None
-    if form.is_submitted():
+    if repeated is not None:
+        _tell_of_the_first(form, repeated)
+    elif form.is_submitted():
         done = _draft_or_proposal(form, process)
         if done is not None and not isinstance(done, Preview):
             return done
@@ -98,7 +102,7 @@ def new(slug: str) -> ResponseReturnValue:
     page = form_page("new", form, process, author=author, is_guest=not actor.is_signed_in,
                       actor_name=actor.display_name, preview=preview, own_fields=shown,
                       **_about_drafts(form, process, put_aside))
-    response = make_response(page, 422 if form.is_submitted() and preview is None else 200)
+    response = make_response(page, 409 if repeated is not None else 422 if form.is_submitted() and preview is None else 200)
     if actor.is_signed_in:
         response.headers["Cache-Control"] = "no-store"
     return response
@@ -113,6 +117,21 @@ def _already_sent(form: ProposalForm, process: Process) -> Proposal | None:
         form.submission_key.data, form.draft_version.data = tokens.new_token(), ""
         return None
     return found
+
+
+def _says_something_else(form: ProposalForm, first: Proposal) -> bool:
+    """Whoever went back after handing in, and changed the text, did not send the same form twice."""
+    said = clean_line(form.title.data or ""), clean_text(form.body.data or "")
+    return all(said != (one.title, one.body) for one in first.revisions)
+
+
+def _tell_of_the_first(form: ProposalForm, first: Proposal) -> None:
+    """Beside the text, which stays: where it can become a change of the first one, and how a second one."""
+    form.submission_key.data = tokens.new_token()
+    form.form_errors.append(_("Diesen Vorschlag haben Sie schon eingereicht. Was Sie jetzt geändert haben, ist noch nicht gespeichert."))
+    form.form_errors.append(Markup('<a href="{}">{}</a>').format(
+        _to_receipt(first).location, _("Eingereichten Vorschlag öffnen und dort ändern")))
+    form.form_errors.append(_("Oder senden Sie das Formular noch einmal: Dann wird daraus ein zweiter Vorschlag."))
 
 
 def _closed(process: Process, now: datetime, put_aside: Draft | None, *, is_submitted: bool) -> ResponseReturnValue:
