@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter as Counted
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
@@ -13,13 +14,23 @@ from lxml.html import fromstring as html_of
 
 from participation import clock, formats
 from participation.contributions import operations as contributions
-from participation.contributions.models import ContributionPicture, ContributionState, new_shuffle_key
-from participation.contributions.proposals.queries import MATCHES_MAX, PAGE_SIZE, Sort, read_cursor, write_cursor
+from participation.contributions.models import SHUFFLE_RANGE, ContributionPicture, ContributionState, new_shuffle_key
+from participation.contributions.proposals.jobs import shuffle_lists
+from participation.contributions.proposals.queries import (
+    MATCHES_MAX,
+    PAGE_SIZE,
+    Listing,
+    Sort,
+    list_page,
+    read_cursor,
+    write_cursor,
+)
 from participation.processes.models import ProcessState
 from participation.uploads import Upload
 from tests import factories
 
 if TYPE_CHECKING:
+    from flask import Flask
     from lxml import html
     from sqlalchemy.orm import Session
 
@@ -244,6 +255,37 @@ def test_a_shuffled_list_is_another_for_everybody_and_the_same_for_one(session: 
             assert set(order) == wanted or query == "&thema=verkehr"
         assert _shuffled(browser, address, "Browser 0") == orders[0]
         assert len({tuple(order) for order in orders}) > 1
+
+
+def test_after_a_night_every_proposal_stands_first_equally_often(
+    app: Flask, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = factories.process(session)
+    # One of them behind a long gap: it would be first for nearly everybody.
+    ids = [factories.proposal(session, process, shuffle_key=number).id for number in range(12)]
+    waiting = factories.proposal(session, process, state=ContributionState.SUBMITTED, shuffle_key=77)
+    session.commit()
+
+    def first_ones() -> Counted[int]:
+        step = SHUFFLE_RANGE // 120
+        return Counted(list_page(session, Listing(process_id=process.id, sort=Sort.FAIR, start=number * step)).cards[0].id
+                       for number in range(120))
+
+    assert max(first_ones().values()) > 100
+    at_night = clock.from_berlin(datetime(2027, 5, 3, 3, 20))  # noqa: DTZ001 - in Berlin
+    monkeypatch.setattr(clock, "now", lambda: at_night)
+    for _twice in range(2):
+        with app.app_context():
+            shuffle_lists()
+        session.expire_all()
+        assert {key: abs(number - 10) <= 1 for key, number in first_ones().items()} == dict.fromkeys(ids, True)
+    assert waiting.shuffle_key == 77
+    before = first_ones()
+    monkeypatch.setattr(clock, "now", lambda: at_night + timedelta(hours=5))
+    with app.app_context():
+        shuffle_lists()
+    session.expire_all()
+    assert first_ones() == before, "during the day nothing moves"
 
 
 def test_editors_can_make_the_shuffled_list_the_first_one(session: Session, browser: Browser) -> None:

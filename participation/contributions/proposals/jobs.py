@@ -1,20 +1,37 @@
-"""The mail that brings an official answer, and searches that must know of other answers."""
+"""The mail that brings an official answer, searches that must know of other answers, and the shuffled order."""
 
 from __future__ import annotations
 
 from flask import url_for
+from sqlalchemy import select
 
-from participation import outbox
+from participation import clock, outbox, schedule
 from participation.accounts.queries import recipient_of
 from participation.contributions.proposals.models import ANSWER_LABELS, Proposal
 from participation.contributions.proposals.operations.searching import reindex
+from participation.contributions.proposals.operations.shuffling import shuffle_anew
 from participation.contributions.proposals.queries import public_ids_of
 from participation.i18n import N_
 from participation.mail_templates import mail_context, render_mail, send
+from participation.processes.models import Process, ProcessState
 from participation.text import plain_from_markdown
-from participation.web import current_keyring
+from participation.web import current_database, current_keyring
 
 BATCH = 100
+# When hardly anybody reads: a list that somebody is in the middle of changes its order.
+SHUFFLE_HOUR = 3
+
+
+@schedule.hourly
+def shuffle_lists() -> None:
+    """Once a night, in Berlin's time, the shuffled lists of all running processes begin anew."""
+    if clock.to_berlin(clock.now()).hour != SHUFFLE_HOUR:
+        return
+    with current_database().reading() as session:
+        ids = session.scalars(select(Process.id).where(Process.state == ProcessState.PUBLISHED)).all()
+    for process_id in ids:
+        with current_database().unit_of_work() as session:
+            shuffle_anew(session, process_id)
 
 
 @outbox.job("mail_answer", N_("E-Mail: Antwort auf einen Vorschlag"))
