@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
-from flask_babel import gettext as _
+from flask_babel import gettext as _, ngettext
 from markupsafe import Markup, escape
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectin_polymorphic
@@ -97,7 +97,19 @@ def report_link(contribution_id: int, author: str) -> str:
     return web.render_part("moderation/_report_link.html", contribution_id=contribution_id, author=author)
 
 
-PARTS = {"report_link": report_link}
+def waiting_cases() -> str:
+    """For moderators in the staff's room: how many cases wait at their desk."""
+    waiting = _waiting()
+    return escape(_("mehr als %(num)s Beiträge warten", num=COUNTED) if waiting >= COUNTED
+                  else ngettext("%(num)d Beitrag wartet", "%(num)d Beiträge warten", waiting))
+
+
+def _waiting() -> int:
+    return bounded_count(web.current_session(), select(Case.id).where(
+        Case.state == CaseState.OPEN, moderated_by(web.current_actor())), COUNTED)
+
+
+PARTS = {"report_link": report_link, "waiting_cases": waiting_cases}
 HOLES = {"moderation_links": moderation_links, "decision_of": decision_of}
 
 
@@ -175,8 +187,7 @@ def _desk(chosen: Case | None, form: DecisionForm) -> ResponseReturnValue:
         differences=_differences(chosen.contribution, title, body, as_text(answers)) if chosen is not None and is_change else [],
         answers_given=answers, answers_text=as_text(answers),
         earlier=earlier or [], marked=marked, is_open=chosen is not None and chosen.state is CaseState.OPEN,
-        waiting=bounded_count(session, select(Case.id).where(Case.state == CaseState.OPEN, moderated_by(actor)), COUNTED),
-        counted=COUNTED, outcome_labels=OUTCOME_LABELS,
+        waiting=_waiting(), counted=COUNTED, outcome_labels=OUTCOME_LABELS,
     ), 422 if form.is_submitted() else 200
 
 

@@ -27,8 +27,6 @@ from participation.administration.queries import (
     staff_page,
     with_second_factor,
 )
-from participation.contributions.models import Contribution, ContributionState
-from participation.db import bounded_count
 from participation.errors import Conflict, InvalidInput, NotFound
 from participation.i18n import N_
 from participation.mail import kept_mails
@@ -47,7 +45,6 @@ if TYPE_CHECKING:
     from participation.municipalities.models import Municipality
 
 blueprint = Blueprint("administration", __name__)
-COUNTED = 500
 LISTED = 50
 SEARCH_MAX = 100
 LARGEST_ID = 2**31 - 1
@@ -69,11 +66,9 @@ class Person:
 def index() -> ResponseReturnValue:
     """What waits for whom."""
     session, municipality = web.current_session(), web.the_municipality()
-    waiting = bounded_count(session, select(Contribution.id).join(Process, Process.id == Contribution.process_id).where(
-        Process.municipality_id == municipality.id, Contribution.state == ContributionState.SUBMITTED), COUNTED)
     parked = session.scalar(select(func.count()).select_from(outbox.OutboxRow).where(
         jobs_of(session, municipality.id), outbox.OutboxRow.failed_at.is_not(None), outbox.OutboxRow.done_at.is_(None))) or 0
-    return render_template("administration/index.html", waiting=waiting, parked=parked, counted=COUNTED)
+    return render_template("administration/index.html", parked=parked)
 
 
 def _manages_jobs() -> None:

@@ -178,6 +178,9 @@ def test_moderators_of_one_process_have_no_say_in_another(session: Session, keyr
     assert browser.get(f"/moderation/faelle/{case.id}").status_code == 403
     assert browser.post(f"/moderation/faelle/{case.id}", {"outcome": "approve"}).status_code == 403
     assert f"faelle/{case.id}" not in browser.get("/moderation").get_data(as_text=True)
+    _submit(session, keyring, here, "hier")
+    assert "1 Beitrag wartet" in browser.text("/moderation")
+    assert "1 Beitrag wartet" in browser.text("/verwaltung"), "the overview counts what the desk shows"
     assert not can(factories.actor(moderator), Action.MODERATE, there, clock.now())
 
 
