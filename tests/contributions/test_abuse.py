@@ -133,11 +133,12 @@ def test_an_annulled_voter_can_neither_take_back_nor_vote_anew(
 
 @pytest.mark.parametrize("rule", [BallotRule.POINTS, None])
 def test_whoever_has_an_annulled_support_reads_that_beside_the_button(
-    session: Session, keyring: Keyring, proposal: Proposal, planner: Actor, browser: Browser, rule: BallotRule | None,
+    session: Session, keyring: Keyring, proposal: Proposal, planner: Actor, browser: Browser,
+    new_browser: Callable[[], Browser], rule: BallotRule | None,
 ) -> None:
     process, account, now = session.get_one(Process, proposal.process_id), factories.account(session), clock.now()
     if rule is None:
-        # No page of results: the reason itself stands there.
+        # No page of results.
         process.phases.remove(process.phases[1])
         session.flush()
     comment = factories.comment(session, proposal)
@@ -157,13 +158,11 @@ def test_whoever_has_an_annulled_support_reads_that_beside_the_button(
         for place in found:
             words = " ".join(place.text_content().split())
             assert sentence in words
-            if rule is None:
-                assert "Der Grund: Ein <b>Programm</b> war es." in words
-            else:
-                (link,) = place.xpath(".//a[contains(., 'Den Grund lesen')]/@href")
-                address, _hash, anchor = link.partition("#")
-                reasons = html.fromstring(browser.get(address).get_data(as_text=True)).xpath(f"//*[@id='{anchor}']/..")
-                assert "Ein <b>Programm</b> war es." in reasons[0].text_content()
+            (link,) = place.xpath(".//a[contains(., 'Den Grund lesen')]/@href")
+            address, _hash, anchor = link.partition("#")
+            reasons = html.fromstring(new_browser().get(address).get_data(as_text=True)).xpath(f"//*[@id='{anchor}']/..")
+            assert "2 Unterstützungen zählen nicht." in reasons[0].text_content()
+            assert "Ein <b>Programm</b> war es." in reasons[0].text_content()
         return [" ".join(place.text_content().split()) for place in found]
 
     places(browser.get(page).get_data(as_text=True))
@@ -233,6 +232,8 @@ def test_a_planner_sees_numbers_only_and_everybody_reads_the_reason(
     assert [cell.text_content().strip() for cell in rows[0].xpath("./td")][:3] == [str(BOTS)] * 3
     assert flood.source_hash not in office.get(base).get_data(as_text=True)
     address = f"{base}/{flood.id}/annullieren"
+    promised = office.text(address)
+    assert "Er steht auf der Seite des Verfahrens, bei Stimmzetteln auch beim Ergebnis." in promised
     refused = office.submit(address, {"reason": "  "}, form=-1)
     assert refused.status_code == 422
     assert "Bitte nennen Sie den Grund" in refused.get_data(as_text=True)
@@ -245,15 +246,62 @@ def test_a_planner_sees_numbers_only_and_everybody_reads_the_reason(
     assert annulled.since <= flood.first_at < annulled.until
     assert annulled.until - annulled.since <= timedelta(hours=2), "as exactly as it is kept, and no more exactly"
     since, until = (f"{clock.to_berlin(one):%H:%M} Uhr" for one in (annulled.since, annulled.until))
-    told = re.search(r"12 Stimmen zählen nicht. Abgegeben von (.*) bis (.*). Sechs Konten aus einem Programm.", text)
+    told = re.search(r"6 Stimmzettel zählen nicht. Abgegeben von (.*) bis (.*). Sechs Konten aus einem Programm.", text)
     assert told is not None
     assert (told[1].endswith(since), told[2].endswith(until)) == (True, True)
+    assert "Unterstützungen" not in told[0]
+    everything = re.search(r"6 Unterstützungen zählen nicht. 6 Stimmzettel zählen nicht. Abgegeben von (.*) bis (.*). Sechs Konten "
+                           "aus einem Programm.", new_browser().text(f"/verfahren/{process.slug}"))
+    assert everything is not None
+    assert everything.groups() == told.groups()
     assert "Auffällige Stimmen prüfen" not in text
     assert "Auffällige Stimmen prüfen" in office.text(result)
     stranger = new_browser().sign_in(factories.account(session, Role.PLANNER, on=factories.process(session)))
     session.commit()
     assert stranger.get(base).status_code in {403, 404}
     assert stranger.post(address, {"reason": "x"}).status_code in {403, 404}
+
+
+def test_a_result_names_what_is_missing_in_it_and_nothing_of_other_phases(
+    session: Session, keyring: Keyring, proposal: Proposal, planner: Actor, flood: VoteFlag, browser: Browser,
+) -> None:
+    process = session.get_one(Process, proposal.process_id)
+    other = factories.phase("vote", settings=VoteSettings(ballot=BallotRule.POINTS), title="Zweite Abstimmung", position=2)
+    process.phases.append(other)
+    session.flush()
+    voter = factories.actor(factories.account(session))
+    ballots.cast(session, keyring, voter, other, {proposal.id: 1}, clock.now(), source="zweite")
+    annulment = operations.annul(session, planner, process, _of(flood), "Sechs aus einem Programm.", clock.now())
+    operations.annul(session, planner, process, Suspect(source_hash="zweite"), "Das war die zweite.", clock.now())
+    session.commit()
+    first, second = (browser.text(f"/verfahren/{process.slug}/abstimmung/{one.id}/ergebnis")
+                     for one in process.phases if one.ballot)
+    assert "6 Stimmzettel zählen nicht." in first
+    assert "Das war die zweite." not in first
+    assert "1 Stimmzettel zählt nicht." in second
+    assert "Bisher zählt keine Stimme" in second
+    assert "Sechs aus einem Programm." not in second
+    operations.undo(session, planner, process, annulment, "Es war die Grundschule.", clock.now())
+    session.commit()
+    assert "Stimmen, die nicht zählen" not in browser.text(f"/verfahren/{process.slug}/abstimmung/{process.phases[1].id}/ergebnis")
+    assert "zählen sie wieder: Es war die Grundschule." in browser.text(f"/verfahren/{process.slug}")
+
+
+def test_whoever_has_an_annulled_ballot_reads_that_before_filling_it_in(
+    session: Session, keyring: Keyring, proposal: Proposal, planner: Actor, browser: Browser,
+) -> None:
+    process, account, now = session.get_one(Process, proposal.process_id), factories.account(session), clock.now()
+    phase = process.phases[1]
+    ballots.cast(session, keyring, factories.actor(account), phase, {proposal.id: 2}, now, source="einwahl")
+    operations.annul(session, planner, process, Suspect(source_hash="einwahl"), "Ein <b>Programm</b> war es.", now)
+    session.commit()
+    browser.sign_in(account)
+    for path in (f"abstimmung/{phase.id}", f"vorschlaege/{proposal.id}"):
+        page = browser.open(f"/verfahren/{process.slug}/{path}")
+        words = " ".join(page.text_content().split())
+        assert "Ihre Stimme in dieser Phase zählt nicht" in words
+        assert "Der Grund: Ein <b>Programm</b> war es." in words
+        assert not page.xpath(f"//input[@name='marke-{proposal.id}']")
 
 
 @pytest.mark.parametrize("reason", ["", "x" * 1001])

@@ -21,7 +21,7 @@ from participation.contributions.models import AnswerStatus, Voter
 from participation.contributions.personal.operations import attach_to_account
 from participation.contributions.votes import operations as votes
 from participation.errors import Conflict, InvalidInput, VerificationNeeded
-from participation.formats import BallotRule, BudgetSettings, Results, Verification, VoteSettings
+from participation.formats import BallotRule, BudgetSettings, Results, Verification, VoteSettings, store_settings
 from participation.permissions import Role
 from participation.processes.models import Phase, Process
 from participation.processes.operations import delete_phase, save_phase
@@ -325,6 +325,14 @@ def test_the_rules_stay_once_somebody_voted(session: Session, keyring: Keyring) 
         save_phase(session, editor, process, phase, clock.now(), format_key="vote", settings=POINTS, **values)
     with pytest.raises(Conflict):
         delete_phase(session, editor, phase, clock.now())
+    for before, after in ((Verification.NONE, Verification.LETTER), (Verification.LETTER, Verification.NONE)):
+        # Who has voted without the proof could not change the ballot any more.
+        phase.stored_settings = store_settings(replace(fewer, verification=before))
+        session.flush()
+        with pytest.raises(Conflict, match="schon Stimmen abgegeben"):
+            save_phase(session, editor, process, phase, clock.now(), format_key="vote",
+                       settings=replace(fewer, verification=after), **values)
+    phase.stored_settings = store_settings(fewer)
     commented = VoteSettings(ballot=BallotRule.POINTS, points=5, points_max=4, comments_open=True)
     save_phase(session, editor, process, phase, clock.now(), format_key="vote", settings=commented, **values)
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, func, literal, select
 
 from participation import clock
 from participation.contributions.abuse.models import Annulment, VoteFlag
 from participation.contributions.ballots.models import Ballot
 from participation.contributions.models import Contribution
 from participation.contributions.votes.models import Vote
+from participation.formats import BallotRule
 from participation.processes.models import Phase
 
 if TYPE_CHECKING:
@@ -126,3 +127,13 @@ def flags_of(process_id: int) -> Select[*tuple[Any, ...]]:
 def annulments_of(process_id: int) -> Select[Annulment]:
     """The annulments of a process, the newest first."""
     return select(Annulment).where(Annulment.process_id == process_id).order_by(Annulment.id.desc()).limit(SHOWN)
+
+
+def annulments_in(phase: Phase) -> Select[*tuple[Any, ...]]:
+    """(annulment, supports, ballots) of what would count in the result of a phase, the newest first."""
+    if phase.ballot is BallotRule.SUPPORT:
+        return annulments_of(phase.process_id).where(Annulment.votes > 0).add_columns(Annulment.votes, literal(0))
+    return (
+        select(Annulment, literal(0), func.count()).join(Ballot, Ballot.annulment_id == Annulment.id)
+        .where(Ballot.phase_id == phase.id).group_by(Annulment.id).order_by(Annulment.id.desc()).limit(SHOWN)
+    )

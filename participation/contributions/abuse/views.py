@@ -39,7 +39,14 @@ def report_link(slug: str) -> str:
     return web.render_part("contributions/abuse/_link.html", process_id=process.id)
 
 
+def annulled_votes(process: Process) -> str:
+    """On the page of a process: every annulment with its reason. Supports belong to no phase, so no result has them all."""
+    found = web.current_session().scalars(annulments_of(process.id)).all()
+    return web.render_part("contributions/abuse/_annulled_votes.html", annulments=found) if found else ""
+
+
 HOLES: dict[str, Callable[..., str]] = {"votes_report": report_link}
+PARTS: dict[str, Callable[..., str]] = {"annulled_votes": annulled_votes}
 
 
 def _process(process_id: int) -> Process:

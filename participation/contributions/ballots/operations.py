@@ -56,7 +56,7 @@ def cast(
     voter_id, is_new = contributions.begin_voting(session, keyring, actor, phase.process_id)
     ballot = _held_ballot(session, phase, voter_id, now)
     if ballot.annulment_id is not None:
-        raise Conflict(N_("Ihre Stimme in dieser Phase zählt nicht. Der Grund steht beim Ergebnis."))
+        raise Conflict(N_("Ihre Stimme in dieser Phase zählt nicht. Der Grund steht auf der Seite des Verfahrens."))
     ballot.source_hash = source or ballot.source_hash
     before = _marks_of(session, ballot)
     wanted = {} if replace else dict(before)
@@ -294,11 +294,12 @@ def _rules_changing(session: Session, event: Event) -> None:
         return
     # The row only: what the editor is about to change stands in the session's own phase.
     process_id = session.scalar(select(Phase.process_id).where(Phase.id == event.phase_id).with_for_update())
-    voted = has_supports(process_id or 0) if _is_secret_support(event.before) else has_ballots(event.phase_id)
-    if not session.scalar(voted):
+    is_secret = _is_secret_support(event.before)
+    if not session.scalar(has_supports(process_id or 0) if is_secret else has_ballots(event.phase_id)):
         return
-    before, after = (
-        {name: getattr(settings, name, None) for name in RULES} for settings in (event.before, event.after))
+    # Supports may be older than the phase, and were given by the proof that was asked then.
+    names = RULES if is_secret else (*RULES, "verification")
+    before, after = ({name: getattr(settings, name, None) for name in names} for settings in (event.before, event.after))
     if before != after:
         raise Conflict(N_("In dieser Phase sind schon Stimmen abgegeben. Die Regeln der Abstimmung bleiben, wie sie sind."))
 

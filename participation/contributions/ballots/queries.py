@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Select, exists, func, select
 
 from participation.accounts.models import ParticipantKind
+from participation.contributions.abuse.models import Annulment
 from participation.contributions.ballots.models import (
     Ballot,
     BallotMark,
@@ -43,6 +44,8 @@ class OwnBallot:
     """What the person at hand marked in a phase: value by proposal."""
 
     marks: dict[int, int] = field(default_factory=dict)
+    # The reason that everybody reads, where it does not count.
+    why_annulled: str = ""
 
     @property
     def spent(self) -> int:
@@ -83,12 +86,13 @@ class Result:
 def own_ballot(session: Session, phase_id: int, voter_id: int) -> OwnBallot:
     """The ballot of a voter, in one query."""
     rows = session.execute(
-        select(BallotMark.contribution_id, BallotMark.value)
+        select(BallotMark.contribution_id, BallotMark.value, Annulment.reason)
         .select_from(Ballot)
-        .join(BallotMark, BallotMark.ballot_id == Ballot.id)
+        .outerjoin(BallotMark, BallotMark.ballot_id == Ballot.id)
+        .outerjoin(Annulment, Annulment.id == Ballot.annulment_id)
         .where(Ballot.phase_id == phase_id, Ballot.voter_id == voter_id)
     ).all()
-    return OwnBallot({row[0]: row[1] for row in rows})
+    return OwnBallot({row[0]: row[1] for row in rows if row[0] is not None}, next((row[2] for row in rows if row[2]), ""))
 
 
 def ballots_of(voter_ids: Sequence[int]) -> Select[*tuple[Any, ...]]:

@@ -14,7 +14,7 @@ from flask_babel import gettext as _
 from participation import web
 from participation.actions import Action
 from participation.contributions.abuse.edge import current_source, slow_down
-from participation.contributions.abuse.queries import annulments_of
+from participation.contributions.abuse.queries import annulments_in
 from participation.contributions.ballots import operations
 from participation.contributions.ballots.forms import OptionForm, whole_number
 from participation.contributions.ballots.queries import (
@@ -79,7 +79,7 @@ def ballot_box(slug: str, proposal_id: int) -> str:
     own = _own(phase)
     return web.render_part(
         "contributions/ballots/_box.html", slug=slug, proposal_id=proposal_id, phase=phase, rule=(phase.ballot or BallotRule.SUPPORT).value,
-        mark=own.marks.get(proposal_id, 0), spent=own.spent, is_signed_in=web.current_actor().is_signed_in,
+        mark=own.marks.get(proposal_id, 0), spent=own.spent, why=own.why_annulled, is_signed_in=web.current_actor().is_signed_in,
         may_vote=web.can(Action.CAST_BALLOT, phase),
     )
 
@@ -113,12 +113,12 @@ def show(slug: str, phase_id: int) -> ResponseReturnValue:
             raise NotFound
     if not _is_voting(phase):
         return redirect(url_for("proposals.index", slug=slug))
-    return _paper(process, phase, _own(phase).marks)
+    return _paper(process, phase, _own(phase))
 
 
-def _paper(process: Process, phase: Phase, marks: dict[int, int], problem: str = "") -> ResponseReturnValue:
+def _paper(process: Process, phase: Phase, own: OwnBallot, problem: str = "") -> ResponseReturnValue:
     web.do_not_cache()
-    session, next_href = web.current_session(), None
+    session, marks, next_href = web.current_session(), own.marks, None
     if phase.ballot is BallotRule.BUDGET:
         lines = [Line(one.id, one.title, one.excerpt, one.theme_id, marks.get(one.id, 0), one.cost)
                  for one in options_of(session, phase.id)]
@@ -136,7 +136,8 @@ def _paper(process: Process, phase: Phase, marks: dict[int, int], problem: str =
         "contributions/ballots/show.html", process=process, phase=phase, rule=(phase.ballot or BallotRule.SUPPORT).value,
         lines=lines, marks=marks, spent=_spent(phase, marks, lines), problem=problem, next_href=next_href,
         themes={theme.id: theme for theme in process.themes}, is_open=phase.is_open(now),
-        may_vote=web.can(Action.CAST_BALLOT, phase), is_signed_in=web.current_actor().is_signed_in,
+        may_vote=web.can(Action.CAST_BALLOT, phase) and not own.why_annulled, why=own.why_annulled,
+        is_signed_in=web.current_actor().is_signed_in,
         here=request.full_path.rstrip("?"), results_open=phase.shows_results(now),
     )
     return body, 422 if problem else 200
@@ -173,7 +174,7 @@ def cast(slug: str, phase_id: int) -> ResponseReturnValue:
             flash(message, "warning")
             return _to_proposal(slug, next(iter(changes), 0))
         entered = changes if is_budget else {**_own(phase).marks, **changes}
-        return _paper(process, phase, {key: value for key, value in entered.items() if value}, message)
+        return _paper(process, phase, OwnBallot({key: value for key, value in entered.items() if value}), message)
     flash(_message(phase, marks), "success")
     if request.form.get("von") == "vorschlag":
         return _to_proposal(slug, next(iter(changes), 0))
@@ -242,7 +243,7 @@ def show_results(slug: str, phase_id: int) -> ResponseReturnValue:
         most=max((one.people if phase.ballot is BallotRule.BUDGET else abs(one.total) for one in rows), default=0),
         is_open=phase.is_open(web.current_now()), limit=RESULTS_SHOWN,
         spent=sum(one.cost or 0 for one in rows if one.fits),
-        annulments=session.scalars(annulments_of(phase.process_id)).all(),
+        annulments=session.execute(annulments_in(phase)).all(),
     )
 
 

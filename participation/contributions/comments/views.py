@@ -93,8 +93,7 @@ def _own_comment(part: OwnPart, slug: str, proposal_id: int, comment_id: int, pa
     return web.render_kept(
         "contributions/comments/_own.html", slug=slug, proposal_id=proposal_id, comment_id=comment_id,
         is_supported=comment_id in part.supported, is_own=participant_id == part.participant_id,
-        why=why_annulled(load_standing(slug, proposal_id).process, part.annulled[comment_id])
-        if comment_id in part.annulled else None,
+        why=why_annulled(slug) if comment_id in part.annulled else None,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select, and_, bindparam, func, null, or_, select
@@ -17,7 +17,7 @@ from participation.contributions.queries import STANDING_ROW
 from participation.contributions.votes.models import Vote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy import Executable
     from sqlalchemy.orm import Session
@@ -54,8 +54,8 @@ class OwnPart:
     participant_id: int | None
     voter_id: int | None
     supported: frozenset[int]
-    # What does not count of this, with the number of the annulment.
-    annulled: Mapping[int, int] = field(default_factory=dict)
+    # What does not count of this.
+    annulled: frozenset[int] = frozenset()
 
 
 def own_part(
@@ -67,7 +67,7 @@ def own_part(
     rows: Sequence[Any] = read(_OWN, values)
     return OwnPart(next((row[0] for row in rows if row[0] is not None), None), voter_id,
                    frozenset(row[1] for row in rows if row[1] is not None),
-                   {row[1]: row[2] for row in rows if row[2] is not None})
+                   frozenset(row[1] for row in rows if row[2] is not None))
 
 
 def standing_and_own(
@@ -85,7 +85,7 @@ def standing_and_own(
     own_id = values.pop("own_id")
     del values["supported"], values["annulment_id"]
     return values, OwnPart(own_id, voter_id, frozenset(row.supported for row in rows if row.supported is not None),
-                           {row.supported: row.annulment_id for row in rows if row.annulment_id is not None})
+                           frozenset(row.supported for row in rows if row.annulment_id is not None))
 
 
 def supports_of(session: Session, process_ids: Sequence[int]) -> dict[int, int]:

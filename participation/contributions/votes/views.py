@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,6 @@ from flask_babel import gettext as _
 from participation import web
 from participation.actions import Action
 from participation.contributions.abuse.edge import current_source, slow_down
-from participation.contributions.abuse.models import Annulment
 from participation.contributions.proposals.edge import keep_standing, load_standing
 from participation.contributions.votes import operations as votes
 from participation.contributions.votes.queries import (
@@ -66,7 +64,7 @@ def support_box(slug: str, proposal_id: int) -> str:
         else:
             mode = "withdraw" if contribution.id in own.supported else "support"
             if contribution.id in own.annulled:
-                mode, why = "annulled", why_annulled(process, own.annulled[contribution.id])
+                mode, why = "annulled", why_annulled(slug)
             if phase.votes_per_person:
                 left = votes_left(web.current_session(), phase, own.voter_id)
                 mode = "spent" if mode == "support" and not left else mode
@@ -118,20 +116,9 @@ def _with_standing(slug: str, proposal_id: int, identity: str) -> OwnPart | None
 HOLES: dict[str, Callable[..., str]] = {"support": support_box}
 
 
-@dataclass(frozen=True, slots=True)
-class Why:
-    """The reason that everybody can read: where it stands, or itself while there is no such page."""
-
-    reason: str
-    address: str
-
-
-def why_annulled(process: Process, annulment_id: int) -> Why:
-    """Why a support does not count."""
-    phase = next((one for one in process.phases if one.shows_results(web.current_now())), None)
-    if phase is not None:
-        return Why("", url_for("ballots.show_results", slug=process.slug, phase_id=phase.id, _anchor="annulliert"))
-    return Why(web.current_session().get_one(Annulment, annulment_id).reason, "")
+def why_annulled(slug: str) -> str:
+    """Where everybody can read why supports do not count."""
+    return url_for("processes.show", slug=slug, _anchor="annulliert")
 
 
 def is_annulled(slug: str, proposal_id: int, contribution_id: int) -> bool:
