@@ -32,6 +32,9 @@ NAMED = 5
 AHEAD = {Frequency.AT_ONCE: timedelta(days=1), Frequency.DAILY: timedelta(days=1), Frequency.WEEKLY: timedelta(days=7),
          Frequency.NEVER: timedelta(0)}
 
+# How many instants one query counts from; PostgreSQL and SQLite allow some more columns.
+INSTANTS = 500
+
 FOLLOWED = (
     select(Subscription.target)
     .join(Follower, Follower.id == Subscription.follower_id)
@@ -171,22 +174,26 @@ def gather_news(
 ) -> dict[int, News]:
     """What to tell each of these followers: public things between what they know and `until`.
 
+    Who follows something is told what happened to it afterwards; what was there before stood on its page.
+
     `languages` says in which one each of them reads; what the editors have not translated is told in German.
 
     What nobody may see any more is told to nobody, whenever it happened. The number of queries depends on how many
     processes they follow, and neither on how many they are nor on how many different instants they know everything of.
     """
     rows = session.execute(
-        select(Subscription.follower_id, Subscription.process_id, Subscription.proposal_id)
+        select(Subscription.follower_id, Subscription.process_id, Subscription.proposal_id, Subscription.confirmed_at)
         .where(Subscription.follower_id.in_([one.id for one in followers]), Subscription.confirmed_at.is_not(None))
         .order_by(Subscription.id)
     ).all()
     if not rows:
         return {one.id: News() for one in followers}
-    followed: defaultdict[int, list[tuple[int, int | None]]] = defaultdict(list)
+    told_until = {one.id: one.told_until for one in followers}
+    followed: defaultdict[int, list[tuple[int, int | None, datetime]]] = defaultdict(list)
     for row in rows:
-        followed[row.follower_id].append((row.process_id, row.proposal_id))
-    span = _Span(sorted({one.told_until for one in followers}), until)
+        followed[row.follower_id].append(
+            (row.process_id, row.proposal_id, max(told_until[row.follower_id], row.confirmed_at)))
+    span = _Span(sorted({since for some in followed.values() for *_ids, since in some}), until)
     own = _own_participants(session, keyring, followers, {row.process_id for row in rows})
     processes = _process_facts(session, {row.process_id for row in rows if row.proposal_id is None}, span)
     proposals = _proposal_facts(session, {row.proposal_id for row in rows if row.proposal_id is not None}, span,
@@ -197,9 +204,9 @@ def gather_news(
                                 set(languages.values()) - {DEFAULT})
     told: dict[int, News] = {}
     for one in followers:
-        news, since = News(), one.told_until
+        news = News()
         own_titles = titles[languages.get(one.id, DEFAULT)]
-        for process_id, proposal_id in followed[one.id]:
+        for process_id, proposal_id, since in followed[one.id]:
             if proposal_id is None and process_id in processes:
                 news.processes.append(processes[process_id].since(since, until, frequency, own_titles))
             elif proposal_id in proposals:
@@ -220,12 +227,17 @@ class _Span:
     def covers(self, column: Any) -> Any:  # noqa: ANN401 - a column, a condition
         return and_(column > self.instants[0], column <= self.until)
 
-    def counts(self, column: Any) -> list[Any]:  # noqa: ANN401 - a column
-        """How many there are since each instant, in one pass over the rows."""
-        return [func.count().filter(column > instant) for instant in self.instants]
-
-    def by_instant(self, numbers: Sequence[Any]) -> dict[datetime, int]:
-        return dict(zip(self.instants, map(int, numbers), strict=True))
+    def count(
+        self, session: Session, rows: Select[Any], column: Any  # noqa: ANN401 - a column
+    ) -> defaultdict[tuple[Any, ...], dict[datetime, int]]:
+        """By the columns of `rows`: how many there are since each instant, in one pass over the rows."""
+        found: defaultdict[tuple[Any, ...], dict[datetime, int]] = defaultdict(dict)
+        for first in range(0, len(self.instants), INSTANTS):
+            some = self.instants[first : first + INSTANTS]
+            for row in session.execute(rows.add_columns(*(func.count().filter(column > instant) for instant in some))):
+                names, numbers = tuple(row[: -len(some)]), row[-len(some) :]
+                found[names] |= dict(zip(some, map(int, numbers), strict=True))
+        return found
 
 
 @dataclass(slots=True)
@@ -355,8 +367,8 @@ def _process_facts(session: Session, process_ids: set[int], span: _Span) -> dict
         ).all()
         facts.proposals = [(row.id, row.title, row.published_at) for row in rows[:NAMED]]
         if len(rows) > NAMED:
-            facts.new = span.by_instant(session.execute(
-                select(*span.counts(Contribution.published_at)).select_from(Contribution.__table__).where(new)).one())
+            facts.new = span.count(
+                session, select().select_from(Contribution.__table__).where(new), Contribution.published_at)[()]
         answered = and_(public, Contribution.answer_status.is_not(None), span.covers(Proposal.answered_at))
         told = session.execute(
             select(Proposal.id, Proposal.title, Proposal.answered_at, Contribution.answer_status).where(answered)
@@ -364,8 +376,7 @@ def _process_facts(session: Session, process_ids: set[int], span: _Span) -> dict
         ).all()
         facts.answers = [(row.id, row.title, row.answered_at, row.answer_status) for row in told[:NAMED]]
         if len(told) > NAMED:
-            facts.answered = span.by_instant(session.execute(
-                select(*span.counts(Proposal.answered_at)).select_from(Proposal).where(answered)).one())
+            facts.answered = span.count(session, select().select_from(Proposal).where(answered), Proposal.answered_at)[()]
     return found
 
 
@@ -385,16 +396,14 @@ def _proposal_facts(session: Session, ids: set[int], span: _Span, participants: 
     }
     public = and_(Comment.proposal_id.in_(found), Contribution.state == ContributionState.PUBLISHED,
                   span.covers(Contribution.published_at))
-    counts = span.counts(Contribution.published_at)
-    for row in session.execute(select(Comment.proposal_id, *counts).where(public).group_by(Comment.proposal_id)):
-        found[row[0]].comments = span.by_instant(row[1:])
+    comments = select(Comment.proposal_id).where(public).group_by(Comment.proposal_id)
+    for (proposal_id,), numbers in span.count(session, comments, Contribution.published_at).items():
+        found[proposal_id].comments = numbers
     if participants:
-        for row in session.execute(
-            select(Comment.proposal_id, Contribution.participant_id, *counts)
-            .where(public, Contribution.participant_id.in_(participants))
-            .group_by(Comment.proposal_id, Contribution.participant_id)
-        ):
-            found[row[0]].own[row[1]] = span.by_instant(row[2:])
+        by_them = comments.add_columns(Contribution.participant_id).where(
+            Contribution.participant_id.in_(participants)).group_by(Contribution.participant_id)
+        for (proposal_id, participant_id), numbers in span.count(session, by_them, Contribution.published_at).items():
+            found[proposal_id].own[participant_id] = numbers
     for row in session.execute(
         select(MeasureSource.proposal_id, Measure.code, Measure.title, MeasureSource.taken_up_at)
         .join(Measure, Measure.id == MeasureSource.measure_id)

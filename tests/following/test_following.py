@@ -321,6 +321,25 @@ def test_at_once_comes_with_everything_of_some_minutes_in_one_mail(
     assert "3 neue Kommentare" in text
 
 
+def test_a_new_follower_is_told_nothing_of_the_time_before(
+    session: Session, keyring: Keyring, proposal: Proposal, reader: Account, run_jobs: Callable[[], int],
+    mails: Callable[[], list[str]], new_browser: Callable[[], Browser],
+) -> None:
+    """Who follows one thing for long, and another one since just now."""
+    other = factories.proposal(session, proposal.process, title="Ein Brunnen")
+    for _number in range(3):
+        factories.comment(session, proposal, at=clock.now() - timedelta(hours=2))
+    session.commit()
+    follow(session, keyring, reader, other, frequency=Frequency.AT_ONCE)
+    new_browser().sign_in(reader).submit(_page(proposal), {"frequency": "at_once"}, form="folgen")
+    contributions.publish(session, factories.comment(session, proposal, state=ContributionState.SUBMITTED), clock.now())
+    session.commit()
+    run_jobs()
+    (text,) = mails()
+    assert "Bänke am Fluss" in text
+    assert "1 neuer Kommentar" in text
+
+
 def test_gathering_asks_the_database_the_same_few_questions_for_few_and_many(
     session: Session, keyring: Keyring, proposal: Proposal, count_queries: Callable[[], Any],
 ) -> None:
@@ -470,7 +489,7 @@ def test_everybody_is_told_what_happened_since_their_own_last_mail(
     for hours in (2, 5, 8, 12):
         account = factories.account(session)
         follower = follow(session, keyring, account, proposal)
-        operations.follow(session, keyring, factories.actor(account), proposal.process, None, now)
+        operations.follow(session, keyring, factories.actor(account), proposal.process, None, now - timedelta(days=1))
         follower.told_until = now - timedelta(hours=hours, minutes=30)
         followers.append(follower)
     own = factories.participant(session, proposal.process, person_hash=keyring.person_hash(
