@@ -41,8 +41,9 @@ BODY_READ = 1500
 # German joins words: how long one must be to be looked for at the end of others, and how many of these are taken.
 JOINED_FROM = 4
 JOINED_MAX = 30
-# A slip of the finger: how long a word must be, from which length two slips are forgiven, how many words are compared.
+# A slip of the finger: how long a word must be, how long a part of one, from which length two slips are forgiven, how many words are compared.
 SPELT_FROM = 4
+PART_FROM = 6
 TWO_SLIPS_FROM = 8
 WORDS_COMPARED = 5000
 # When a proposal goes: words of so many of the newest need no look into the index.
@@ -200,7 +201,8 @@ def spelt_right(session: Session, process_id: int, query: str) -> str | None:
     """A search as its process spells it, when words of it are typed almost like that; None when there is nothing better.
 
     A word that the process knows stays. One slip is forgiven, two in long words; of the first two letters and the last
-    three, either must be right, so that few words need to be compared.
+    three, either must be right, so that few words need to be compared. What stands only within a longer word counts as
+    known too, and is found by its slips: "Farrad" means the beginning of "Fahrradständer".
     """
     words, changed = [], False
     for typed in query.split():
@@ -214,19 +216,36 @@ def _nearest(session: Session, process_id: int, typed: str) -> str | None:
     stem = _stem(_fold(typed)[:MAX_WORD_LENGTH])
     if not _LETTERS.fullmatch(stem) or len(stem) < SPELT_FROM:
         return None
-    start, end = stem[:2], stem[-3:][::-1]
+    folded = _fold(typed)
+    start, end = stem[:2], folded[-3:][::-1]
     rows = session.execute(
         text(
-            "SELECT stem, word FROM proposal_search_word WHERE process_id = :process_id "
-            "AND length(stem) BETWEEN :shortest AND :longest AND (stem BETWEEN :start AND :start_to "
+            "SELECT stem, word FROM proposal_search_word WHERE process_id = :process_id AND length(stem) >= :shortest "
+            "AND (stem BETWEEN :start AND :start_to OR backwards BETWEEN :stem_end AND :stem_end_to "
             "OR backwards BETWEEN :end AND :end_to) LIMIT :limit"
         ),
         {"process_id": process_id, "start": start, "start_to": start + _LAST, "end": end, "end_to": end + _LAST,
-         "shortest": len(stem) - 2, "longest": len(stem) + 2, "limit": WORDS_COMPARED},
+         "stem_end": stem[-3:][::-1], "stem_end_to": stem[-3:][::-1] + _LAST, "shortest": len(stem) - 2,
+         "limit": WORDS_COMPARED},
     ).all()
     most = 2 if len(stem) >= TWO_SLIPS_FROM else 1
     near = min(((OSA.distance(stem, row.stem, score_cutoff=most), row.stem, row.word) for row in rows), default=None)
-    return near[2] if near and 0 < near[0] <= most else None
+    if near and near[0] <= most:
+        return near[2] if near[0] else None
+    return _nearest_part(folded, [row.word for row in rows], most) if len(folded) >= PART_FROM else None
+
+
+def _nearest_part(typed: str, words: list[str], most: int) -> str | None:
+    """The beginning or end of a longer word that comes nearest; None where that is just what was typed."""
+    size, near = len(typed), (most + 1, "")
+    for word in words:
+        folded = _fold(word)
+        if len(folded) != len(word) or len(folded) < size + MIN_PREFIX_LENGTH:
+            continue
+        for length in (size, size - 1, size + 1):
+            for part, shown in ((folded[:length], word[:length]), (folded[-length:], word[-length:].capitalize())):
+                near = min(near, (OSA.distance(typed, part, score_cutoff=most), shown))
+    return near[1] if 0 < near[0] <= most else None
 
 
 def matching(
@@ -253,8 +272,8 @@ def matches(session: Session, process_id: int, query: str, newest: int = NEWEST)
         terms = []
         for number, word in enumerate(words):
             either = [f'"{stem}"' for stem in (_stem(word), *joined[_stem(word)])]
-            if number == len(words) - 1 and len(word) >= MIN_PREFIX_LENGTH:
-                either.append(f'"{word}"*')
+            if number == len(words) - 1:
+                either += [f'"{beginning}"*' for beginning in _beginnings(word)]
             terms.append(f"({' OR '.join(either)})")
         expression = " AND ".join([f'scope:"p{process_id}x"', *terms]) if terms else '"nothing"'
         found = text(
@@ -266,8 +285,8 @@ def matches(session: Session, process_id: int, query: str, newest: int = NEWEST)
         values[f"w{number}"] = word
         # Without marks that mean something to the parser: lexemes of letters, and a beginning.
         either = joined[_stem(word)]
-        if number == len(words) - 1 and len(word) >= MIN_PREFIX_LENGTH:
-            either = [*either, f"{word}:*"]
+        if number == len(words) - 1:
+            either = [*either, *(f"{beginning}:*" for beginning in _beginnings(word))]
         values[f"j{number}"] = " | ".join(either)
         parts.append(f"(plainto_tsquery('german', :w{number}) || to_tsquery('simple', :j{number}))")
     condition = " && ".join(parts) or "to_tsquery('simple', '')"
@@ -277,6 +296,14 @@ def matches(session: Session, process_id: int, query: str, newest: int = NEWEST)
     )
     bound = found.bindparams(search_process=process_id, newest=newest, **values)
     return bound.columns(column("proposal_id", Integer)).subquery()
+
+
+def _beginnings(word: str) -> list[str]:
+    """How words may begin that somebody is still typing, or joined to others: "Fahrräder" for "Fahrradständer"."""
+    stem = _stem(word)
+    if len(stem) >= JOINED_FROM:
+        return [stem] if word.startswith(stem) else [word, stem]
+    return [word] if len(word) >= MIN_PREFIX_LENGTH else []
 
 
 def newest_matching(session: Session, process_id: int, word: str, limit: int) -> list[int]:

@@ -76,6 +76,20 @@ def test_slips_of_the_finger_are_forgiven_also_for_words_of_the_text(session: Se
         assert search.spelt_right(session, process.id, typed) is None, typed
 
 
+def test_a_word_is_found_and_mended_also_where_it_is_part_of_longer_ones(session: Session) -> None:
+    process = factories.process(session)
+    wanted = factories.proposal(session, process, title="Überdachte Fahrradständer", body="Vor dem Feuerwehrhaus.")
+    factories.proposal(session, process, title="Ein Bücherschrank", body="Auf dem Wochenmarkt.")
+    for typed in ("Fahrrad", "Fahrräder", "Ständer", "Feuerwehr"):
+        assert _found(session, process.id, typed) == {wanted.id}, typed
+        assert search.spelt_right(session, process.id, typed) is None, typed
+    for typed, meant in (("Farrad", "Fahrrad"), ("Fahrad", "Fahrrad"), ("Feuerwher", "Feuerwehr"), ("Shcrank", "Schrank")):
+        assert search.spelt_right(session, process.id, typed) == meant, typed
+        assert _found(session, process.id, meant), typed
+    for typed in ("Schwimmbad", "Theater", "Ferien"):
+        assert search.spelt_right(session, process.id, typed) is None, typed
+
+
 def test_words_of_what_is_hidden_are_forgotten(session: Session) -> None:
     process = factories.process(session)
     hidden = factories.proposal(session, process, title="Laternen", body="Herr Quastenflosser wohnt am Lärchenweg.")
