@@ -54,7 +54,8 @@ def index(process_id: int) -> ResponseReturnValue:
     is_secret = process.hides_supports(web.current_now())
     supports = 0 if is_secret else supports_of(web.current_session(), [process.id])[process.id]
     return render_template("evaluation/index.html", process=process, tabs=tabs, files=FILES, supports=supports,
-                           hides_supports=is_secret, may_plan=web.can(Action.MANAGE_CATALOGUE, process))
+                           hides_supports=is_secret, may_plan=web.can(Action.MANAGE_CATALOGUE, process),
+                           may_annul=web.can(Action.ANNUL_VOTES, process))
 
 
 @blueprint.post("/verwaltung/verfahren/<int:process_id>/auswertung/<any(tabelle,vorschlaege,kommentare,karte):kind>")

@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from lxml import html
@@ -260,6 +260,37 @@ def test_a_planner_sees_numbers_only_and_everybody_reads_the_reason(
     session.commit()
     assert stranger.get(base).status_code in {403, 404}
     assert stranger.post(address, {"reason": "x"}).status_code in {403, 404}
+
+
+def test_a_planner_is_told_of_a_flag_and_led_to_it_until_nothing_of_it_counts(
+    session: Session, keyring: Keyring, proposal: Proposal, flood: VoteFlag, new_browser: Callable[[], Browser],
+    count_queries: Any,
+) -> None:
+    process, account = proposal.process, factories.account(session, Role.PLANNER, on=proposal.process)
+    elsewhere = factories.account(session, Role.PLANNER, on=factories.process(session, process.municipality))
+    session.commit()
+    office, base = new_browser().sign_in(account), f"/verwaltung/verfahren/{process.id}/stimmen"
+    told = "1 Hinweis ist noch zu prüfen."
+    with count_queries() as few:
+        page = office.open("/verwaltung")
+    assert told in page.text_content()
+    assert base in page.xpath("//a/@href")
+    assert base in office.open(f"/verwaltung/verfahren/{process.id}/auswertung").xpath("//a/@href")
+    trail = office.open(base).xpath("//nav[@class='bp-breadcrumb']//a/@href")
+    assert [office.get(address).status_code for address in trail] == [200, 200], "no way back is closed to planners"
+    assert told not in new_browser().sign_in(elsewhere).text("/verwaltung")
+    other = factories.process(session, process.municipality)
+    other.phases.append(factories.phase("collect"))
+    session.flush()
+    liked = factories.proposal(session, other)
+    votes.support(session, keyring, factories.actor(factories.account(session)), liked, clock.now(), "zweite")
+    operations.flag(session, other.id, "zweite", clock.now())
+    session.commit()
+    with count_queries() as many:
+        assert told in office.text("/verwaltung")
+    assert len(few) == len(many)
+    office.submit(f"{base}/{flood.id}/annullieren", {"reason": "Ein Programm."}, form=-1)
+    assert told not in office.text("/verwaltung")
 
 
 def test_a_result_names_what_is_missing_in_it_and_nothing_of_other_phases(

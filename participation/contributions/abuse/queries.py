@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Select, func, literal, select
+from sqlalchemy import ColumnElement, Select, exists, func, literal, or_, select
 
 from participation import clock
 from participation.contributions.abuse.models import Annulment, VoteFlag
@@ -14,15 +14,13 @@ from participation.contributions.ballots.models import Ballot
 from participation.contributions.models import Contribution
 from participation.contributions.votes.models import Vote
 from participation.formats import BallotRule
-from participation.processes.models import Phase
+from participation.processes.models import Phase, Process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
     from sqlalchemy.orm import Session
-
-    from participation.processes.models import Process
 
 SHOWN = 100
 # How long the hour of a vote is known, and which votes came from one address.
@@ -121,6 +119,17 @@ def flags_of(process_id: int) -> Select[*tuple[Any, ...]]:
     return (
         select(VoteFlag, votes, people, ballots).where(VoteFlag.process_id == process_id)
         .order_by(VoteFlag.last_at.desc(), VoteFlag.id.desc()).limit(SHOWN)
+    )
+
+
+def open_flags(municipality_id: int) -> Select[*tuple[Any, ...]]:
+    """(process, number of its flags of which votes still count), the newest process first."""
+    vote = (Vote.source_hash == VoteFlag.source_hash, Vote.annulment_id.is_(None))
+    ballot = (Ballot.source_hash == VoteFlag.source_hash, Ballot.annulment_id.is_(None), Ballot.size > 0)
+    return (
+        select(Process, func.count(VoteFlag.id)).join(VoteFlag, VoteFlag.process_id == Process.id)
+        .where(Process.municipality_id == municipality_id, or_(exists().where(*vote), exists().where(*ballot)))
+        .group_by(Process.id).order_by(Process.id.desc()).limit(SHOWN)
     )
 
 

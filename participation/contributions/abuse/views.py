@@ -13,7 +13,7 @@ from participation.actions import Action
 from participation.contributions.abuse import jobs, operations  # noqa: F401 - jobs register themselves
 from participation.contributions.abuse.forms import ReasonForm, WindowForm
 from participation.contributions.abuse.models import Annulment, VoteFlag
-from participation.contributions.abuse.queries import Suspect, annulments_of, effect_of, flags_of
+from participation.contributions.abuse.queries import Suspect, annulments_of, effect_of, flags_of, open_flags
 from participation.errors import Conflict, InvalidInput, NotFound
 from participation.i18n import N_
 from participation.processes.edge import load_process
@@ -45,8 +45,15 @@ def annulled_votes(process: Process) -> str:
     return web.render_part("contributions/abuse/_annulled_votes.html", annulments=found) if found else ""
 
 
+def flagged_votes() -> str:
+    """On the overview of the staff: where flags wait for somebody who may act on them."""
+    flagged = [(process, number) for process, number in web.current_session().execute(open_flags(web.the_municipality().id))
+               if web.can(Action.ANNUL_VOTES, process)]
+    return web.render_part("contributions/abuse/_flagged_votes.html", flagged=flagged) if flagged else ""
+
+
 HOLES: dict[str, Callable[..., str]] = {"votes_report": report_link}
-PARTS: dict[str, Callable[..., str]] = {"annulled_votes": annulled_votes}
+PARTS: dict[str, Callable[..., str]] = {"annulled_votes": annulled_votes, "flagged_votes": flagged_votes}
 
 
 def _process(process_id: int) -> Process:
