@@ -97,6 +97,8 @@ class Process(Base):
     published_at: Mapped[datetime | None]
     # Whether there is a version in Leichte Sprache, where a query has asked for that too; else None.
     has_easy: Mapped[bool | None] = query_expression()
+    # The same of votes that were annulled.
+    has_annulments: Mapped[bool | None] = query_expression()
 
     municipality: Mapped[Municipality] = relationship()
     picture: Mapped[Upload | None] = relationship()

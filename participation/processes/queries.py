@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, bindparam, exists, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    ScalarSelect,
+    Select,
+    and_,
+    bindparam,
+    column,
+    exists,
+    func,
+    or_,
+    select,
+    table,
+)
 from sqlalchemy.orm import contains_eager, joinedload, selectinload, with_expression
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -35,12 +48,15 @@ LARGEST_ID = 2**31 - 1
 
 
 _IS_EASY_TITLE = and_(TextVariant.language == EASY, TextVariant.entity == "process", TextVariant.field == "title")
+# Not the model: it belongs to a feature that builds on this one.
+_ANNULMENT = table("annulment", column("process_id", Integer))
 # Built once: it runs on nearly every page.
 _BY_SLUG = (
     select(Process)
     .where(Process.municipality_id == bindparam("municipality_id"), Process.slug == bindparam("slug"))
     .options(joinedload(Process.phases),
-             with_expression(Process.has_easy, exists().where(TextVariant.process_id == Process.id, _IS_EASY_TITLE)))
+             with_expression(Process.has_easy, exists().where(TextVariant.process_id == Process.id, _IS_EASY_TITLE)),
+             with_expression(Process.has_annulments, exists().where(_ANNULMENT.c.process_id == Process.id)))
 )
 
 _RULES = (

@@ -74,7 +74,7 @@ def test_process_page_costs_the_same_however_much_it_holds(
     session.commit()
     with count_queries() as statements:
         browser.open(f"/verfahren/{rich.slug}")
-    assert len([one for one in statements if "BEGIN" not in one]) == 7
+    assert len([one for one in statements if "BEGIN" not in one]) == 6
 
 
 def test_home_answers_what_is_on_where_to_take_part_and_what_became_of_it(

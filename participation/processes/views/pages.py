@@ -398,7 +398,7 @@ def _page(process: Process, *, preview: str = "") -> str:
             "news": [row.body for row in news[:NEWS_SHOWN]], "themes": [theme.description for theme in reads.themes],
             "phases": [phase.body for phase in reads.phases], "questions": [answer for _question, answer in faq],
         }),
-        next_start=day(start) if start else "", annulled_votes="" if preview else web.part("annulled_votes", process=process),
+        next_start=day(start) if start else "", annulled_votes=web.part("annulled_votes", process=process) if process.has_annulments and not preview else "",
         hides_supports=process.hides_supports(now), supports=supports,
         shown=_shown({
             "proposals": process.proposal_count, "comments": process.comment_count, "supports": supports,
