@@ -202,6 +202,8 @@ def decide(
     elif outcome is Outcome.APPROVE:
         if contribution.state is ContributionState.SUBMITTED:
             contributions.publish(session, contribution, now)
+        elif contribution.state is ContributionState.PUBLISHED:
+            contributions.keep_published(session, contribution, now)
     elif outcome is Outcome.RETURN:
         contributions.return_to_author(session, contribution, now)
     elif contribution.state is ContributionState.PUBLISHED:

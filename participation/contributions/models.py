@@ -139,6 +139,7 @@ class Contribution(Base):
     created_at: Mapped[Created]
     submitted_at: Mapped[datetime | None]
     published_at: Mapped[datetime | None]
+    # Since when it stands where it does by somebody's decision; None while nobody has looked at what is public.
     decided_at: Mapped[datetime | None]
 
     __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "contribution"}  # noqa: RUF012
@@ -163,6 +164,11 @@ class Contribution(Base):
     def is_published(self) -> bool:
         """Whether everybody may see it."""
         return self.state is ContributionState.PUBLISHED
+
+    @property
+    def awaits_check(self) -> bool:
+        """Whether it was published before anybody looked at it; nobody here looks at what was imported."""
+        return self.is_published and self.decided_at is None and self.source_key is None
 
     def move_to(self, state: ContributionState, now: datetime, reason: str | None = None) -> None:
         """Change the state along TRANSITIONS. Raises Conflict when it may not go there from where it is."""

@@ -256,11 +256,21 @@ def add_revision(contribution: Contribution, title: str, body: str, now: datetim
     contribution.revisions.append(Revision(number=contribution.revision_number, title=title, body=body, created_at=now))
 
 
-def publish(session: Session, contribution: Contribution, now: datetime) -> None:
+def publish(session: Session, contribution: Contribution, now: datetime, *, is_checked: bool = True) -> None:
     """Make a contribution visible: state, counters, search index, caches. Raises Conflict."""
     contribution.move_to(ContributionState.PUBLISHED, now)
+    if not is_checked:
+        contribution.decided_at = None
     _count(session, contribution, 1)
     emit(session, ContributionPublished(contribution.id, contribution.process_id, now))
+
+
+def keep_published(session: Session, contribution: Contribution, now: datetime) -> None:
+    """Somebody looked at what was published unread, and it stays."""
+    if contribution.awaits_check:
+        contribution.decided_at = now
+        session.flush()
+        raise_content_version(session, contribution.process.municipality_id)
 
 
 def hide(session: Session, contribution: Contribution, reason: str, now: datetime) -> None:

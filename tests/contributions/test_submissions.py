@@ -31,6 +31,7 @@ from participation.contributions.submissions.views import receipts
 from participation.db import Database
 from participation.municipalities.models import District
 from participation.outbox import OutboxRow, work_row
+from participation.permissions import Role
 from participation.processes.models import ProcessState
 from participation.settings import Settings
 from participation.uploads import SIZES, Upload, picture_path
@@ -457,6 +458,33 @@ def test_where_checks_come_after_a_proposal_is_public_at_once(session: Session, 
     })
     assert "veröffentlicht" in answer.get_data(as_text=True)
     assert "Eine Bank" in browser.text(f"/verfahren/{process.slug}/vorschlaege")
+
+
+def test_the_way_of_a_proposal_claims_no_check_before_there_was_one(
+    session: Session, new_browser: Callable[[], Browser],
+) -> None:
+    settings = formats.CollectSettings(moderation=formats.Moderation.AFTER)
+    process = factories.process(session, phases=[factories.phase("collect", settings=settings)])
+    moderator = factories.account(session, Role.MODERATOR, on=process)
+    imported = factories.proposal(session, process, source_key="alt-1")
+    session.commit()
+    author, visitor, staff = new_browser(), new_browser(), new_browser().sign_in(moderator)
+    receipt = send(author, f"/verfahren/{process.slug}/vorschlaege/neu", {
+        "title": "Eine Bank", "body": "Text", "theme_id": str(process.themes[0].id),
+    }).request.path
+    (proposal,) = [one for one in proposals(session) if one.title == "Eine Bank"]
+    page = f"/verfahren/{process.slug}/vorschlaege/{proposal.id}"
+
+    def way(browser: Browser, path: str) -> list[str]:
+        return [" ".join(one.text_content().split()) for one in browser.open(path).find_class("bp-steps__label")]
+
+    for browser, path in ((visitor, page), (author, receipt)):
+        assert way(browser, path)[:3] == ["Eingereicht (erledigt)", "Veröffentlicht (erledigt)", "Wird geprüft"]
+    staff.submit("/moderation", {"outcome": "approve"}, form="faelle")
+    for browser, path in ((visitor, page), (author, receipt)):
+        assert way(browser, path)[:3] == ["Eingereicht (erledigt)", "Veröffentlicht (erledigt)", "Geprüft (erledigt)"]
+    of_import = way(visitor, f"/verfahren/{process.slug}/vorschlaege/{imported.id}")
+    assert not [step for step in of_import if "rüft" in step], "nobody knows who checked it"
 
 
 def test_many_themes_become_a_list(session: Session, browser: Browser, process: Process, page: str) -> None:

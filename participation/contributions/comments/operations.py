@@ -97,7 +97,7 @@ def post_comment(
         comment.thread_id = comment.id
     after = phase is not None and getattr(phase.settings, "moderation", Moderation.BEFORE) is Moderation.AFTER
     if after and actor.is_signed_in:
-        contributions.publish(session, comment, now)
+        contributions.publish(session, comment, now, is_checked=False)
     emit(session, ContributionSubmitted(comment.id, 1, proposal.process_id, now))
     audit.record(session, at=now, actor=actor.label, action="post_comment", subject_type="comment",
                  subject_id=comment.id)
@@ -148,7 +148,7 @@ def edit_comment(session: Session, actor: Actor, comment: Comment, body: str, no
     if comment.state is ContributionState.RETURNED:
         comment.move_to(ContributionState.SUBMITTED, now)
     if comment.is_published:
-        comment.edited_at = now
+        comment.edited_at, comment.decided_at = now, None
         raise_content_version(session, comment.process.municipality_id)
     session.flush()
     emit(session, ContributionSubmitted(comment.id, comment.revision_number, comment.process_id, now))

@@ -95,6 +95,9 @@ def revise_proposal(
         proposal.pending_revision = number
         session.flush()
     else:
+        if proposal.is_published:
+            # Nobody has read the new text yet.
+            proposal.decided_at = None
         _apply(session, proposal, revision, now)
     _drop_unused(session, proposal, earlier)
     emit(session, ContributionSubmitted(proposal.id, number, proposal.process_id, now))

@@ -120,7 +120,7 @@ def submit_proposal(
         return _receipt(keyring, repeated, is_repeat=True)
     consume_draft(session, keyring, actor, submission_key)
     if settings.moderation is Moderation.AFTER:
-        contributions.publish(session, proposal, now)
+        contributions.publish(session, proposal, now, is_checked=False)
     emit(session, ContributionSubmitted(proposal.id, proposal.revision_number, process.id, now))
     if author.contact_sealed is not None:
         outbox.enqueue(session, "mail_receipt", f"mail-receipt:{proposal.id}", contribution_id=proposal.id)

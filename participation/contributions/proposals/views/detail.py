@@ -169,26 +169,40 @@ def _steps(proposal: Any, is_taken_up: bool) -> list[dict[str, Any]]:  # noqa: A
     """Submitted, checked, published, taken up: each done, current or open."""
     state = proposal.state
     waiting = state in {ContributionState.SUBMITTED, ContributionState.RETURNED}
-    steps: list[dict[str, Any]] = [
-        {"label": _("Eingereicht"), "date": proposal.submitted_at or proposal.created_at, "state": "done"},
-        {"label": _("Geprüft"), "date": None if waiting else proposal.decided_at or proposal.published_at,
-         "state": "current" if waiting else "done",
-         "text": _("Die Verwaltung prüft den Vorschlag.") if state is ContributionState.SUBMITTED else None},
-    ]
+    steps = [{"label": _("Eingereicht"), "date": proposal.submitted_at or proposal.created_at, "state": "done"}]
+    check = _check_step(proposal, waiting)
+    # Some phases publish first and check afterwards.
+    is_first = not proposal.is_published or proposal.decided_at == proposal.published_at
+    if check and is_first:
+        steps.append(check)
     if state in {ContributionState.REJECTED, ContributionState.HIDDEN, ContributionState.WITHDRAWN}:
-        steps.append({"label": _(STATE_LABELS[state]), "date": proposal.decided_at, "state": "current"})
-        return steps
+        return [*steps, {"label": _(STATE_LABELS[state]), "date": proposal.decided_at, "state": "current"}]
     steps.append({"label": _("Veröffentlicht"), "date": None if waiting else proposal.published_at,
                   "state": "open" if waiting else "done"})
+    if check and not is_first:
+        steps.append(check)
     if proposal.answer_status and not waiting:
         steps.append({"label": _("Antwort der Verwaltung"), "date": proposal.answered_at, "state": "done",
                       "text": _(ANSWER_LABELS[proposal.answer_status])})
     steps.append({
         "label": _("In eine Maßnahme aufgenommen") if is_taken_up else _("Auswertung für den Maßnahmenkatalog"),
-        "date": None, "state": "done" if is_taken_up else "open" if waiting else "current",
+        "date": None, "state": "done" if is_taken_up else "open" if waiting or proposal.awaits_check else "current",
         "text": None if is_taken_up or waiting else _("Noch ist daraus keine Maßnahme geworden."),
     })
     return steps
+
+
+def _check_step(proposal: Any, waiting: bool) -> dict[str, Any] | None:  # noqa: ANN401, FBT001 - a Contribution
+    """What is known of the check: nothing of what was imported, nor of what its author took back."""
+    hint = _("Die Verwaltung prüft den Vorschlag.")
+    if waiting:
+        return {"label": _("Geprüft"), "date": None, "state": "current",
+                "text": hint if proposal.state is ContributionState.SUBMITTED else None}
+    if proposal.awaits_check:
+        return {"label": _("Wird geprüft"), "date": None, "state": "current", "text": hint}
+    if proposal.decided_at is None or proposal.state is ContributionState.WITHDRAWN:
+        return None
+    return {"label": _("Geprüft"), "date": proposal.decided_at, "state": "done"}
 
 
 @blueprint.get(f"/verfahren/<slug>/vorschlaege/<int:proposal_id>/bilder/<int:picture_id>/<{_SIZE}:size>")

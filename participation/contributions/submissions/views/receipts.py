@@ -69,11 +69,10 @@ def _steps(contribution: Contribution) -> list[Step]:
         ]
     elif state is ContributionState.PUBLISHED:
         steps += [
-            Step(_("Geprüft"), day(contribution.decided_at or contribution.published_at), "done"),
-            Step(_("Veröffentlicht"), day(contribution.published_at), "done"),
+            *_published_steps(contribution, _("Die Verwaltung prüft den Vorschlag.")),
             *([Step(_("Antwort der Verwaltung"), "", "done", _(ANSWER_LABELS[contribution.answer_status]))]
               if contribution.answer_status else []),
-            Step(_("Auswertung für den Maßnahmenkatalog"), "", "current",
+            Step(_("Auswertung für den Maßnahmenkatalog"), "", "open" if contribution.awaits_check else "current",
                  _("Wird daraus eine Maßnahme, steht es auf der Seite Ihres Vorschlags.")),
         ]
     else:
@@ -81,12 +80,23 @@ def _steps(contribution: Contribution) -> list[Step]:
     return steps
 
 
+def _published_steps(contribution: Contribution, hint: str) -> list[Step]:
+    """Checked and published, or the other way round where a phase checks afterwards."""
+    published = Step(_("Veröffentlicht"), day(contribution.published_at), "done")
+    if contribution.awaits_check:
+        return [published, Step(_("Wird geprüft"), "", "current", hint)]
+    if contribution.decided_at is None:
+        return [published]
+    checked = Step(_("Geprüft"), day(contribution.decided_at), "done")
+    return [checked, published] if contribution.decided_at == contribution.published_at else [published, checked]
+
+
 def _comment_steps(comment: Comment) -> list[Step]:
     """Submitted, checked, published."""
-    state, decided = comment.state, day(comment.decided_at or comment.published_at)
+    state, decided = comment.state, day(comment.decided_at)
     steps = [Step(_("Eingereicht"), day(comment.submitted_at or comment.created_at), "done")]
     if state is ContributionState.PUBLISHED:
-        return [*steps, Step(_("Geprüft"), decided, "done"), Step(_("Veröffentlicht"), day(comment.published_at), "done")]
+        return [*steps, *_published_steps(comment, _("Ein Mensch aus der Verwaltung liest jeden Kommentar."))]
     if state in {ContributionState.SUBMITTED, ContributionState.RETURNED}:
         hint = (_("Bitte überarbeiten Sie Ihren Kommentar. Danach prüfen wir ihn noch einmal.")
                 if state is ContributionState.RETURNED
