@@ -11,7 +11,8 @@ from flask import current_app, url_for
 from sqlalchemy import inspect, select
 from sqlalchemy.exc import OperationalError
 
-from mapping.geometry import GeometryError, load_boundary, load_districts
+from mapping.boundaries import load_boundary, load_districts
+from mapping.geometry import GeometryError
 from participation import clock
 from participation.accounts.models import Account, RoleGrant
 from participation.accounts.operations.staff import invite_staff

@@ -11,7 +11,7 @@ from typing import Any
 from docx import Document
 from sqlalchemy import select
 
-from mapping.geometry import area_from_geojson, load_boundary, load_districts
+from mapping.boundaries import area_from_geojson, load_boundary, load_districts
 from participation import formats
 from participation.catalogue.models import Measure, MeasureSource, MeasureState, Priority
 from participation.demo.stage import FOLDER, Demo, read

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from mapping.geometry import Shape
+    from mapping.boundaries import Shape
 
 NAME_MAX = 120
 ADDRESS_MAX = 1000

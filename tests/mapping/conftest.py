@@ -14,6 +14,7 @@ from werkzeug.serving import make_server
 
 from mapping import clustering, features
 from mapping.basemap import Basemap
+from mapping.boundaries import load_boundary, load_districts
 from mapping.features import MapPoint
 from mapping.folium_map import (
     DetailOptions,
@@ -25,7 +26,7 @@ from mapping.folium_map import (
     render_map,
     render_picker,
 )
-from mapping.geometry import BBox, load_boundary, load_districts
+from mapping.geometry import BBox
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

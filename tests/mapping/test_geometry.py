@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 from shapely.geometry import Point, shape
 
-from mapping import geometry
+from mapping import boundaries, geometry
 from mapping.geometry import Area, BBox, GeometryError
 from mapping.projection import to_utm, to_wgs84
 
@@ -24,7 +24,7 @@ def geojson(*rings: list[list[float]]) -> str:
 
 @pytest.fixture(scope="module")
 def square() -> Area:
-    return geometry.area_from_geojson(geojson(SQUARE, HOLE))
+    return boundaries.area_from_geojson(geojson(SQUARE, HOLE))
 
 
 @pytest.mark.parametrize("text", ["51,98", "51.98", " 51,98 ", "51,98°", "+51.98"])
@@ -94,7 +94,7 @@ def test_ray_casting_agrees_with_shapely(lon, lat):
     outline = shape(json.loads(text))
     point = Point(lon, lat)
     if outline.boundary.distance(point) > 1e-9:
-        assert geometry.area_from_geojson(text).contains(lon, lat) == outline.contains(point)
+        assert boundaries.area_from_geojson(text).contains(lon, lat) == outline.contains(point)
 
 
 def test_distances_are_metres():
@@ -103,13 +103,13 @@ def test_distances_are_metres():
     east = geometry.distance_metres((7.2935, 51.979), (7.3035, 51.979))
     assert north == pytest.approx(1112, abs=2)
     assert east == pytest.approx(685, abs=2)
-    area = geometry.area_from_geojson(geojson(SQUARE))
+    area = boundaries.area_from_geojson(geojson(SQUARE))
     assert area.distance(7.3, 52.01) == pytest.approx(1112, abs=2)
 
 
 def test_the_district_of_a_place():
-    west = geometry.area_from_geojson(geojson([[7.2, 51.9], [7.3, 51.9], [7.3, 52.0], [7.2, 52.0]]))
-    east = geometry.area_from_geojson(geojson([[7.3, 51.9], [7.4, 51.9], [7.4, 52.0], [7.3, 52.0]]))
+    west = boundaries.area_from_geojson(geojson([[7.2, 51.9], [7.3, 51.9], [7.3, 52.0], [7.2, 52.0]]))
+    east = boundaries.area_from_geojson(geojson([[7.3, 51.9], [7.4, 51.9], [7.4, 52.0], [7.3, 52.0]]))
     districts = [("west", west), ("east", east)]
     assert geometry.district_of(7.25, 51.95, districts) == "west"
     assert geometry.district_of(7.35, 51.95, districts) == "east"
@@ -127,7 +127,7 @@ def test_the_district_of_a_place():
 ])
 def test_an_outline_arrives_in_every_wrapping(wrap):
     document = wrap(json.loads(geojson(SQUARE, HOLE)))
-    boundary = geometry.load_boundary(json.dumps(document).encode())
+    boundary = boundaries.load_boundary(json.dumps(document).encode())
     assert boundary.bbox == BBox(7.2, 51.9, 7.4, 52.0)
     assert boundary.area.contains(7.25, 51.95)
     assert not boundary.area.contains(7.3, 51.95)
@@ -142,14 +142,14 @@ def test_an_outline_in_metres_is_converted(crs, offset):
     document = {"type": "Polygon", "coordinates": [ring]}
     if crs:
         document["crs"] = {"type": "name", "properties": {"name": crs}}
-    boundary = geometry.load_boundary(json.dumps(document))
+    boundary = boundaries.load_boundary(json.dumps(document))
     assert boundary.bbox == pytest.approx((7.2, 51.9, 7.4, 52.0), abs=2e-6)
 
 
 def test_several_parts_become_one_outline():
     other = [[7.4, 51.9], [7.5, 51.9], [7.5, 52.0], [7.4, 52.0], [7.4, 51.9]]
     features = [{"type": "Feature", "properties": {}, "geometry": json.loads(geojson(r))} for r in (SQUARE, other)]
-    boundary = geometry.load_boundary(json.dumps({"type": "FeatureCollection", "features": features}))
+    boundary = boundaries.load_boundary(json.dumps({"type": "FeatureCollection", "features": features}))
     assert json.loads(boundary.geojson)["type"] == "Polygon"
     assert boundary.bbox.east == 7.5
 
@@ -176,17 +176,17 @@ def far() -> str:
     (geojson([[7.2, 51.9], [7.3, 51.9], [7.4, 51.9], [7.2, 51.9]]), "leer|schneidet"),
     (json.dumps({"type": "Polygon", "coordinates": [SQUARE], "crs": {"properties": {"name": "EPSG:31467"}}}), "31467"),
     (json.dumps({"type": "Polygon", "coordinates": [SQUARE], "crs": {"properties": {"name": "EPSG:25832"}}}), "25832"),
-    (" " * (geometry.MAX_GEOJSON_BYTES + 1), "zu groß"),
+    (" " * (boundaries.MAX_GEOJSON_BYTES + 1), "zu groß"),
 ])
 def test_a_bad_file_is_refused_with_a_german_sentence(source, says):
     with pytest.raises(GeometryError, match=says):
-        geometry.load_boundary(source)
+        boundaries.load_boundary(source)
 
 
 def test_too_many_corners_are_refused(monkeypatch):
-    monkeypatch.setattr(geometry, "MAX_POSITIONS", 4)
+    monkeypatch.setattr(boundaries, "MAX_POSITIONS", 4)
     with pytest.raises(GeometryError, match="mehr als 4 Punkte"):
-        geometry.load_boundary(geojson(SQUARE))
+        boundaries.load_boundary(geojson(SQUARE))
 
 
 def test_districts_need_one_name_each():
@@ -194,18 +194,18 @@ def test_districts_need_one_name_each():
         return json.dumps({"type": "FeatureCollection", "features": [
             {"type": "Feature", "properties": {"name": name}, "geometry": json.loads(geojson(SQUARE))} for name in names
         ]})
-    assert [one.name for one in geometry.load_districts(collection("Nord", "  Süd  "))] == ["Nord", "Süd"]
+    assert [one.name for one in boundaries.load_districts(collection("Nord", "  Süd  "))] == ["Nord", "Süd"]
     with pytest.raises(GeometryError, match="Nummer 2 hat keinen Namen"):
-        geometry.load_districts(collection("Nord", None))
+        boundaries.load_districts(collection("Nord", None))
     with pytest.raises(GeometryError, match="„Nord“ kommt zweimal vor"):
-        geometry.load_districts(collection("Nord", "Nord"))
+        boundaries.load_districts(collection("Nord", "Nord"))
     with pytest.raises(GeometryError, match="keine Ortsteile"):
-        geometry.load_districts(geojson(SQUARE))
+        boundaries.load_districts(geojson(SQUARE))
 
 
 def test_the_districts_of_the_demo_town_cover_it_without_gap_or_overlap():
-    boundary = shape(json.loads(geometry.load_boundary((DEMO / "billerbeck_boundary.geojson").read_bytes()).geojson))
-    districts = geometry.load_districts((DEMO / "billerbeck_districts.geojson").read_bytes())
+    boundary = shape(json.loads(boundaries.load_boundary((DEMO / "billerbeck_boundary.geojson").read_bytes()).geojson))
+    districts = boundaries.load_districts((DEMO / "billerbeck_districts.geojson").read_bytes())
     parts = [shape(json.loads(one.geojson)) for one in districts]
     assert len(parts) >= 8
     assert sum(part.area for part in parts) == pytest.approx(boundary.area, rel=1e-4)

@@ -85,7 +85,7 @@ class Result:
 
 def own_ballot(session: Session, phase_id: int, voter_id: int) -> OwnBallot:
     """The ballot of a voter, in one query."""
-    rows = session.execute(
+    rows: Sequence[Any] = session.execute(
         select(BallotMark.contribution_id, BallotMark.value, Annulment.reason)
         .select_from(Ballot)
         .outerjoin(BallotMark, BallotMark.ballot_id == Ballot.id)

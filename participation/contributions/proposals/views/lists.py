@@ -12,7 +12,8 @@ from flask_babel import format_decimal, get_locale, gettext as _
 from sqlalchemy import select
 from sqlalchemy.orm import undefer
 
-from mapping.geometry import GeometryError, area_from_geojson, parse_point
+from mapping.boundaries import area_from_geojson
+from mapping.geometry import GeometryError, parse_point
 from participation import clock, search, text, web
 from participation.actions import Action
 from participation.contributions.models import SHUFFLE_RANGE, AnswerStatus

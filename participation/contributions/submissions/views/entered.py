@@ -11,7 +11,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import undefer
 from werkzeug.datastructures import FileStorage
 
-from mapping.geometry import Area, BBox, GeometryError, area_from_geojson, district_of, parse_point
+from mapping.boundaries import area_from_geojson
+from mapping.geometry import Area, BBox, GeometryError, district_of, parse_point
 from participation import web
 from participation.actions import Action
 from participation.contributions.drafts.models import Draft
