@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from flask import Flask, current_app, g, make_response, redirect, render_template, request, url_for
-from flask_babel import gettext as _
+from flask_babel import gettext as _, ngettext
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException, NotFound, SecurityError
 
 from participation.errors import AccountGone, DomainError, SecondFactorNeeded, SignInNeeded, VerificationNeeded
 from participation.permissions import ANONYMOUS
-from participation.web import SAFE_METHODS, translated, way_back
+from participation.web import SAFE_METHODS, limiter, translated, way_back
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -54,7 +56,7 @@ def _texts(status: int) -> tuple[str, str]:
         410: (_("Dieser Link gilt nicht mehr"), _("Bitte fordern Sie einen neuen Link an.")),
         413: (_("Die Datei ist zu groß"), _("Bitte wählen Sie eine kleinere Datei und senden Sie noch einmal.")),
         422: (_("Bitte prüfen Sie Ihre Eingabe"), _("Eine Angabe konnte nicht übernommen werden.")),
-        429: (_("Zu viele Versuche"), _("Bitte warten Sie einige Minuten und versuchen Sie es dann noch einmal.")),
+        429: (_("Zu viele Versuche"), _("Bitte warten Sie eine Weile und versuchen Sie es dann noch einmal.")),
         500: (
             _("Bei uns ist ein Fehler passiert"),
             _("Das liegt nicht an Ihnen. Bitte versuchen Sie es in einigen Minuten noch einmal."),
@@ -82,8 +84,11 @@ def kept_input() -> list[tuple[str, str]]:
     ]
 
 
-def error_page(status: int, message: str = "", cure: str = "") -> ResponseReturnValue:
-    """The page of a status. `message` says what exactly hinders; the cure is the status's own unless there is another."""
+def error_page(status: int, message: str = "", cure: str = "", wait: int = 30) -> ResponseReturnValue:
+    """The page of a status. `message` says what exactly hinders; the cure is the status's own unless there is another.
+
+    `wait` is after how many seconds trying again makes sense, where it does.
+    """
     g.do_not_cache = True
     title, usual = _texts(status)
     cure = cure or usual
@@ -104,7 +109,7 @@ def error_page(status: int, message: str = "", cure: str = "") -> ResponseReturn
         body = _plain_page(status, title, message, cure)
     response = make_response(body, status)
     if status in {429, 503}:
-        response.headers["Retry-After"] = "30"
+        response.headers["Retry-After"] = str(wait)
     return response
 
 
@@ -124,6 +129,24 @@ def _words_of(error: DomainError) -> tuple[str, str]:
     if isinstance(error, VerificationNeeded):
         message += " " + _("Wie das geht, steht unter „Mein Konto → Nachweise“.")
     return message, cure
+
+
+def _slowed_down() -> ResponseReturnValue:
+    """Too many requests: for how long, as far as the counter says."""
+    limit = limiter.current_limit
+    try:
+        left = math.ceil(limit.reset_at - time.time()) if limit is not None and limit.breached else 0
+    except Exception:  # the counter is out of reach just now
+        log.exception("limit_unreadable")
+        left = 0
+    if left <= 0:
+        return error_page(429)
+    minutes = math.ceil(left / 60)
+    cure = ngettext("Bitte versuchen Sie es in %(num)s Minute noch einmal.",
+                    "Bitte versuchen Sie es in %(num)s Minuten noch einmal.", minutes)
+    if minutes > 120:  # noqa: PLR2004 - two hours
+        cure = _("Bitte versuchen Sie es in %(hours)s Stunden noch einmal.", hours=math.ceil(left / 3600))
+    return error_page(429, cure=cure, wait=left)
 
 
 def _without_slash() -> str | None:
@@ -158,7 +181,7 @@ def register(app: Flask) -> None:
             return error.response
         if isinstance(error, NotFound) and (address := _without_slash()):
             return redirect(address, code=308)
-        return error_page(error.code or 500)
+        return _slowed_down() if error.code == 429 else error_page(error.code or 500)  # noqa: PLR2004
 
     @app.errorhandler(OperationalError)
     def database_away(error: OperationalError) -> ResponseReturnValue:
