@@ -109,9 +109,12 @@ def test_a_phase_beside_it_that_counts_nothing_out_does_not_void_the_limit(
     process.phases.insert(place, factories.phase("collect", position=place - 1))
     browser.sign_in(factories.account(session))
     session.commit()
-    assert "noch 1 von 1 Stimmen" in browser.text(_page(first))
-    assert browser.post(f"{_page(first)}/unterstuetzen", headers=JSON).status_code == 201
-    assert browser.post(f"{_page(second)}/unterstuetzen", headers=JSON).status_code == 409
+    assert "noch 1 von 1 Stimme." in browser.text(_page(first))
+    assert "noch 0 von 1 Stimme." in browser.post(f"{_page(first)}/unterstuetzen", headers=JSON).json["message"]
+    refused = browser.post(f"{_page(second)}/unterstuetzen", headers=JSON)
+    assert (refused.status_code, refused.json["message"]) == (
+        409, "Sie haben Ihre Stimme schon vergeben. Nehmen Sie sie zuerst zurück.")
+    assert "Nehmen Sie sie bei dem anderen Vorschlag zurück" in browser.text(_page(second))
     assert session.scalar(select(func.count()).select_from(Vote)) == 1
 
 
@@ -185,12 +188,12 @@ def test_of_the_time_of_a_vote_little_is_kept_and_votes_are_counted_out_all_the_
     actor, source = factories.actor(factories.account(session)), "a" * 16
     assert votes.support(session, keyring, actor, first, noon + timedelta(minutes=10), source)
     assert votes.support(session, keyring, actor, second, noon + timedelta(minutes=30), source)
-    with pytest.raises(Conflict, match="alle 1 Stimmen"):
+    with pytest.raises(Conflict, match="Ihre Stimme schon vergeben"):
         votes.support(session, keyring, actor, third, noon + timedelta(minutes=31), source)
     assert set(session.scalars(select(Vote.given_at))) == {noon, noon + timedelta(minutes=25)}
     forget_sources(session, noon + timedelta(days=15))
     assert set(session.scalars(select(Vote.given_at))) == {clock.day_of(noon), noon + timedelta(minutes=25)}
-    with pytest.raises(Conflict, match="alle 1 Stimmen"):
+    with pytest.raises(Conflict, match="Ihre Stimme schon vergeben"):
         votes.support(session, keyring, actor, fourth, noon + timedelta(days=15), source)
 
 

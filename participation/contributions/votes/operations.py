@@ -100,6 +100,8 @@ def _require_vote_left(session: Session, voter_id: int, contribution: Contributi
         return
     gone = next((row for row in given if row.state is not ContributionState.PUBLISHED and row.annulment_id is None), None)
     if gone is None:
+        if phase.votes_per_person == 1:
+            raise Conflict(N_("Sie haben Ihre Stimme schon vergeben. Nehmen Sie sie zuerst zurück."))
         raise Conflict(N_("Sie haben schon alle %(number)s Stimmen vergeben. Nehmen Sie zuerst eine zurück."),
                        number=phase.votes_per_person)
     session.execute(delete(Vote).where(Vote.contribution_id == gone.contribution_id, Vote.voter_id == voter_id)

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, flash, g, jsonify, make_response, request, url_for
-from flask_babel import gettext as _
+from flask_babel import gettext as _, ngettext
 
 from participation import web
 from participation.actions import Action
@@ -193,7 +193,8 @@ def _left_message(slug: str, proposal_id: int) -> str:
     if phase is None or not phase.votes_per_person:
         return ""
     left = votes_left(web.current_session(), phase, own_part_here(slug, proposal_id).voter_id)
-    return str(_("Sie haben noch %(left)s von %(number)s Stimmen.", left=left, number=phase.votes_per_person))
+    return str(ngettext("Sie haben noch %(left)s von %(num)s Stimme.", "Sie haben noch %(left)s von %(num)s Stimmen.",
+                        phase.votes_per_person, left=left))
 
 
 def _apply(slug: str, proposal_id: int, change: Change) -> tuple[bool, int | None]:
