@@ -454,6 +454,10 @@ def test_from_one_address_so_many_an_hour_and_the_rest_is_told_not_dropped(
     last = browser.post(f"{page}/unterstuetzen")
     assert last.status_code == 429
     assert "Zu viele Versuche" in last.get_data(as_text=True)
+    wait = re.search(r"Bitte versuchen Sie es in (\d+) Minuten noch einmal", last.get_data(as_text=True))
+    assert wait is not None
+    assert 50 <= int(wait[1]) <= 61, "the hour of the brake has just begun"
+    assert 3000 <= int(last.headers["Retry-After"]) <= 3601
     flag = session.scalars(select(VoteFlag)).one()
     assert set(session.scalars(select(Vote.source_hash))) == {flag.source_hash}, "it shows these votes"
     assert {flag.first_at, flag.last_at} == {clock.hour_of(flag.last_at)}, "no time more exact than that of a vote"

@@ -109,7 +109,8 @@ def test_points_are_given_changed_and_taken_back(session: Session, voter: Browse
 
 @pytest.mark.parametrize(("entered", "message"), [
     ({"A": "5"}, "höchstens 4 Punkte"), ({"A": "4", "B": "4", "C": "3"}, "Das sind 11 Punkte"),
-    ({"A": "-2"}, "höchstens 4 Punkte"), ({"A": "viele"}, "höchstens 4 Punkte"), ({"A": "9" * 40}, "höchstens 4 Punkte"),
+    ({"A": "1" * 10}, "höchstens 4 Punkte"),
+    *(({"A": wrong}, "ganze Zahl von 0 bis 4") for wrong in ("-1", "-2", "1,5", "1.5", "viele", "9" * 40)),
 ])
 def test_more_points_than_one_has_are_refused_and_what_was_entered_stays(
     session: Session, voter: Browser, entered: dict[str, str], message: str,
@@ -120,8 +121,8 @@ def test_more_points_than_one_has_are_refused_and_what_was_entered_stays(
                           form="/abstimmung/")
     assert answer.status_code == 422
     assert message in answer.get_data(as_text=True)
-    if entered.get("C"):
-        assert f'id="marke-{ids["C"]}" name="marke-{ids["C"]}" inputmode="numeric" value="3"' in answer.get_data(as_text=True)
+    for name, value in entered.items():
+        assert f'name="marke-{ids[name]}" inputmode="numeric" value="{value}"' in answer.get_data(as_text=True)
     assert session.scalar(select(func.count()).select_from(BallotMark)) == 0
 
 
@@ -275,6 +276,44 @@ def test_results_are_for_nobody_before_their_time(
     assert "Ergebnisse" in voter.text(f"/verfahren/{phase.process.slug}")
     table = voter.get(f"{_page(phase)}/ergebnis.csv").get_data(as_text=True)
     assert f"{first.id};Idee A;3;0;12;" in table
+
+
+def test_what_was_withdrawn_or_hidden_stays_in_the_result_without_its_title(
+    session: Session, voter: Browser, keyring: Keyring,
+) -> None:
+    phase, (first, second, third, *_) = _vote(session, POINTS)
+    for number in range(2):
+        operations.cast(session, keyring, factories.actor(factories.account(session)), phase,
+                        {first.id: 4, second.id: 3, third.id: number + 1}, clock.now())
+    phase.ends_at = clock.now() - timedelta(seconds=1)
+    first.is_own = True
+    contributions.withdraw(session, factories.actor(factories.account(session)), first, clock.now())
+    contributions.hide(session, second, "Grund", clock.now())
+    phase.process.municipality.content_version += 1
+    session.commit()
+    gone, hidden = f"Vorschlag {first.id}, zurückgezogen", f"Vorschlag {second.id}, nicht mehr öffentlich"
+    assert _rows(voter, phase) == [["1", gone, "8", "2"], ["2", hidden, "6", "2"], ["3", "Idee C", "3", "2"]]
+    text = voter.text(f"{_page(phase)}/ergebnis")
+    assert "Die Stimmen dafür sind gezählt" in text
+    table = voter.get(f"{_page(phase)}/ergebnis.csv").get_data(as_text=True)
+    assert f"{first.id};{gone};2;0;8;" in table
+    assert f"{second.id};{hidden};2;0;6;" in table
+    assert "Idee A" not in text + table
+    assert "Idee B" not in text + table
+
+
+def test_no_money_is_planned_for_what_was_withdrawn(session: Session, voter: Browser, keyring: Keyring) -> None:
+    phase, (first, second) = _budget(session, [900, 300], results=Results.DURING)
+    for chosen in ([first], [first], [second]):
+        operations.cast(session, keyring, factories.actor(factories.account(session)), phase,
+                        {one.id: 1 for one in chosen}, clock.now(), replace=True)
+    first.is_own = True
+    contributions.withdraw(session, factories.actor(factories.account(session)), first, clock.now())
+    session.commit()
+    assert _rows(voter, phase) == [
+        ["1", f"Vorschlag {first.id}, zurückgezogen", "2", "900", "Entfällt"], ["2", "Idee B", "1", "300", "Ja"]]
+    planned = voter.open(f"{_page(phase)}/ergebnis").xpath("//dl[@class='bp-stats']/div[contains(., 'Euro verplant')]//dd")
+    assert planned[0].text_content().strip() == "300"
 
 
 def test_a_title_is_no_formula_in_the_table(session: Session, voter: Browser, keyring: Keyring) -> None:

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 OPTIONS_MAX = 200
 COST_MAX = 2_000_000_000
+# A mark that says nothing, by whatever rule people vote.
+NO_MARK = -COST_MAX
 _BALLOT = as_type("Table", Ballot.__table__)
 # What nobody may change any more once people have voted by it.
 RULES = ("ballot", "points", "points_max", "total", "min_number", "max_number", "results")
@@ -123,7 +125,10 @@ def _require_rules(session: Session, phase: Phase, marks: dict[int, int], change
     elif settings.ballot is BallotRule.PRO_CONTRA:
         if any(value not in {1, -1} for value in changes.values() if value):
             raise InvalidInput(N_("Bitte wählen Sie dafür oder dagegen."), field="marks")
-    elif any(not 0 <= value <= settings.points_max for value in changes.values()):
+    elif any(value < 0 for value in changes.values()):
+        raise InvalidInput(N_("Bitte geben Sie jedem Vorschlag eine ganze Zahl von 0 bis %(number)s. Halbe und negative "
+                              "Punkte gibt es nicht."), field="marks", number=settings.points_max)
+    elif any(value > settings.points_max for value in changes.values()):
         raise InvalidInput(N_("Ein Vorschlag kann höchstens %(number)s Punkte von Ihnen bekommen."), field="marks",
                            number=settings.points_max)
     elif sum(marks.values()) > settings.points:

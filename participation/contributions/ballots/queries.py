@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, exists, func, select
+from sqlalchemy import Select, case, exists, func, select
 
 from participation.accounts.models import ParticipantKind
 from participation.contributions.abuse.models import Annulment
@@ -67,15 +67,21 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one proposal."""
+    """What became of one proposal. Of one that is not public any more there is no title."""
 
     id: int
     title: str
+    state: ContributionState
     people: int
     against: int
     total: int
     cost: int | None = None
     fits: bool = False
+
+    @property
+    def is_public(self) -> bool:
+        """Whether everybody may read it."""
+        return self.state is ContributionState.PUBLISHED
 
     @property
     def in_favour(self) -> int:
@@ -157,9 +163,11 @@ def turnout(session: Session, phase: Phase) -> dict[ParticipantKind, int]:
 
 
 def ranking(phase: Phase, limit: int | None) -> Select[*tuple[Any, ...]]:
-    """(id, title, people, against, total, cost) of the public proposals that got something, the best first.
+    """(id, title, state, people, against, total, cost) of the proposals that got something, the best first.
 
-    For points the order is by points, for and against by the difference, for supports and baskets by people.
+    What ballots gave stays in the result when its proposal goes, so that sums add up; its title does not. Supports are
+    those of public proposals. For points the order is by points, for and against by the difference, for supports and
+    baskets by people.
     """
     base, own = Contribution.__table__.c, Proposal.__table__.c
     cost = (
@@ -170,7 +178,7 @@ def ranking(phase: Phase, limit: int | None) -> Select[*tuple[Any, ...]]:
     if phase.ballot is BallotRule.SUPPORT:
         count = base.support_count
         statement = (
-            select(base.id, own.title, count.label("people"), (count * 0).label("against"), count.label("total"), cost)
+            select(base.id, own.title, base.state, count.label("people"), (count * 0).label("against"), count.label("total"), cost)
             .select_from(Contribution.__table__).join(Proposal.__table__, own.id == base.id)
             .where(base.process_id == phase.process_id, base.kind == "proposal",
                    base.state == ContributionState.PUBLISHED, count > 0)
@@ -179,25 +187,26 @@ def ranking(phase: Phase, limit: int | None) -> Select[*tuple[Any, ...]]:
     else:
         tally = BallotTally.__table__.c
         statement = (
-            select(base.id, own.title, tally.people, tally.against, tally.total, cost)
+            select(base.id, case((base.state == ContributionState.PUBLISHED, own.title), else_=""), base.state, tally.people,
+                   tally.against, tally.total, cost)
             .select_from(BallotTally.__table__)
             .join(Contribution.__table__, base.id == tally.contribution_id)
             .join(Proposal.__table__, own.id == base.id)
-            .where(tally.phase_id == phase.id, tally.people > 0, base.state == ContributionState.PUBLISHED)
+            .where(tally.phase_id == phase.id, tally.people > 0)
             .order_by(tally.total.desc(), tally.contribution_id.desc())
         )
     return statement if limit is None else statement.limit(limit)
 
 
 def results(session: Session, phase: Phase, limit: int | None = None) -> list[Result]:
-    """The ranking; for a budget with what the money is enough for: from the top down, skipping what is too dear."""
+    """The ranking; for a budget with what the money is enough for: from the top down, skipping what is too dear or gone."""
     found = [Result(*row) for row in session.execute(ranking(phase, limit))]
     if phase.ballot is not BallotRule.BUDGET:
         return found
     left = int(getattr(phase.settings, "total", 0))
     shown = []
     for one in found:
-        fits = one.cost is not None and one.cost <= left
+        fits = one.is_public and one.cost is not None and one.cost <= left
         left -= one.cost or 0 if fits else 0
-        shown.append(Result(one.id, one.title, one.people, one.against, one.total, one.cost, fits))
+        shown.append(replace(one, fits=fits))
     return shown

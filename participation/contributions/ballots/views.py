@@ -16,18 +16,19 @@ from participation.actions import Action
 from participation.contributions.abuse.edge import current_source, slow_down
 from participation.contributions.abuse.queries import annulments_in
 from participation.contributions.ballots import operations
-from participation.contributions.ballots.forms import OptionForm, whole_number
+from participation.contributions.ballots.forms import LONGEST, OptionForm, whole_number
 from participation.contributions.ballots.queries import (
     CHANNEL_LABELS,
     RESULTS_SHOWN,
     OwnBallot,
+    Result,
     options_of,
     own_ballot,
     phases_with_options,
     results,
     turnout,
 )
-from participation.contributions.models import SHUFFLE_RANGE
+from participation.contributions.models import SHUFFLE_RANGE, ContributionState
 from participation.contributions.proposals.edge import LARGEST_ID, load_standing
 from participation.contributions.proposals.queries import Listing, Sort, list_page, read_cursor
 from participation.errors import Conflict, InvalidInput, NotFound
@@ -139,6 +140,7 @@ def _paper(process: Process, phase: Phase, own: OwnBallot, problem: str = "") ->
         may_vote=web.can(Action.CAST_BALLOT, phase) and not own.why_annulled, why=own.why_annulled,
         is_signed_in=web.current_actor().is_signed_in,
         here=request.full_path.rstrip("?"), results_open=phase.shows_results(now),
+        typed=request.form,
     )
     return body, 422 if problem else 200
 
@@ -174,7 +176,8 @@ def cast(slug: str, phase_id: int) -> ResponseReturnValue:
             flash(message, "warning")
             return _to_proposal(slug, next(iter(changes), 0))
         entered = changes if is_budget else {**_own(phase).marks, **changes}
-        return _paper(process, phase, OwnBallot({key: value for key, value in entered.items() if value}), message)
+        return _paper(process, phase, OwnBallot({key: value for key, value in entered.items() if value not in {0, operations.NO_MARK}}),
+                      message)
     flash(_message(phase, marks), "success")
     if request.form.get("von") == "vorschlag":
         return _to_proposal(slug, next(iter(changes), 0))
@@ -191,10 +194,14 @@ def _read_marks(*, is_budget: bool) -> dict[int, int]:
     changes: dict[int, int] = {}
     for raw in request.form.getlist("zeile")[:MARKS_AT_ONCE]:
         key, entered = _proposal_number(raw), request.form.get(f"marke-{raw}", "").strip()
-        value = -1 if entered == "-1" else whole_number(entered or "0")
-        # What is no number is more than anybody has: the operation says how many are possible.
-        changes[key] = operations.COST_MAX if value is None else value
+        changes[key] = _mark(entered or "0")
     return changes
+
+
+def _mark(entered: str) -> int:
+    """A mark as it is entered: here "1.5" is no way to write 15, as it would be for euros."""
+    is_number = entered.isascii() and entered.isdecimal() and len(entered) <= LONGEST
+    return int(entered) if is_number else -1 if entered == "-1" else operations.NO_MARK
 
 
 def _proposal_number(raw: str) -> int:
@@ -227,6 +234,13 @@ def _with_results(slug: str, phase_id: int) -> Phase:
     return phase
 
 
+def gone_title(one: Result) -> str:
+    """What stands in a result for a proposal that is not public any more."""
+    if one.state is ContributionState.WITHDRAWN:
+        return str(_("Vorschlag %(number)s, zurückgezogen", number=one.id))
+    return str(_("Vorschlag %(number)s, nicht mehr öffentlich", number=one.id))
+
+
 @blueprint.get("/verfahren/<slug>/abstimmung/<int:phase_id>/ergebnis")
 @web.public
 @cached
@@ -238,7 +252,7 @@ def show_results(slug: str, phase_id: int) -> ResponseReturnValue:
     people = turnout(session, phase)
     return render_template(
         "contributions/ballots/results.html", process=phase.process, phase=phase,
-        rule=(phase.ballot or BallotRule.SUPPORT).value, rows=rows, people=sum(people.values()),
+        rule=(phase.ballot or BallotRule.SUPPORT).value, rows=rows, gone_title=gone_title, people=sum(people.values()),
         channels=[(CHANNEL_LABELS[kind], number) for kind, number in people.items()],
         most=max((one.people if phase.ballot is BallotRule.BUDGET else abs(one.total) for one in rows), default=0),
         is_open=phase.is_open(web.current_now()), limit=RESULTS_SHOWN,
@@ -256,7 +270,8 @@ def download(slug: str, phase_id: int) -> ResponseReturnValue:
     writer = csv.writer(buffer, delimiter=";", lineterminator="\r\n")
     writer.writerow([_("Nummer"), _("Vorschlag"), _("Stimmzettel"), _("Dagegen"), _("Summe"), _("Kosten in Euro")])
     for one in results(web.current_session(), phase):
-        title = f"'{one.title}" if one.title[:1] in "=+-@\t\r" else one.title
+        title = one.title if one.is_public else gone_title(one)
+        title = f"'{title}" if title[:1] in "=+-@\t\r" else title
         writer.writerow([one.id, title, one.people, one.against, one.total, one.cost if one.cost is not None else ""])
     response = make_response("\N{BYTE ORDER MARK}" + buffer.getvalue(), 200, {"Content-Type": "text/csv; charset=utf-8"})
     response.headers["Content-Disposition"] = f'attachment; filename="ergebnis-{phase.id}.csv"'
