@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException, NotFound, SecurityError
 
 from participation.errors import AccountGone, DomainError, SecondFactorNeeded, SignInNeeded, VerificationNeeded
+from participation.i18n import N_
 from participation.permissions import ANONYMOUS
 from participation.web import SAFE_METHODS, limiter, translated, way_back
 
@@ -26,6 +27,12 @@ log = logging.getLogger(__name__)
 _LEADS_ON: dict[type[DomainError], str] = {
     SignInNeeded: "accounts.sign_in", SecondFactorNeeded: "accounts.second_factor",
     VerificationNeeded: "accounts.verification",
+}
+# What people type in one word too; of everything else only what has several words was typed, not chosen or put there by us.
+TYPED = {
+    "title": N_("Titel"), "text": N_("Text"), "body": N_("Text"), "place_text": N_("Ort"), "place": N_("Ort"),
+    "pseudonym": N_("Name"), "display_name": N_("Name"), "name": N_("Name"), "email": N_("E-Mail-Adresse"),
+    "reason": N_("Begründung"), "summary": N_("Zusammenfassung"), "q": N_("Suche"),
 }
 NEVER_KEPT = ("password", "csrf_token", "code", "token", "submission_key", "_seen")
 
@@ -70,17 +77,21 @@ def _texts(status: int) -> tuple[str, str]:
 
 
 def kept_input() -> list[tuple[str, str]]:
-    """What was entered, so that nobody types a long text twice; never passwords, codes or tokens."""
+    """What was typed, as (label, text), so that nobody types a long text twice; never passwords, codes or tokens."""
     if request.method in SAFE_METHODS:
         return []
     try:
         fields = request.form.items(multi=True)
     except HTTPException:
         return []
+    kept = [
+        (name, value) for name, value in fields
+        if len(value) > 2 and not any(part in name for part in NEVER_KEPT)  # noqa: PLR2004
+        and value.strip() and (name in TYPED or len(value.split()) > 1)
+    ]
     return [
-        (name, value)
-        for name, value in fields
-        if value.strip() and not any(part in name for part in NEVER_KEPT) and len(value) > 2  # noqa: PLR2004
+        (_(TYPED[name]) if name in TYPED else _("Ihre Angabe %(number)s", number=number), value)
+        for number, (name, value) in enumerate(kept, 1)
     ]
 
 
