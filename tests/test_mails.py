@@ -56,6 +56,7 @@ def _values(name: str, words: str) -> dict[str, Any]:
         "decision": {"title": words, "words": words, "is_comment": True, "number": "", "rule": "Werbung", "statement": words, "outcome": Outcome.REJECT.value,
                      "outcome_label": "abgelehnt", "is_change": True},
         "digest": {"news": news, **own},
+        "invitation": {"role": "Redaktion", "place": words},
         "invite_co_author": {"process": words},
         "newsletter": {"letter": letter, "process": words, "test_mark": "", **own},
         "receipt": {"number": "K7P-4MX-2QD", "title": words, "is_guest": True, "is_published": False,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import url_for
 
 from participation import clock, outbox, schedule
@@ -22,7 +24,9 @@ def forget_expired_accounts() -> None:
         forget_expired(session, clock.now())
 
 
-def _send_link(context: outbox.JobContext, purpose: TokenPurpose, template: str, endpoint: str) -> None:
+def _send_link(
+    context: outbox.JobContext, purpose: TokenPurpose, template: str, endpoint: str, **values: Any  # noqa: ANN401 - as render_mail
+) -> None:
     """The token is stored, then the mail sent, then the job is done: a second run makes a new link, the old one dies."""
     with context.database.unit_of_work() as session:
         account = session.get(Account, context.args["account_id"])
@@ -30,16 +34,16 @@ def _send_link(context: outbox.JobContext, purpose: TokenPurpose, template: str,
             return
         token = issue_token(session, account.id, purpose, clock.now())
         email, name = account.email, account.display_name
-    _mail_link(context, template, endpoint, token, email, name)
+    _mail_link(context, template, endpoint, token, email, name, **values)
 
 
 def _mail_link(
-    context: outbox.JobContext, template: str, endpoint: str, token: str, recipient: str, name: str
+    context: outbox.JobContext, template: str, endpoint: str, token: str, recipient: str, name: str, **values: Any  # noqa: ANN401 - as render_mail
 ) -> None:
     target = current_keyring().unseal(context.args["target"]) if context.args.get("target") else None
     with mail_context():
         link = url_for(endpoint, token=token, next=target or None, _external=True)
-        send(render_mail(template, key=context.key, recipient=recipient, name=name, link=link))
+        send(render_mail(template, key=context.key, recipient=recipient, name=name, link=link, **values))
 
 
 @outbox.job("mail_confirm_email", N_("E-Mail: Adresse bestätigen"))
@@ -56,8 +60,9 @@ def mail_reset(context: outbox.JobContext) -> None:
 
 @outbox.job("mail_invitation", N_("E-Mail: Einladung"))
 def mail_invitation(context: outbox.JobContext) -> None:
-    """The link for new staff."""
-    _send_link(context, TokenPurpose.STAFF_INVITATION, "invitation", "accounts.invitation")
+    """The link for new staff, with what they are asked to do, and where."""
+    _send_link(context, TokenPurpose.STAFF_INVITATION, "invitation", "accounts.invitation",
+               role=ROLE_LABELS[Role(context.args["role"])], place=context.args["place"])
 
 
 @outbox.job("mail_role_given", N_("E-Mail: neue Rolle"))

@@ -80,8 +80,8 @@ def test_somebody_new_is_invited_and_somebody_known_is_told(
     told, invited = sorted(mails(), key=lambda mail: "/konto/einladung/" in mail)
     assert "/konto/einladung/" in invited
     assert "/konto/einladung/" not in told, "an account of old needs no new password"
-    assert "Planung" in told
-    assert "Der Platz" in told
+    for mail, role in ((told, "Planung"), (invited, "Moderation")):
+        assert f"Rolle „{role}“ für „Der Platz“" in " ".join(mail.split())
     grants = session.scalars(select(RoleGrant).where(RoleGrant.process_id == process.id)).all()
     assert {(grant.role, grant.account.email) for grant in grants} == {
         (Role.MODERATOR, "neu@stadt.example"), (Role.PLANNER, known.email)}
