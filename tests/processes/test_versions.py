@@ -125,7 +125,7 @@ def _pdf(session: Session, actor: Actor, process: Process, title: str, folder: P
 
 
 def test_whatever_editors_can_change_comes_back_and_goes_again(
-    session: Session, process: Process, actor: Actor, tmp_path: Path,
+    session: Session, process: Process, actor: Actor, tmp_path: Path, browser: Browser,
 ) -> None:
     now = clock.now()
     first, second = (_pdf(session, actor, process, title, tmp_path) for title in ("Plan", "Bericht"))
@@ -164,6 +164,13 @@ def test_whatever_editors_can_change_comes_back_and_goes_again(
         assert history.content_of(session, process) == changed
     history.restore_version(session, actor, process, wanted, now)
     assert (process.phases[-1].id, process.picture_id) == (numbers[0], numbers[3])
+    editor = factories.account(session, Role.EDITOR, on=process)
+    session.commit()
+    shown = [" ".join(one.text_content().split()) for one in browser.sign_in(editor).open(
+        f"/verwaltung/verfahren/{process.id}/verlauf").xpath("//details")]
+    assert any("neues Bild" in one for one in shown)
+    assert any("bisheriges Bild" in one for one in shown)
+    assert not [one for one in shown if one.startswith("Bild") and str(numbers[3]) in one], "a number says nothing to anybody"
     assert {row.text for row in session.scalars(select(TextVariant))} == {"Second phase", "The square", "Off we go"}
 
 

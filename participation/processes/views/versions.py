@@ -103,7 +103,7 @@ def _differences(before: ProcessVersion | None, after: ProcessVersion) -> list[t
                 label = _("hinzugefügt") if other else _("gelöscht")
                 found.append((owner, label, text.difference(_whole(one), _whole(other))))
                 continue
-            found += [(owner, _(label), text.difference(_plain(name, one), _plain(name, other)))
+            found += [(owner, _(label), text.difference(*_both(name, one, other)))
                       for name, label in NAMES.items() if one.get(name) != other.get(name)]
     return found
 
@@ -119,6 +119,14 @@ def _owner_of(group: str, key: str, values: dict[str, Any]) -> str:
         language, _entity, _lineage, name = key.split("/", 3)
         return f"{VARIANTS.get(language, language)}, {_(NAMES.get(name, OWN_FIELD))}"
     return ""
+
+
+def _both(name: str, one: dict[str, Any], other: dict[str, Any]) -> tuple[str, str]:
+    """What a change replaced, and by what. A picture or a file has no words, and its number says nothing to anybody."""
+    if name in {"picture_id", "upload_id"}:
+        words = (_("bisheriges Bild"), _("neues Bild")) if name == "picture_id" else (_("bisherige Datei"), _("neue Datei"))
+        return words[0] if one.get(name) else "", words[1] if other.get(name) else ""
+    return _plain(name, one), _plain(name, other)
 
 
 def _plain(name: str, values: dict[str, Any]) -> str:
