@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from participation import clock
@@ -39,7 +39,10 @@ def _events(
     place = str(getattr(phase.settings, "place", ""))
     if phase.format_key == MEETING and phase.starts_at is not None:
         end = phase.ends_at or phase.starts_at + timedelta(hours=2)
-        when = [f"DTSTART:{phase.starts_at:%Y%m%dT%H%M%SZ}", f"DTEND:{end:%Y%m%dT%H%M%SZ}"]
+        if _is_midnight(phase.starts_at) and _is_midnight(end):
+            when = _days(clock.to_berlin(phase.starts_at), clock.to_berlin(end))
+        else:
+            when = [f"DTSTART:{phase.starts_at:%Y%m%dT%H%M%SZ}", f"DTEND:{end:%Y%m%dT%H%M%SZ}"]
         if place:
             when.append(f"LOCATION:{_text(place)}")
         return _event(f"phase-{phase.id}@{host}", f"{process.title}: {phase.title}", when, address, now)
@@ -53,9 +56,18 @@ def _events(
     return found
 
 
+def _is_midnight(instant: datetime) -> bool:
+    return clock.to_berlin(instant).time() == time(0, 0)
+
+
 def _day(instant: datetime) -> list[str]:
     day = clock.to_berlin(instant).date()
-    return [f"DTSTART;VALUE=DATE:{day:%Y%m%d}", f"DTEND;VALUE=DATE:{day + timedelta(days=1):%Y%m%d}"]
+    return _days(day, day + timedelta(days=1))
+
+
+def _days(first: date, end: date) -> list[str]:
+    """Whole days; that of the end is not among them."""
+    return [f"DTSTART;VALUE=DATE:{first:%Y%m%d}", f"DTEND;VALUE=DATE:{end:%Y%m%d}"]
 
 
 def _event(uid: str, summary: str, when: list[str], address: str, now: datetime) -> list[str]:

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from lxml import etree
+from lxml import etree, html
 from PIL import Image
 from sqlalchemy import select, update
 
@@ -203,6 +203,23 @@ def test_a_vague_phase_stands_in_words_and_has_not_begun(session: Session, town:
     page = browser.text(f"/verfahren/{process.slug}")
     assert "Frühjahr 2028" in page
     assert "Durchgehend" not in page
+
+
+def test_words_for_the_time_and_a_beginning_contradict_each_other(
+    session: Session, town: Municipality, editor: Browser, browser: Browser,
+) -> None:
+    process = factories.process(session, town)
+    session.commit()
+    page = f"/verwaltung/verfahren/{process.id}/phasen/{process.phases[0].id}"
+    answer = editor.submit(page, {"vague_dates": "Frühjahr 2028"}, form=-1)
+    assert answer.status_code == 422
+    beside = html.fromstring(answer.get_data(as_text=True)).get_element_by_id("vague_dates-fehler")
+    assert "Sie haben auch einen Beginn angegeben" in beside.text_content()
+    process.phases[0].vague_dates = "Frühjahr 2028"
+    session.commit()
+    timeline = browser.text(f"/verfahren/{process.slug}")
+    assert "Läuft" in timeline
+    assert "Frühjahr 2028" not in timeline, "what runs shows its dates"
 
 
 def test_the_link_to_a_draft_shows_it_until_it_ends(

@@ -213,7 +213,10 @@ def test_dates_of_a_process_go_into_a_calendar(session: Session, town: Municipal
     collecting.title = "Vorschläge sammeln, überall in der Stadt und in allen Bauerschaften, von Osthellen bis Westhellen"
     collecting.starts_at = clock.from_berlin(datetime(2099, 3, 1, 0, 0))  # noqa: DTZ001 - a wall clock
     collecting.ends_at = clock.from_berlin(datetime(2099, 4, 1, 0, 0))  # noqa: DTZ001 - a wall clock
-    row = factories.process(session, town, phases=[meeting, collecting, factories.phase("inform", opens=-1, closes=None)])
+    fair = factories.phase("workshop")
+    fair.starts_at = clock.from_berlin(datetime(2099, 7, 4, 0, 0))  # noqa: DTZ001 - a wall clock
+    fair.ends_at = clock.from_berlin(datetime(2099, 7, 5, 0, 0))  # noqa: DTZ001 - a wall clock
+    row = factories.process(session, town, phases=[meeting, collecting, fair, factories.phase("inform", opens=-1, closes=None)])
     session.commit()
     link = browser.open(f"/verfahren/{row.slug}").xpath("//a[contains(@href, '.ics')]/@href")[0]
     response = browser.get(link)
@@ -229,4 +232,8 @@ def test_dates_of_a_process_go_into_a_calendar(session: Session, town: Municipal
     assert "DTSTART;VALUE=DATE:20990331" in lines
     assert any((line.startswith("SUMMARY:") and line.endswith("von Osthellen bis Westhellen\\, letzter Tag"))
                or "Westhellen, letzter Tag".replace(",", "\\,") in line for line in lines)
+    assert lines[lines.index("DTSTART;VALUE=DATE:20990704") + 1] == "DTEND;VALUE=DATE:20990705", "one whole day"
+    shown = browser.text(f"/verfahren/{row.slug}")
+    assert shown.count("04.07.2099") == 1, "a phase of one day has one date"
+    assert "01.03.2099 – 31.03.2099" in shown
     assert lines.count("BEGIN:VEVENT") == lines.count("END:VEVENT") >= 4

@@ -65,20 +65,13 @@ def save_phase(
         raise InvalidInput(N_("Bitte wählen Sie ein Format aus der Liste."), field="format_key")
     name = checked_line(title, "title", TITLE_MAX, N_("Bitte geben Sie der Phase einen Titel."))
     wording = checked_text(body, "body", BODY_MAX)
-    start, end = read_wall(starts_at, "starts_at"), read_end(ends_at)
-    if phase is not None and _is_as_shown(phase.ends_at, ends_at):
-        end = phase.ends_at
-    if start is not None and end is not None and end <= start:
-        raise InvalidInput(
-            N_("Das Ende liegt vor dem Beginn. Bitte wählen Sie ein späteres Ende."), field="ends_at"
-        )
+    start, end, vague = _checked_times(phase, starts_at, ends_at, vague_dates)
     stored = checked_settings(settings)
     if end is None and getattr(settings, "results", None) is Results.AFTER:
         raise InvalidInput(
             N_("Ohne Ende kämen die Ergebnisse nie. Bitte geben Sie ein Ende an, oder zeigen Sie sie sofort."),
             field="ends_at",
         )
-    vague = checked_line(vague_dates, "vague_dates", VAGUE_MAX)
     extension = None if phase is None else _checked_end(session, phase, start, end, vague, extension_reason, now)
     is_new = phase is None
     if phase is None:
@@ -102,6 +95,24 @@ def save_phase(
         audit.record(session, at=now, actor=actor.label, action="phase_extended", subject_type="phase",
                      subject_id=phase.id, **extension.stored())
     return phase
+
+
+def _checked_times(
+    phase: Phase | None, starts_at: datetime | None, ends_at: datetime | None, vague_dates: str
+) -> tuple[datetime | None, datetime | None, str]:
+    """The instants, and the words that stand in place of a beginning. Raises InvalidInput."""
+    start, end = read_wall(starts_at, "starts_at"), read_end(ends_at)
+    if phase is not None and _is_as_shown(phase.ends_at, ends_at):
+        end = phase.ends_at
+    if start is not None and end is not None and end <= start:
+        raise InvalidInput(
+            N_("Das Ende liegt vor dem Beginn. Bitte wählen Sie ein späteres Ende."), field="ends_at"
+        )
+    vague = checked_line(vague_dates, "vague_dates", VAGUE_MAX)
+    if vague and start is not None:
+        raise InvalidInput(N_("Sie haben auch einen Beginn angegeben. Steht der Tag fest, dann lassen Sie die Worte bitte "
+                              "weg. Sonst lassen Sie den Beginn leer."), field="vague_dates")
+    return start, end, vague
 
 
 def _is_as_shown(stored: datetime | None, wall: datetime | None) -> bool:
