@@ -20,7 +20,7 @@ from markupsafe import Markup
 from participation import clock, outbox, schedule
 from participation.accounts.models import Account
 from participation.contributions.proposals.models import ANSWER_LABELS
-from participation.following import operations
+from participation.following import delivery, operations
 from participation.following.models import Follower, Frequency, Subscription
 from participation.following.queries import News, ProcessDigest, ProposalDigest, due_followers, gather_news
 from participation.i18n import N_
@@ -46,8 +46,8 @@ def begin_due_digests() -> None:
     """Whatever is due by now and not out yet."""
     with current_database().unit_of_work() as session:
         for frequency in (Frequency.AT_ONCE, Frequency.DAILY, Frequency.WEEKLY):
-            operations.begin_digests(session, frequency, clock.now())
-        operations.announce_phases(session, clock.now())
+            delivery.begin_digests(session, frequency, clock.now())
+        delivery.announce_phases(session, clock.now())
 
 
 @schedule.hourly
@@ -62,7 +62,7 @@ def send_digests(context: outbox.JobContext) -> None:
     """One batch of one frequency (of one process, where it happened at once); asks for the next when there may be more."""
     frequency, until = Frequency(context.args["frequency"]), datetime.fromisoformat(context.args["until"])
     process_id: int | None = context.args.get("process_id")
-    keyring, now, pause = current_keyring(), clock.now(), operations.PAUSES[frequency]
+    keyring, now, pause = current_keyring(), clock.now(), delivery.PAUSES[frequency]
     with context.database.reading() as session:
         due = due_followers(session, frequency, until, context.args["after"], BATCH, process_id=process_id,
                             municipality_id=context.args.get("of"))
@@ -77,13 +77,13 @@ def send_digests(context: outbox.JobContext) -> None:
         mails = [_digest(one, news[one.id], told, until) for one in readers]
     with context.database.unit_of_work() as session:
         unreadable = [one.id for one, message in zip(readers, mails, strict=True) if message is None]
-        operations.note_silent(session, silent + unreadable, until)
+        delivery.note_silent(session, silent + unreadable, until)
     _send_digests(context, [(one, message) for one, message in zip(readers, mails, strict=True) if message is not None],
                   frequency, until)
     if process_id is not None and resting:
         # Not more than one mail in ten minutes: these hear of it when their pause is over.
         with context.database.unit_of_work() as session:
-            operations.tell_at_once(session, process_id, min(resting) + pause)
+            delivery.tell_at_once(session, process_id, min(resting) + pause)
     if len(due) == BATCH:
         head = context.key.split(":after:")[0]
         go_on(context, "send_digests", f"{head}:after:{last}", **{**context.args, "after": last})
@@ -100,13 +100,13 @@ def _send_digests(
 
     def note(session: Session) -> None:
         if out is not None:
-            operations.note_told(session, out[0], until, refused=out[1])
+            delivery.note_told(session, out[0], until, refused=out[1])
 
     with outgoing(current_settings()) as post:
         for reader, message in mails:
             with context.database.unit_of_work() as session:
                 note(session)
-                is_ours = operations.claim(session, reader.id, frequency, until, clock.now())
+                is_ours = delivery.claim(session, reader.id, frequency, until, clock.now())
             out = None
             if not is_ours:
                 continue
@@ -114,7 +114,7 @@ def _send_digests(
                 refused = post_one(post, message)
             except Exception:
                 with context.database.unit_of_work() as session:
-                    operations.give_back(session, reader.id, reader.mailed_at)
+                    delivery.give_back(session, reader.id, reader.mailed_at)
                 raise
             if refused is not None:
                 out = (reader.id, refused)

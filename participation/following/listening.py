@@ -13,7 +13,8 @@ from participation.events import (
     ProposalsTakenUp,
     listen,
 )
-from participation.following.operations import forget_account, tell_at_once
+from participation.following.delivery import tell_at_once
+from participation.following.operations import forget_account
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

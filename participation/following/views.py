@@ -12,7 +12,7 @@ from participation import web
 from participation.actions import Action
 from participation.contributions.proposals.edge import LARGEST_ID, load_proposal
 from participation.errors import Gone, InvalidInput, NotFound
-from participation.following import export, jobs, operations  # noqa: F401 - they register themselves
+from participation.following import delivery, export, jobs, operations  # noqa: F401 - they register themselves
 from participation.following.forms import FollowForm
 from participation.following.models import FREQUENCY_LABELS, Follower, Frequency
 from participation.following.queries import FOLLOWED, follower_of_account, subscriptions_of, target_of
@@ -134,7 +134,7 @@ def _page(follower: Follower | None, token: str, form: FollowForm | None = None,
     names = {one.id: one for one in shown_names(list({row.process.id: row.process for row in rows}.values()))}
     body = render_template(
         "following/account.html" if not token else "following/own.html", rows=rows, names=names, form=form, token=token,
-        follower=follower, unreachable=follower is not None and operations.is_unreachable(follower),
+        follower=follower, unreachable=follower is not None and delivery.is_unreachable(follower),
     )
     return _private(body, status)
 

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from app import create_app
 from participation import clock, outbox
-from participation.following import jobs, operations
+from participation.following import delivery, jobs
 from participation.following.models import Frequency
 from participation.settings import Settings
 
@@ -25,13 +25,13 @@ def work(environ: dict[str, str], step: str, when: str, later: int) -> None:
     clock.now = lambda: then
     app = create_app(Settings.from_environ(environ))
     if step:
-        module = jobs if hasattr(jobs, step) else operations
+        module = jobs if hasattr(jobs, step) else delivery
         setattr(module, step, _killing(getattr(module, step), when))
     jobs.BATCH = 2
     database = app.extensions["platform"].database
     with app.app_context():
         with database.unit_of_work() as session:
-            operations.begin_digests(session, Frequency.WEEKLY, then)
+            delivery.begin_digests(session, Frequency.WEEKLY, then)
         while True:
             with database.reading() as session:
                 rows = session.scalars(select(outbox.OutboxRow.id).where(

@@ -16,7 +16,7 @@ from sqlalchemy import select
 
 from participation import clock
 from participation.accounts.models import Account
-from participation.following import operations
+from participation.following import delivery, operations
 from participation.following.models import Follower, Frequency
 from tests import factories
 
@@ -70,7 +70,7 @@ def digests(
         with monkeypatch.context() as time:
             time.setattr(clock, "now", lambda: then)
             with app.app_context(), database.unit_of_work() as session:
-                operations.begin_digests(session, frequency, then)
+                delivery.begin_digests(session, frequency, then)
             run_jobs()
 
     return send

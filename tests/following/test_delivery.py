@@ -14,7 +14,7 @@ from participation import clock, outbox
 from participation.accounts.models import Account
 from participation.contributions import operations as contributions
 from participation.contributions.models import ContributionState
-from participation.following import jobs, operations
+from participation.following import delivery, jobs, operations
 from participation.following.models import Follower, Frequency
 from participation.permissions import Role
 from participation.processes.operations import save_news
@@ -117,7 +117,7 @@ def test_whoever_leaves_while_the_mails_are_written_gets_none(
     readers: list[str], mail_server: MailServer, digests: Callable[..., None], monkeypatch: pytest.MonkeyPatch,
     database: Database,
 ) -> None:
-    real = operations.note_silent
+    real = delivery.note_silent
 
     def meanwhile(*args: Any) -> None:
         real(*args)
@@ -125,7 +125,7 @@ def test_whoever_leaves_while_the_mails_are_written_gets_none(
             account_id = other.scalar(select(Account.id).where(Account.email == readers[2]))
             operations.unsubscribe(other, other.scalars(select(Follower).where(Follower.account_id == account_id)).one())
 
-    monkeypatch.setattr(operations, "note_silent", meanwhile)
+    monkeypatch.setattr(delivery, "note_silent", meanwhile)
     digests()
     assert mail_server.recipients() == [*readers[:2], *readers[3:]]
 
@@ -182,8 +182,8 @@ def test_the_beginning_and_the_coming_end_of_a_phase_are_told_at_once_and_only_o
         with monkeypatch.context() as time, app.app_context():
             time.setattr(clock, "now", lambda now=now: now)
             with database.unit_of_work() as one:
-                operations.announce_phases(one, now)
-                operations.begin_digests(one, Frequency.AT_ONCE, now)
+                delivery.announce_phases(one, now)
+                delivery.begin_digests(one, Frequency.AT_ONCE, now)
             for row in list(session.scalars(select(outbox.OutboxRow.id).where(
                     outbox.OutboxRow.done_at.is_(None), outbox.OutboxRow.not_before_at <= now))):
                 outbox.work_row(database, row)

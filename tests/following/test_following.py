@@ -15,7 +15,7 @@ from participation import clock, mail, outbox
 from participation.contributions import operations as contributions
 from participation.contributions.models import AnswerStatus, ContributionState
 from participation.contributions.personal.operations import delete_account
-from participation.following import jobs, operations
+from participation.following import delivery, jobs, operations
 from participation.following.models import REFUSALS_MAX, Follower, Frequency, Subscription
 from participation.following.queries import gather_news
 from participation.processes.models import ProcessNews
@@ -52,14 +52,14 @@ def _link(text: str, part: str) -> str:
 
 def test_digests_are_due_at_six_in_the_morning_and_on_thursdays() -> None:
     monday = datetime(2027, 6, 14, 10, tzinfo=UTC)
-    assert operations.last_slot(Frequency.DAILY, monday) == datetime(2027, 6, 14, 4, tzinfo=UTC)
-    assert operations.last_slot(Frequency.WEEKLY, monday) == datetime(2027, 6, 10, 4, tzinfo=UTC)
+    assert delivery.last_slot(Frequency.DAILY, monday) == datetime(2027, 6, 14, 4, tzinfo=UTC)
+    assert delivery.last_slot(Frequency.WEEKLY, monday) == datetime(2027, 6, 10, 4, tzinfo=UTC)
     early = datetime(2027, 6, 17, 3, 59, tzinfo=UTC)
-    assert operations.last_slot(Frequency.DAILY, early) == datetime(2027, 6, 16, 4, tzinfo=UTC)
-    assert operations.last_slot(Frequency.WEEKLY, early) == datetime(2027, 6, 10, 4, tzinfo=UTC)
-    assert operations.last_slot(Frequency.WEEKLY, early + timedelta(minutes=1)) == datetime(2027, 6, 17, 4, tzinfo=UTC)
+    assert delivery.last_slot(Frequency.DAILY, early) == datetime(2027, 6, 16, 4, tzinfo=UTC)
+    assert delivery.last_slot(Frequency.WEEKLY, early) == datetime(2027, 6, 10, 4, tzinfo=UTC)
+    assert delivery.last_slot(Frequency.WEEKLY, early + timedelta(minutes=1)) == datetime(2027, 6, 17, 4, tzinfo=UTC)
     winter = datetime(2027, 1, 11, 10, tzinfo=UTC)
-    assert operations.last_slot(Frequency.DAILY, winter) == datetime(2027, 1, 11, 5, tzinfo=UTC)
+    assert delivery.last_slot(Frequency.DAILY, winter) == datetime(2027, 1, 11, 5, tzinfo=UTC)
 
 
 def test_an_account_follows_by_a_button_and_reads_what_happened(
@@ -90,7 +90,7 @@ def test_a_process_tells_of_new_proposals_answers_phases_and_ends(
 ) -> None:
     process = proposal.process
     now = clock.now()
-    monkeypatch.setattr(operations, "last_slot", lambda _frequency, moment: moment)
+    monkeypatch.setattr(delivery, "last_slot", lambda _frequency, moment: moment)
     process.phases.append(factories.phase("discuss", title="Reden wir darüber", opens=2))
     process.phases.append(factories.phase("vote", title="Wählen wir aus", opens=-3, closes=10))
     follow(session, keyring, reader, proposal, whole=True)
@@ -266,7 +266,7 @@ def test_a_killed_worker_goes_on_and_nobody_gets_the_same_mail_twice(
 
     monkeypatch.setattr(jobs, "post_one", dies)
     with app.app_context(), database.unit_of_work() as one:
-        operations.begin_digests(one, Frequency.WEEKLY, clock.now() + timedelta(days=8))
+        delivery.begin_digests(one, Frequency.WEEKLY, clock.now() + timedelta(days=8))
     run_jobs()
     assert len(posted) == 5
     with app.app_context():

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from participation import clock
 from participation.commands.mails import bounces_command
-from participation.following import operations
+from participation.following import delivery, operations
 from participation.following.models import REFUSALS_MAX, Follower
 from participation.following.newsletters import operations as newsletters
 from participation.following.newsletters.models import Newsletter
@@ -190,7 +190,7 @@ def test_an_address_that_sends_back_again_and_again_gets_nothing_until_its_owner
     session.refresh(follower)
     assert follower.bounces == REFUSALS_MAX - 1, "the first one is long ago, and a filter is no wrong address"
     comes_back(5, 114)
-    assert operations.is_unreachable(follower)
+    assert delivery.is_unreachable(follower)
     session.commit()
     assert receivers_number(session, letter.process_id) == 0
     page = "/konto/benachrichtigungen"

@@ -10,10 +10,10 @@ from sqlalchemy import update
 from participation import audit, clock, outbox, text
 from participation.actions import Action
 from participation.errors import Conflict
+from participation.following.delivery import note_bounce
 from participation.following.models import Follower
 from participation.following.newsletters.models import Newsletter, NewsletterState
 from participation.following.newsletters.queries import late_newsletters, receivers_number, stopped_newsletters
-from participation.following.operations import note_bounce
 from participation.i18n import N_
 from participation.mail import number_of
 from participation.permissions import Actor, require
