@@ -7,6 +7,7 @@ from participation.processes.views import (  # noqa: F401 - their routes join th
     documents,
     editing,
     fields,
+    files,
     phases,
     poster,
     texts,

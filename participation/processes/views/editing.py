@@ -17,7 +17,8 @@ from participation.processes import history, operations, plausibility
 from participation.processes.forms import EMPTY, NewProcessForm, ProcessForm
 from participation.processes.models import Process
 from participation.processes.queries import processes_of_staff
-from participation.processes.views.pages import blueprint, card
+from participation.processes.views.cards import card
+from participation.processes.views.pages import blueprint
 from participation.processes.views.staff import (
     PER_PAGE,
     is_number,

@@ -9,7 +9,8 @@ from flask import make_response, url_for
 
 from participation import web
 from participation.processes.edge import load_process
-from participation.processes.views.pages import blueprint, main_step
+from participation.processes.views.cards import main_step
+from participation.processes.views.pages import blueprint
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
