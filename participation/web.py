@@ -26,7 +26,7 @@ from sqlalchemy.orm import Session
 from participation import clock
 from participation.actions import Action
 from participation.db import Database
-from participation.errors import DomainError
+from participation.errors import DomainError, InvalidInput
 from participation.language import DEFAULT, direction, language_of, locale_of, wording_of
 from participation.outbox import MUNICIPALITY
 from participation.permissions import ANONYMOUS, Actor, can as actor_can, require as actor_require
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flask.typing import ResponseReturnValue
+    from flask_wtf import FlaskForm
     from redis import Redis
     from sqlalchemy import Executable, Row
     from werkzeug.wrappers import Response
@@ -297,6 +298,22 @@ def attach(form: Form, error: DomainError) -> None:
         form[name].errors = [*form[name].errors, translated(error)]
     else:
         form.form_errors.append(translated(error))
+
+
+def all_right(form: FlaskForm, *checks: Callable[[], object]) -> bool:
+    """Whether a form that was sent can be accepted. Every message stands beside its field at once, not one a round.
+
+    `checks` raise InvalidInput; what they say of a field that has a message already is left out.
+    """
+    is_valid = form.validate()
+    for check in checks:
+        try:
+            check()
+        except InvalidInput as error:
+            is_valid = False
+            if error.field not in form or not form[error.field].errors:
+                attach(form, error)
+    return bool(is_valid)
 
 
 def safe_next(default: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pyotp
 import pytest
 from argon2 import PasswordHasher, Type, extract_parameters
+from lxml import html
 from sqlalchemy import delete, select
 
 from participation import clock
@@ -60,6 +61,16 @@ def test_register_confirm_and_sign_in(
     answer = browser.submit("/konto/anmelden", {"email": "NEU@beispiel.example", "password": PASSWORD})
     assert "Neu" in answer.get_data(as_text=True)
     assert browser.get("/konto").status_code == 200
+
+
+def test_who_registers_reads_everything_that_is_wrong_at_once(browser: Browser, town) -> None:
+    answer = browser.submit("/konto/registrieren", {"email": "keine-adresse", "display_name": "", "password": "kurz"})
+    assert answer.status_code == 422
+    tree = html.fromstring(answer.get_data(as_text=True))
+    for field, message in (("email", "Das ist keine E-Mail-Adresse"), ("display_name", "Bitte füllen Sie dieses Feld aus"),
+                           ("password", "Das Kennwort ist zu kurz")):
+        (beside,) = tree.get_element_by_id(f"{field}-fehler").findall(".//p")
+        assert message in beside.text_content()
 
 
 def test_a_known_address_gets_the_same_answer_and_a_mail_that_says_so(

@@ -205,6 +205,25 @@ def test_a_vague_phase_stands_in_words_and_has_not_begun(session: Session, town:
     assert "Durchgehend" not in page
 
 
+def test_everything_that_is_wrong_is_said_in_one_round(session: Session, town: Municipality, editor: Browser) -> None:
+    process = factories.process(session, town, phases=[factories.phase("vote")])
+    session.commit()
+
+    def wrong(page: str, values: dict[str, str]) -> set[str]:
+        answer = editor.submit(page, values, form=-1)
+        assert answer.status_code == 422
+        tree = html.fromstring(answer.get_data(as_text=True))
+        return {str(one).removesuffix("-fehler") for one in tree.xpath("//*[contains(@class, 'bp-error')]/@id")}
+
+    assert wrong("/verwaltung/verfahren/neu", {"title": "", "starts_on": "irgendwann"}) == {"title", "starts_on"}
+    assert wrong("/verwaltung/verfahren/neu", {"title": " ", "starts_on": "2999-01-01"}) == {"title", "starts_on"}
+    phase = f"/verwaltung/verfahren/{process.id}/phasen/{process.phases[0].id}"
+    numbers = {"setting_points": "0", "setting_points_max": "-3"}
+    assert wrong(phase, {"title": "", "starts_at": "bald", "ends_at": "später", **numbers}) == {
+        "title", "starts_at", "ends_at", *numbers}
+    assert wrong(phase, {"starts_at": "2027-05-01T00:00", "ends_at": "2027-04-01T00:00", **numbers}) == {"ends_at", *numbers}
+
+
 def test_words_for_the_time_and_a_beginning_contradict_each_other(
     session: Session, town: Municipality, editor: Browser, browser: Browser,
 ) -> None:

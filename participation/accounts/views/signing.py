@@ -22,8 +22,10 @@ from participation import clock, tokens, web
 from participation.accounts.external import may_end_at_provider
 from participation.accounts.forms import EmailForm, EmptyForm, PasswordForm, RegisterForm, SignInForm
 from participation.accounts.models import Account, TokenPurpose
+from participation.accounts.names import require_no_office
 from participation.accounts.operations import access, links, registering, sessions
-from participation.accounts.operations.entered import clean_email
+from participation.accounts.operations.entered import clean_email, clean_name
+from participation.accounts.passwords import check_password
 from participation.accounts.queries import signed_in_actor
 from participation.errors import InvalidInput
 from participation.permissions import ANONYMOUS, Actor
@@ -236,12 +238,16 @@ def forget_pages(response: AnyResponse) -> AnyResponse:
 def register() -> ResponseReturnValue:
     """Make an account; the answer is the same for a known address."""
     form = RegisterForm()
-    if form.validate_on_submit():
+    email, name, password = form.email.data or "", form.display_name.data or "", form.password.data or ""
+    if form.is_submitted() and web.all_right(
+        form, lambda: clean_email(email), lambda: clean_name(name),
+        lambda: require_no_office(name, "display_name"),
+        lambda: check_password(password, email.partition("@")[0], name, town_name()),
+    ):
         try:
             registering.register(
-                web.current_session(), web.current_keyring(), email=form.email.data or "",
-                display_name=form.display_name.data or "", password=form.password.data or "", town=town_name(),
-                now=web.current_now(), target=web.safe_next(""), locale=web.language(),
+                web.current_session(), web.current_keyring(), email=email, display_name=name, password=password,
+                town=town_name(), now=web.current_now(), target=web.safe_next(""), locale=web.language(),
             )
         except InvalidInput as error:
             web.attach(form, error)

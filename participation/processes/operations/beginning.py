@@ -37,12 +37,17 @@ def templates() -> dict[str, dict[str, Any]]:
     return {entry["key"]: entry for entry in found["template"]}
 
 
+def checked_title(title: str) -> str:
+    """The title of a process, cleaned. Raises InvalidInput."""
+    return checked_line(title, "title", TITLE_MAX, N_("Bitte geben Sie dem Verfahren einen Titel."))
+
+
 def create_process(
     session: Session, actor: Actor, municipality: Municipality, now: datetime, *, title: str, summary: str
 ) -> Process:
     """Begin a draft; its address is made from the title. Raises InvalidInput."""
     require(actor, Action.CREATE_PROCESS, municipality, now)
-    name = checked_line(title, "title", TITLE_MAX, N_("Bitte geben Sie dem Verfahren einen Titel."))
+    name = checked_title(title)
     process = Process(
         municipality=municipality, title=name, slug=free_slug(session, municipality.id, text.make_slug(name), None),
         summary=checked_text(summary, "summary", SUMMARY_MAX), state=ProcessState.DRAFT, created_at=now,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import Field, fields
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from participation import audit, outbox
 from participation.actions import Action
@@ -63,9 +63,9 @@ def save_phase(
     begin_change(session, actor, process, now)
     if format_key not in FORMATS or not isinstance(settings, FORMATS[format_key].settings):
         raise InvalidInput(N_("Bitte wählen Sie ein Format aus der Liste."), field="format_key")
-    name = checked_line(title, "title", TITLE_MAX, N_("Bitte geben Sie der Phase einen Titel."))
+    name = checked_phase_title(title)
     wording = checked_text(body, "body", BODY_MAX)
-    start, end, vague = _checked_times(phase, starts_at, ends_at, vague_dates)
+    start, end, vague = checked_times(phase, starts_at, ends_at, vague_dates)
     stored = checked_settings(settings)
     if end is None and getattr(settings, "results", None) is Results.AFTER:
         raise InvalidInput(
@@ -97,7 +97,12 @@ def save_phase(
     return phase
 
 
-def _checked_times(
+def checked_phase_title(title: str) -> str:
+    """The title of a phase, cleaned. Raises InvalidInput."""
+    return checked_line(title, "title", TITLE_MAX, N_("Bitte geben Sie der Phase einen Titel."))
+
+
+def checked_times(
     phase: Phase | None, starts_at: datetime | None, ends_at: datetime | None, vague_dates: str
 ) -> tuple[datetime | None, datetime | None, str]:
     """The instants, and the words that stand in place of a beginning. Raises InvalidInput."""
@@ -155,18 +160,23 @@ def checked_settings(settings: PhaseSettings) -> dict[str, object]:
     stored = store_settings(settings)
     for entry in fields(settings):
         value = stored[entry.name]
-        low, high = entry.metadata["low"], entry.metadata["high"]
-        if isinstance(entry.default, int) and not isinstance(entry.default, bool) and not low <= value <= high:
-            raise InvalidInput(
-                N_("Bitte geben Sie eine ganze Zahl von %(low)s bis %(limit)s an."),
-                field=f"setting_{entry.name}", low=low, limit=high,
-            )
+        check_number(entry, value)
         if isinstance(entry.default, str):
             stored[entry.name] = checked_line(value, f"setting_{entry.name}", LINE_MAX)
     contradiction = settings.contradiction()
     if contradiction is not None:
         raise InvalidInput(contradiction[1], field=f"setting_{contradiction[0]}")
     return stored
+
+
+def check_number(entry: Field[Any], value: Any) -> None:  # noqa: ANN401 - any setting
+    """Raises InvalidInput (field "setting_<name>") for a number out of range; other settings pass."""
+    low, high = entry.metadata["low"], entry.metadata["high"]
+    if isinstance(entry.default, int) and not isinstance(entry.default, bool) and not low <= value <= high:
+        raise InvalidInput(
+            N_("Bitte geben Sie eine ganze Zahl von %(low)s bis %(limit)s an."),
+            field=f"setting_{entry.name}", low=low, limit=high,
+        )
 
 
 def move_phase(session: Session, actor: Actor, phase: Phase, step: int, now: datetime) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from flask import flash, render_template, request, url_for
@@ -72,7 +72,9 @@ def new() -> ResponseReturnValue:
         [(key, f"{entry['name']}: {entry['text']}") for key, entry in operations.templates().items()],
         [(f"{COPY}{one.id}", _("Kopie von: %(title)s", title=one.title)) for one in known],
     )
-    if request.method == "POST" and form.validate():
+    if request.method == "POST" and web.all_right(
+        form, lambda: operations.checked_title(form.title.data or ""), lambda: _starts_on(form),
+    ):
         try:
             process = _begin(form, municipality, known)
         except InvalidInput as error:
@@ -89,9 +91,7 @@ def _begin(form: NewProcessForm, municipality: Municipality, known: Sequence[Pro
     session, actor, now = web.current_session(), web.current_actor(), web.current_now()
     texts = {"title": form.title.data or "", "summary": form.summary.data or ""}
     source = form.source.data or EMPTY
-    starts_on = form.starts_on.data or clock.to_berlin(now + timedelta(days=1)).date()
-    if not operations.FIRST_YEAR <= starts_on.year <= operations.LAST_YEAR - 2:
-        raise InvalidInput(_("Bitte prüfen Sie das Jahr."), field="starts_on")
+    starts_on = _starts_on(form)
     if source.startswith(COPY):
         copied = next((one for one in known if f"{COPY}{one.id}" == source), None)
         if copied is None:
@@ -100,6 +100,14 @@ def _begin(form: NewProcessForm, municipality: Municipality, known: Sequence[Pro
     if source != EMPTY:
         return operations.create_from_template(session, actor, municipality, now, key=source, starts_on=starts_on, **texts)
     return operations.create_process(session, actor, municipality, now, **texts)
+
+
+def _starts_on(form: NewProcessForm) -> date:
+    """The first day, tomorrow unless said otherwise. Raises InvalidInput."""
+    found: date = form.starts_on.data or clock.to_berlin(web.current_now() + timedelta(days=1)).date()
+    if not operations.FIRST_YEAR <= found.year <= operations.LAST_YEAR - 2:
+        raise InvalidInput(_("Bitte prüfen Sie das Jahr."), field="starts_on")
+    return found
 
 
 @blueprint.route("/verwaltung/verfahren/<int:process_id>", methods=["GET", "POST"])

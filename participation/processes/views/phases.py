@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flask import flash, request, url_for
@@ -12,7 +14,7 @@ from participation.actions import Action
 from participation.errors import Conflict, InvalidInput, NotFound
 from participation.formats import FORMATS
 from participation.processes import history, operations
-from participation.processes.forms import PhaseForm, phase_form_class, settings_data
+from participation.processes.forms import SETTING, PhaseForm, phase_form_class, settings_data
 from participation.processes.models import Phase, Process
 from participation.processes.views.pages import blueprint
 from participation.processes.views.staff import (
@@ -26,6 +28,8 @@ from participation.processes.views.staff import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flask.typing import ResponseReturnValue
 
 
@@ -74,6 +78,16 @@ def _phase_form(phase: Phase | None) -> tuple[PhaseForm, str]:
     return phase_form_class(key)(data=data), key
 
 
+def _checks(form: PhaseForm, key: str, phase: Phase | None) -> list[Callable[[], object]]:
+    """What the operation would say one after the other, of all that could be read."""
+    found: list[Callable[[], object]] = [
+        partial(operations.checked_phase_title, form.title.data or ""),
+        partial(operations.checked_times, phase, form.starts_at.data, form.ends_at.data, form.vague_dates.data or ""),
+    ]
+    numbers = [(entry, form[SETTING + entry.name].data) for entry in fields(FORMATS[key].settings)]
+    return found + [partial(operations.check_number, entry, value) for entry, value in numbers if value is not None]
+
+
 def _phase_page(process: Process, phase: Phase | None) -> ResponseReturnValue:
     form, key = _phase_form(phase)
     current = history.fingerprint(phase)
@@ -96,7 +110,7 @@ def _phase_page(process: Process, phase: Phase | None) -> ResponseReturnValue:
         else:
             shown["preview"] = text.clean_text(form.body.data)
         return render_page("processes/phase.html", process, **shown)
-    if not form.validate():
+    if not web.all_right(form, *_checks(form, key, phase)):
         return render_page("processes/phase.html", process, **shown), 422
     try:
         refuse_overwriting(process, current)
