@@ -137,3 +137,21 @@ def test_what_is_written_arrives_as_it_was_written() -> None:
     assert not any(part.defects for part in got.walk())
     bodies = [got.get_body((kind,)) for kind in ("plain", "html")]
     assert [body.get_content().replace("\r\n", "\n") for body in bodies if body] == [plain, "<p>Grüße</p>"]
+
+
+@pytest.mark.parametrize("name", ["digest", "newsletter", "confirm_following"])
+def test_what_is_german_in_an_english_mail_says_so(app: Beteiligung, session: Session, name: str) -> None:
+    tree = html.fromstring(_render(app, session, name, "en", USUAL).html)
+    around = [one for one in tree.xpath("//body//*[contains(text(), $words)]", words=USUAL) if one.tag != "bdi"]
+    assert around
+    for one in around:
+        assert one.xpath("ancestor-or-self::*[@lang][1]/@lang") == ["de"], html.tostring(one)
+    german = html.fromstring(_render(app, session, name, "de", USUAL).html)
+    assert not german.xpath("//body//*[@lang]")
+
+
+def test_a_newsletter_is_signed_alike_in_both_forms(app: Beteiligung, session: Session) -> None:
+    found = _render(app, session, "newsletter", "de", USUAL)
+    (signed,) = [one for one in html.fromstring(found.html).xpath("//p") if "Freundliche Grüße" in one.text_content()]
+    assert [part.strip() for part in signed.itertext() if part.strip()] == ["Freundliche Grüße", USUAL, "Musterstadt"]
+    assert f"Freundliche Grüße\n{USUAL}\nMusterstadt" in found.plain

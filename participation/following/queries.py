@@ -16,7 +16,7 @@ from participation.contributions.comments.models import Comment
 from participation.contributions.models import AnswerStatus, Contribution, ContributionState
 from participation.contributions.proposals.models import Proposal
 from participation.following.models import REFUSALS_MAX, Follower, Frequency, Subscription
-from participation.language import DEFAULT
+from participation.language import DEFAULT, translated
 from participation.processes.models import Phase, Process, ProcessNews, ProcessState, TextVariant
 
 if TYPE_CHECKING:
@@ -319,7 +319,7 @@ def _translated_titles(
             or_(TextVariant.entity.in_(("process", "phase")),
                 and_(TextVariant.entity == "news", TextVariant.entity_id.in_(news_ids))),
         )):
-            found[row.language][row.entity, row.entity_id] = row.text
+            found[row.language][row.entity, row.entity_id] = translated(row.text, row.language)
     return found
 
 

@@ -22,7 +22,7 @@ from sqlalchemy.orm import contains_eager, joinedload, selectinload, with_expres
 from sqlalchemy.orm.attributes import set_committed_value
 
 from participation.db import Base
-from participation.language import EASY, VARIANTS
+from participation.language import EASY, VARIANTS, translated
 from participation.municipalities.models import Municipality
 from participation.processes.models import (
     Phase,
@@ -169,9 +169,10 @@ def title_in(session: Session, process: Process, language: str) -> str:
     """The title of a process for mails, which no request of a reader belongs to; German where it is not translated."""
     if language not in VARIANTS:
         return process.title
-    return session.scalar(select(TextVariant.text).where(
+    found = session.scalar(select(TextVariant.text).where(
         TextVariant.entity == "process", TextVariant.entity_id == process.id, TextVariant.field == "title",
-        TextVariant.language == language)) or process.title
+        TextVariant.language == language))
+    return translated(found, language) if found else process.title
 
 
 def news_of(process_id: int, before_id: int | None = None) -> Select[ProcessNews]:
