@@ -11,14 +11,14 @@ from lxml import etree, html
 from PIL import Image
 from sqlalchemy import select, update
 
-from participation import clock, formats, text
+from participation import clock, formats, own_fields, text
 from participation.accounts.models import Participant
 from participation.errors import Conflict
 from participation.formats import FORMATS, BallotRule, VoteSettings
 from participation.municipalities.models import MunicipalityPage, PageKind
 from participation.permissions import Role
 from participation.processes import operations, plausibility
-from participation.processes.models import PhaseState, Process, ProcessNews, ProcessState
+from participation.processes.models import PhaseState, Process, ProcessNews, ProcessState, TextVariant
 from tests import factories
 
 if TYPE_CHECKING:
@@ -111,6 +111,46 @@ def test_a_copy_has_texts_themes_and_phases_on_other_days_but_nothing_of_the_peo
     wall = clock.to_berlin(process.phases[0].starts_at)  # type: ignore[arg-type]
     assert (wall.date(), wall.hour) == (date(2027, 5, 3), 18), "the same hour, whatever summer time does"
     assert clock.to_berlin(process.phases[0].ends_at).hour == 18  # type: ignore[arg-type]
+
+
+def test_a_copy_brings_texts_in_other_languages_picture_and_documents_and_needs_its_source_no_more(
+    session: Session, town: Municipality, editor: Browser,
+) -> None:
+    actor = factories.actor(factories.account(session, Role.EDITOR, town=town))
+    asked = own_fields.OwnField(key="a1b2c3d4", kind=own_fields.FieldKind.LINE, label="Straße")
+    source = factories.process(session, town, title="Vom letzten Jahr", state=ProcessState.DRAFT, published_at=None, phases=[
+        factories.phase("collect", stored_fields=[own_fields.store_field(asked)]),
+        factories.phase("discuss", starts_at=None, ends_at=None, vague_dates="Im Herbst")])
+    source.body, now, phase, theme = "Worum es geht.", clock.now(), source.phases[0], source.themes[0]
+    folder = editor.app.extensions["platform"].settings.upload_dir
+    picture = io.BytesIO()
+    Image.new("RGB", (80, 60), "green").save(picture, "PNG")
+    picture.seek(0)
+    source.picture_alt = "Eine Wiese"
+    operations.set_picture(session, actor, source, picture, folder, 10**6, now)
+    operations.add_document(session, actor, source, now, title="Der Plan", stream=io.BytesIO(b"Text"), file_name="plan.txt",
+                            folder=folder, limit=10**6)
+    operations.save_variants(session, actor, source, "en", {
+        ("process", source.id, "title"): "From last year", ("process", source.id, "summary"): "What it is about.",
+        ("process", source.id, "body"): "All of it.", ("phase", phase.id, "title"): "Collecting",
+        ("phase", phase.id, f"{asked.name}-label"): "Street", ("theme", theme.id, "name"): "Traffic"}, now)
+    session.commit()
+    page = editor.submit(NEW, {"title": "In diesem Jahr", "source": f"kopie-{source.id}", "starts_on": "2027-05-03"}, form=-1)
+    assert "Nicht kopiert sind Neuigkeiten, Beiträge und Rollen." in page.get_data(as_text=True)
+    copy = _newest(session)
+    operations.delete_process(session, actor, session.get_one(Process, source.id), now)
+    operations.publish_process(session, actor, copy, now)
+    session.commit()
+    editor.client.environ_base["HTTP_ACCEPT_LANGUAGE"] = "en"
+    shown = editor.get(f"/verfahren/{copy.slug}").get_data(as_text=True)
+    for wanted in ("In diesem Jahr", "All of it.", "What it is about.", "Collecting", "Traffic", "Eine Wiese", "Der Plan"):
+        assert wanted in shown, wanted
+    assert "From last year" not in shown, "the title is another one"
+    texts = {(row.field, row.text) for row in session.scalars(select(TextVariant).where(TextVariant.process_id == copy.id))}
+    assert (f"{asked.name}-label", "Street") in texts
+    assert copy.phases[1].state(now) is PhaseState.UPCOMING, "a day that is not known yet does not open it"
+    assert editor.get(f"/verfahren/{copy.slug}/bild/large", buffered=True).status_code == 200
+    assert editor.get(f"/verfahren/{copy.slug}/dokumente/{copy.documents[0].id}", buffered=True).data == b"Text"
 
 
 def test_hints_name_what_may_have_been_overlooked(session: Session, town: Municipality) -> None:

@@ -19,10 +19,10 @@ from participation.i18n import N_
 from participation.own_fields import checked_field, new_key, read_fields, store_field
 from participation.permissions import Actor, require
 from participation.processes.history import changed
-from participation.processes.models import Phase, Process, ProcessState, Theme
+from participation.processes.models import Phase, Process, ProcessDocument, ProcessState, TextVariant, Theme
 from participation.processes.operations.common import SUMMARY_MAX, TITLE_MAX, TONES, checked_line, checked_text
 from participation.processes.operations.process import free_slug
-from participation.processes.queries import last_position
+from participation.processes.queries import last_position, texts_in_all_languages
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -66,7 +66,7 @@ def create_from_template(
     template = templates().get(key)
     if template is None:
         raise InvalidInput(N_("Bitte wählen Sie eine Vorlage aus der Liste."), field="source")
-    process = create_process(session, actor, municipality, now, title=title, summary=summary or template["summary"])
+    process = create_process(session, actor, municipality, now, title=title, summary=summary.strip() or template["summary"])
     process.body, process.faq = template["body"].strip(), template.get("faq", "").strip()
     process.theme_label = template.get("theme_label", process.theme_label or "Thema")
     for position, theme in enumerate(template.get("theme", [])):
@@ -89,28 +89,46 @@ def create_from_template(
 def copy_process(
     session: Session, actor: Actor, source: Process, now: datetime, *, title: str, summary: str, starts_on: date
 ) -> Process:
-    """Begin a draft with the texts, themes and phases of another process; its dates move with the first one.
+    """Begin a draft with the texts in all languages, themes, phases, picture and documents of another process.
 
-    What people contributed, pictures, documents and news stay where they are. Raises InvalidInput.
+    Its dates move with the first one. Picture and documents are the same stored files: nothing deletes the file of a
+    process. What people contributed and the news stay where they are. Raises InvalidInput.
     """
     require(actor, Action.EDIT_PROCESS, source, now)
-    process = create_process(session, actor, source.municipality, now, title=title, summary=summary or source.summary)
-    for name in ("body", "faq", "theme_label", "contact"):
+    process = create_process(session, actor, source.municipality, now, title=title, summary=summary.strip() or source.summary)
+    for name in ("body", "faq", "theme_label", "contact", "picture_id", "picture_alt"):
         setattr(process, name, getattr(source, name))
     process.themes = [
         Theme(slug=one.slug, name=one.name, description=one.description, tone=one.tone, position=one.position)
         for one in source.themes
     ]
+    process.documents = [ProcessDocument(upload_id=one.upload_id, title=one.title, position=one.position)
+                         for one in source.documents]
     known = [instant for one in source.phases if (instant := one.starts_at or one.ends_at) is not None]
     moved = starts_on - clock.to_berlin(min(known)).date() if known else timedelta()
     process.phases = [
-        Phase(position=one.position, format_key=one.format_key, title=one.title, body=one.body,
+        Phase(position=one.position, format_key=one.format_key, title=one.title, body=one.body, vague_dates=one.vague_dates,
               starts_at=_moved(one.starts_at, moved), ends_at=_moved(one.ends_at, moved),
               stored_settings=dict(one.stored_settings), stored_fields=list(one.stored_fields))
         for one in source.phases
     ]
+    session.flush()
+    _copy_variants(session, source, process)
     changed(session, actor, process, now, "process_filled", source=source.id)
     return process
+
+
+def _copy_variants(session: Session, source: Process, process: Process) -> None:
+    """Its texts in other languages, save those of a German text that is another one here."""
+    copies: dict[tuple[str, int], Process | Phase | Theme] = {("process", source.id): process}
+    copies |= {("phase", one.id): copy for one, copy in zip(source.phases, process.phases, strict=True)}
+    copies |= {("theme", one.id): copy for one, copy in zip(source.themes, process.themes, strict=True)}
+    for row in session.scalars(texts_in_all_languages(source.id)).all():
+        copy = copies.get((row.entity, row.entity_id))
+        if copy is None or (copy is process and getattr(source, row.field) != getattr(process, row.field)):
+            continue
+        session.add(TextVariant(process_id=process.id, entity=row.entity, entity_id=copy.id, field=row.field,
+                                language=row.language, text=row.text))
 
 
 def _midnight(day: date) -> datetime:

@@ -81,6 +81,10 @@ def new() -> ResponseReturnValue:
             web.attach(form, error)
         else:
             flash(_("Der Entwurf ist angelegt. Bis zur Veröffentlichung sieht ihn nur die Redaktion."), "success")
+            if (form.source.data or EMPTY).startswith(COPY):
+                flash(_("Kopiert sind Texte, Themen, Phasen, Bild und Dokumente. Nicht kopiert sind Neuigkeiten, Beiträge und "
+                        "Rollen. Titel und Kurzbeschreibung, die Sie neu geschrieben haben, fehlen noch in den anderen "
+                        "Sprachen."), "info")
             return web.go("processes.edit", process_id=process.id)
     page = render_template("processes/new.html", form=form, limits=operations)
     return page, 422 if request.method == "POST" else 200
