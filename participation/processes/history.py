@@ -76,6 +76,11 @@ GROUPS: dict[str, Group] = {
     "news": Group(ProcessNews, ("title", "body", "published_at"), "title",
                   lambda session, process: session.scalars(news_of(process.id)).all()),
 }
+# Without these no process becomes public.
+OBLIGATORY = {
+    "summary": N_("Es fehlt die Kurzbeschreibung. Sie steht auf der Startseite."),
+    "body": N_("Es fehlt der Text, worum es geht."),
+}
 DATES = ("starts_at", "ends_at", "vague_dates")
 # Texts in other languages belong to the process itself or to one of these.
 ENTITIES = {"phase": "phases", "theme": "themes", "news": "news"}
@@ -203,13 +208,19 @@ def _dates_stay(phase: Phase, wanted: Content, now: datetime) -> bool:
     return is_other and (phase.vote_is_over(now) or is_shut)
 
 
+def lost_texts(process: Process, values: Content) -> list[tuple[str, str]]:
+    """What a public process says of itself and would not with these texts any more, as (German message, its name)."""
+    return [(message, name) for name, message in OBLIGATORY.items() if process.state is ProcessState.PUBLISHED
+            and getattr(process, name) and not values.get(name, getattr(process, name))]
+
+
 def restore_version(
     session: Session, actor: Actor, process: Process, version: ProcessVersion, now: datetime
 ) -> Effect:
     """Everything as it was after an earlier change; itself a change that can be undone.
 
     What was deleted since comes back, what was added since goes, unless people have used it. Raises Conflict when
-    people have voted by other rules, or when a published process would be left without a phase.
+    people have voted by other rules, or when a published process would be left without a phase or without its texts.
     """
     begin_change(session, actor, process, now)
     before = content_of(session, process)
@@ -219,6 +230,9 @@ def restore_version(
         name == "phases" for name, _lineage in held
     ):
         raise Conflict(N_("Ein veröffentlichtes Verfahren braucht mindestens eine Phase."))
+    if lost_texts(process, version.content["process"]):
+        raise Conflict(N_("In diesem Stand fehlt die Kurzbeschreibung oder der Text, worum es geht. Ein veröffentlichtes "
+                          "Verfahren braucht beides."))
     _restore_texts(session, process, version.content["process"])
     numbers: dict[tuple[str, str], int] = {}
     for name, group in GROUPS.items():

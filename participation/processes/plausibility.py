@@ -20,6 +20,7 @@ from participation.formats import NUMBER_MAX, CollectSettings, Moderation, Verif
 from participation.i18n import N_
 from participation.municipalities.models import PAGE_TITLES, MunicipalityPage, PageKind
 from participation.permissions import Role
+from participation.processes.history import OBLIGATORY
 from participation.processes.models import Phase, PhaseState, Process, ProcessState
 
 if TYPE_CHECKING:
@@ -50,11 +51,7 @@ MORE_HINTS: list[Callable[[Session, Process], list[Hint]]] = []
 
 def publish_problems(process: Process, now: datetime) -> list[str]:
     """What hinders publishing, as German messages; nothing when it is fit to be seen."""
-    problems = []
-    if not process.summary:
-        problems.append(N_("Es fehlt die Kurzbeschreibung. Sie steht auf der Startseite."))
-    if not process.body:
-        problems.append(N_("Es fehlt der Text, worum es geht."))
+    problems = [message for name, message in OBLIGATORY.items() if not getattr(process, name)]
     if not process.phases:
         problems.append(N_("Es gibt noch keine Phase. Legen Sie mindestens eine an."))
     elif process.published_at is None and all(phase.state(now) is PhaseState.CLOSED for phase in process.phases):

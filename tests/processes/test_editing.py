@@ -285,6 +285,18 @@ def test_archived_process_is_read_but_takes_nothing(session: Session, process: P
     assert "Vorschlag einreichen" in editor.text(f"/verfahren/{process.slug}")
 
 
+def test_a_published_process_keeps_the_texts_that_it_needs(session: Session, process: Process, editor: Browser) -> None:
+    process.body = "Text"
+    session.commit()
+    page = f"/verwaltung/verfahren/{process.id}"
+    for name, message in (("summary", "Es fehlt die Kurzbeschreibung."), ("body", "Es fehlt der Text, worum es geht.")):
+        answer = editor.post(page, {"title": "Ohne", "summary": "S", "body": "B", name: " "})
+        assert (answer.status_code, _errors(answer).count(message)) == (422, 1)
+        assert html.fromstring(answer.get_data(as_text=True)).get_element_by_id(name).get("aria-invalid") == "true"
+    session.expire_all()
+    assert session.get_one(Process, process.id).title == process.title != "Ohne"
+
+
 def test_address_stays_once_published(session: Session, process: Process, editor: Browser) -> None:
     slug = process.slug
     editor.post(f"/verwaltung/verfahren/{process.id}", {"title": "Ganz anders", "slug": "neu", "summary": "S"})

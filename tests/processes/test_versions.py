@@ -15,7 +15,15 @@ from participation import clock, formats
 from participation.errors import Conflict
 from participation.permissions import Role
 from participation.processes import history, operations
-from participation.processes.models import Phase, Process, ProcessDocument, ProcessVersion, TextVariant, Theme
+from participation.processes.models import (
+    Phase,
+    Process,
+    ProcessDocument,
+    ProcessState,
+    ProcessVersion,
+    TextVariant,
+    Theme,
+)
 from tests import factories
 
 if TYPE_CHECKING:
@@ -203,6 +211,7 @@ def test_what_people_use_stays_and_the_page_says_so_before_and_after(
 def test_the_state_before_the_first_change_and_a_filled_template_can_come_back(
     session: Session, process: Process, actor: Actor,
 ) -> None:
+    process.body = "Wie alles anfing."
     _edit(session, actor, process, "Neu", "Neu.")
     first = session.scalars(select(ProcessVersion).order_by(ProcessVersion.id)).first()
     assert first is not None
@@ -226,6 +235,21 @@ def test_a_published_process_is_never_left_without_a_phase(session: Session, pro
     _phase(session, actor, process, "Einzige")
     with pytest.raises(Conflict, match="mindestens eine Phase"):
         history.restore_version(session, actor, process, empty, clock.now())
+
+
+def test_a_published_process_is_never_left_without_its_texts(session: Session, process: Process, actor: Actor) -> None:
+    process.state, process.summary = ProcessState.DRAFT, ""
+    operations.edit_process(session, actor, process, clock.now(), title="Leer", summary="", body="", **TEXTS)
+    empty = _newest(session)
+    _edit(session, actor, process, "Voll", "Worum es geht.")
+    history.restore_version(session, actor, process, empty, clock.now())
+    assert process.summary == "", "a draft may be empty"
+    _edit(session, actor, process, "Voll", "Worum es geht.")
+    process.state = ProcessState.PUBLISHED
+    session.commit()
+    with pytest.raises(Conflict, match="fehlt die Kurzbeschreibung oder der Text"):
+        history.restore_version(session, actor, process, empty, clock.now())
+    assert process.summary == "Kurz."
 
 
 def test_a_new_phase_does_not_inherit_the_translations_of_a_deleted_one(

@@ -13,7 +13,7 @@ from participation.accounts.models import Participant, ParticipantKind
 from participation.errors import Conflict, InvalidInput
 from participation.i18n import N_
 from participation.permissions import Actor
-from participation.processes.history import begin_change, changed
+from participation.processes.history import begin_change, changed, lost_texts
 from participation.processes.models import Process, ProcessState
 from participation.processes.operations.common import (
     BODY_MAX,
@@ -71,6 +71,8 @@ def edit_process(
         "attribution": checked_line(attribution, "attribution", LINE_MAX),
         "picture_alt": checked_line(picture_alt, "picture_alt", LINE_MAX),
     }
+    for message, field in lost_texts(process, values):
+        raise InvalidInput(message, field=field)
     if values["faq"] and not text.questions(values["faq"]):
         raise InvalidInput(N_("Bitte beginnen Sie jede Frage in einer eigenen Zeile mit # und schreiben Sie die Antwort darunter."),
                            field="faq")
