@@ -394,12 +394,15 @@ def can(actor: Actor, action: Action, target: object, now: datetime) -> bool:
 def require(actor: Actor, action: Action, target: object, now: datetime) -> None:
     """Pass, or raise what hinders.
 
-    Conflict (409) when no open phase allows the action, SignInNeeded (401), SecondFactorNeeded or NotAllowed (403).
+    Conflict (409) when no open phase allows the action or its target is not public any more, SignInNeeded (401), SecondFactorNeeded or NotAllowed (403).
     """
     if can(actor, action, target, now):
         return
     if action in PHASE_BOUND and not phase_opens(action)(actor, target, now):
         raise Conflict(N_("Phase beendet: Das ist zurzeit nicht möglich. Ihr Text ist nicht gespeichert."))
+    if action in {Action.COMMENT, Action.SUPPORT} and getattr(target, "is_published", None) is False:
+        # Whoever gets here sees it nevertheless: its author left word why it went, or it is their own.
+        raise Conflict(N_("Dieser Beitrag wurde zurückgezogen oder ist nicht öffentlich. Ihre Eingabe ist nicht gespeichert."))
     if not actor.is_signed_in:
         raise SignInNeeded
     if not actor.email_is_confirmed and not actor.is_staff:

@@ -62,6 +62,21 @@ def test_a_comment_written_on_the_page_appears_there(resident: Browser, page: st
     assert "1 Kommentar" in resident.text(page)
 
 
+@pytest.mark.parametrize("way", ["kommentare", "unterstuetzen"])
+def test_whoever_answers_what_was_withdrawn_a_moment_before_is_told_so_and_keeps_the_text(
+    session: Session, resident: Browser, page: str, proposal: Proposal, way: str
+) -> None:
+    proposal.process.phases.append(factories.phase("vote"))
+    proposal.state, proposal.withdrawal_reason = ContributionState.WITHDRAWN, "merged"
+    session.commit()
+    answer = resident.post(f"{page}/{way}", {"body": "Ich würde gern helfen."})
+    text = answer.get_data(as_text=True)
+    assert answer.status_code == 409
+    assert "zurückgezogen" in text
+    assert "Berechtigung" not in text
+    assert "Ich würde gern helfen." in text
+
+
 def test_where_comments_are_checked_first_the_writer_is_told(session: Session, resident: Browser) -> None:
     process = factories.process(session)
     proposal = factories.proposal(session, process)
