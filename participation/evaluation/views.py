@@ -33,7 +33,8 @@ FILES: dict[str, tuple[str, str, str, str]] = {
     "karte": ("vorschlaege", "geojson", N_("Karte (GeoJSON)"),
               N_("Vorschläge mit Punkt auf der Karte, für QGIS und andere Geoinformationssysteme.")),
 }
-TYPES = {"xlsx": XLSX, "csv": "text/csv; charset=utf-8", "geojson": "application/geo+json"}
+# The charset of a text is added when it is sent.
+TYPES = {"xlsx": XLSX, "csv": "text/csv", "geojson": "application/geo+json"}
 
 
 def _process(process_id: int) -> Process:

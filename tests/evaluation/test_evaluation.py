@@ -88,7 +88,9 @@ def test_the_workbook_holds_all_that_is_public_and_no_formula(planner: Browser, 
 
 
 def test_the_csv_reads_the_same_and_guards_its_cells(planner: Browser, process: Process) -> None:
-    rows = _table(_take(planner, process, "vorschlaege"))
+    taken = _take(planner, process, "vorschlaege")
+    assert taken.headers["Content-Type"] == "text/csv; charset=utf-8"
+    rows = _table(taken)
     assert [row["Titel"] for row in rows] == ["'" + FORMULA, "Ein Brunnen"]
     assert rows[0]["Text"] == "Mehr\nBänke am Markt"
     assert rows[0]["Breite (WGS 84)"] == "51,9795"
