@@ -17,7 +17,7 @@ from participation.contributions.models import AnswerStatus, Contribution, Contr
 from participation.contributions.proposals.models import Proposal
 from participation.following.models import REFUSALS_MAX, Follower, Frequency, Subscription
 from participation.language import DEFAULT, translated
-from participation.processes.models import Phase, Process, ProcessNews, ProcessState, TextVariant
+from participation.processes.models import Phase, Process, ProcessNews, ProcessState, TextVariant, news_anchor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +48,8 @@ class ProcessDigest:
 
     title: str
     slug: str
-    news: list[tuple[int, str]] = field(default_factory=list)
+    # By where it stands on its page.
+    news: list[tuple[str, str]] = field(default_factory=list)
     proposals: list[tuple[int, str]] = field(default_factory=list)
     more_proposals: int = 0
     answers: list[tuple[int, str, AnswerStatus]] = field(default_factory=list)
@@ -200,7 +201,7 @@ def gather_news(
                                 set().union(*own.values()))
     languages = languages or {}
     titles = _translated_titles(session, {row.process_id for row in rows},
-                                {number for one in processes.values() for number, _title, _at in one.news},
+                                {number for one in processes.values() for number, _anchor, _title, _at in one.news},
                                 set(languages.values()) - {DEFAULT})
     told: dict[int, News] = {}
     for one in followers:
@@ -248,7 +249,7 @@ class _ProcessFacts:
     title: str
     slug: str
     phases: list[Phase] = field(default_factory=list)
-    news: list[tuple[int, str, datetime]] = field(default_factory=list)
+    news: list[tuple[int, str, str, datetime]] = field(default_factory=list)
     proposals: list[tuple[int, str, datetime]] = field(default_factory=list)
     answers: list[tuple[int, str, datetime, AnswerStatus]] = field(default_factory=list)
     new: dict[datetime, int] = field(default_factory=dict)
@@ -267,7 +268,7 @@ class _ProcessFacts:
         answers = [(number, title, status) for number, title, at, status in self.answers if at > since]
         return ProcessDigest(
             titles.get(("process", self.id), self.title), self.slug,
-            news=[(number, titles.get(("news", number), title)) for number, title, at in self.news if at > since],
+            news=[(anchor, titles.get(("news", number), title)) for number, anchor, title, at in self.news if at > since],
             proposals=proposals, more_proposals=max(0, self.new.get(since, 0) - len(proposals)),
             answers=answers, more_answers=max(0, self.answered.get(since, 0) - len(answers)),
             begun=[titles.get(("phase", one.id), one.title) for one in self.phases if one.id in begun],
@@ -353,10 +354,10 @@ def _process_facts(session: Session, process_ids: set[int], span: _Span) -> dict
     for phase in session.scalars(select(Phase).where(Phase.process_id.in_(found)).order_by(Phase.position, Phase.id)):
         found[phase.process_id].phases.append(phase)
     for item in session.execute(
-        select(ProcessNews.process_id, ProcessNews.id, ProcessNews.title, ProcessNews.published_at)
+        select(ProcessNews.process_id, ProcessNews.id, ProcessNews.lineage, ProcessNews.title, ProcessNews.published_at)
         .where(ProcessNews.process_id.in_(found), span.covers(ProcessNews.published_at)).order_by(ProcessNews.id)
     ):
-        found[item.process_id].news.append((item.id, item.title, item.published_at))
+        found[item.process_id].news.append((item.id, news_anchor(item.lineage), item.title, item.published_at))
     for process_id, facts in found.items():
         public = and_(Contribution.process_id == process_id, Contribution.kind == "proposal",
                       Contribution.state == ContributionState.PUBLISHED)

@@ -326,6 +326,16 @@ class ProcessNews(Base):
 
     process: Mapped[Process] = relationship()
 
+    @property
+    def anchor(self) -> str:
+        """What names it in links, see `news_anchor`."""
+        return news_anchor(self.lineage)
+
+
+def news_anchor(lineage: str) -> str:
+    """Where an item of the news stands on its page; its number may be another item's after a way back in the history."""
+    return f"neu-{lineage[:12]}"
+
 
 class ProcessDocument(Base):
     """A document to read or download."""

@@ -182,6 +182,31 @@ def test_whatever_editors_can_change_comes_back_and_goes_again(
     assert {row.text for row in session.scalars(select(TextVariant))} == {"Second phase", "The square", "Off we go"}
 
 
+def test_a_link_to_an_item_of_the_news_never_leads_to_another_one(
+    session: Session, process: Process, actor: Actor, browser: Browser,
+) -> None:
+    page = f"/verfahren/{process.slug}/neuigkeiten"
+    _edit(session, actor, process, "Der Platz", "Worum es geht.")
+    before = _newest(session)
+
+    def tell(title: str) -> str:
+        operations.save_news(session, actor, process, None, clock.now(), title=title, body="Kommen Sie.")
+        session.commit()
+        return str(browser.open(page).xpath(f"//article[h2[. = '{title}']]/@id")[0])
+
+    first = tell("Erste")
+    told = _newest(session)
+    history.restore_version(session, actor, process, before, clock.now())
+    second = tell("Zweite")
+    assert first != second
+    assert "Erste" not in browser.text(page)
+    feed = browser.get(f"{page}.atom").get_data(as_text=True)
+    assert f"#{second}<" in feed
+    history.restore_version(session, actor, process, told, clock.now())
+    session.commit()
+    assert browser.open(page).xpath("//article/@id") == [first], "what comes back is found under its old link"
+
+
 def test_what_people_use_stays_and_the_page_says_so_before_and_after(
     session: Session, process: Process, actor: Actor, new_browser: Callable[[], Browser],
 ) -> None:
