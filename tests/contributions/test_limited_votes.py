@@ -14,7 +14,8 @@ from sqlalchemy import func, select, update
 
 from participation import clock
 from participation.contributions import operations as contributions
-from participation.contributions.abuse.operations import forget_sources, source_of
+from participation.contributions.abuse.operations import annul, forget_sources, source_of, undo
+from participation.contributions.abuse.queries import Suspect
 from participation.contributions.proposals.operations.counting import recount
 from participation.contributions.votes import operations as votes
 from participation.contributions.votes.models import Vote
@@ -257,6 +258,26 @@ def test_until_the_end_nobody_sees_a_number_and_afterwards_everybody(
     for address in ("/vorschlaege", f"/abstimmung/{process.phases[0].id}/ergebnis"):
         assert _tells(readers[0].get(f"/verfahren/{process.slug}{address}").get_data(as_text=True)), address
     assert _tells(readers[0].get(_page(first)).get_data(as_text=True))
+
+
+def test_an_annulment_tells_its_reason_at_once_and_its_number_after_the_end(
+    session: Session, secret: list[Proposal], browser: Browser,
+) -> None:
+    process, now = secret[0].process, clock.now()
+    planner = factories.actor(factories.account(session, Role.PLANNER, on=process))
+    annulment = annul(session, planner, process, Suspect(since=now - timedelta(days=1)), "Alle aus einem Programm.", now)
+    number = f"{annulment.votes} Unterstützungen zählen nicht."
+    undo(session, planner, process, annulment, "Es waren doch Menschen.", now)
+    session.commit()
+    page = f"/verfahren/{process.slug}"
+    running = browser.text(page)
+    assert "Alle aus einem Programm." in running
+    assert "Es waren doch Menschen." in running
+    assert "Unterstützungen zählen nicht" not in running
+    process.phases[0].ends_at = now - timedelta(seconds=1)
+    process.municipality.content_version += 1
+    session.commit()
+    assert number in browser.text(page)
 
 
 def test_the_order_tells_nothing_either(session: Session, secret: list[Proposal], browser: Browser) -> None:

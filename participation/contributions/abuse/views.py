@@ -42,7 +42,11 @@ def report_link(slug: str) -> str:
 def annulled_votes(process: Process) -> str:
     """On the page of a process: every annulment with its reason. Supports belong to no phase, so no result has them all."""
     found = web.current_session().scalars(annulments_of(process.id)).all()
-    return web.render_part("contributions/abuse/_annulled_votes.html", annulments=found) if found else ""
+    if not found:
+        return ""
+    # Undone, an annulment of everything would tell how many have voted so far.
+    is_secret = any(phase.hides_interim_results for phase in process.open_phases(web.current_now()))
+    return web.render_part("contributions/abuse/_annulled_votes.html", annulments=found, is_secret=is_secret)
 
 
 def flagged_votes() -> str:
