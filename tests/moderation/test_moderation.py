@@ -171,7 +171,8 @@ def test_of_two_decisions_at_once_one_counts(tmp_path: Path, keyring: Keyring) -
 
 
 def test_moderators_of_one_process_have_no_say_in_another(session: Session, keyring: Keyring, browser: Browser) -> None:
-    here, there = factories.process(session), factories.process(session)
+    here = factories.process(session)
+    there = factories.process(session, here.municipality)
     moderator = factories.account(session, Role.MODERATOR, on=here)
     case = _case(session, _submit(session, keyring, there))
     browser.sign_in(moderator)
