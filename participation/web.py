@@ -334,12 +334,20 @@ def way_back() -> str:
     adapter = current_app.create_url_adapter(request)
     if request.method in SAFE_METHODS or adapter is None:
         return request.full_path.rstrip("?")
-    came_from = urlsplit(request.referrer or "")
-    known = unquote(came_from.path) if came_from.netloc == request.host else ""
-    ways = [(request.path, request.query_string.decode("ascii", "replace")), (known, came_from.query)]
+    ways = [(request.path, request.query_string.decode("ascii", "replace")), _came_from()]
     ways += ((str(above), "") for above in PurePosixPath(request.path).parents)
-    path, query = next((one for one in ways if one[0].startswith("/") and adapter.test(one[0], method="GET")), ("/", ""))
+    path, query = next((one for one in ways if one[0] and adapter.test(one[0], method="GET")), ("/", ""))
     return quote(path) + (f"?{query}" if query else "")
+
+
+def _came_from() -> tuple[str, str]:
+    """Path and query of the page of ours that says it led here; of any other nothing."""
+    try:
+        address = urlsplit(request.referrer or "")
+    except ValueError:
+        return "", ""
+    path = unquote(address.path)
+    return (path, quote(address.query, safe="=&%+")) if address.netloc == request.host and not path.startswith("//") else ("", "")
 
 
 def go(endpoint: str, **values: Any) -> Response:  # noqa: ANN401 - as url_for

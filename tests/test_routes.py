@@ -116,7 +116,10 @@ def test_who_must_sign_in_first_comes_back_to_the_page_with_the_button(
         ("", f"/verwaltung/verfahren/{town['process_id']}"),
         ("http://localhost/verwaltung?seite=2", "/verwaltung?seite=2"),
         ("http://localhost/nirgends", f"/verwaltung/verfahren/{town['process_id']}"),
-        ("http://anderswo.example/verwaltung", f"/verwaltung/verfahren/{town['process_id']}"),
+        *((odd, f"/verwaltung/verfahren/{town['process_id']}") for odd in (
+            "http://anderswo.example/verwaltung", "http://localhost//anderswo.example", "http://localhost/%00", "http://[::1",
+            "javascript:alert(1)", "http://localhost/\xff\xfe%ff", "http://localhost/" + "x" * 3000)),
+        ("http://localhost/verwaltung?q=\xff&x=%2F", "/verwaltung?q=%C3%BF&x=%2F"),
     ):
         answer = browser.post(button, headers={"Referer": came_from} if came_from else {})
         assert answer.status_code == 401
