@@ -121,6 +121,7 @@ def test_more_points_than_one_has_are_refused_and_what_was_entered_stays(
                           form="/abstimmung/")
     assert answer.status_code == 422
     assert message in answer.get_data(as_text=True)
+    assert "Gespeichert: 0 von " in answer.get_data(as_text=True)
     for name, value in entered.items():
         assert f'name="marke-{ids[name]}" inputmode="numeric" value="{value}"' in answer.get_data(as_text=True)
     assert session.scalar(select(func.count()).select_from(BallotMark)) == 0

@@ -117,9 +117,11 @@ def show(slug: str, phase_id: int) -> ResponseReturnValue:
     return _paper(process, phase, _own(phase))
 
 
-def _paper(process: Process, phase: Phase, own: OwnBallot, problem: str = "") -> ResponseReturnValue:
+def _paper(
+    process: Process, phase: Phase, own: OwnBallot, problem: str = "", entered: dict[int, int] | None = None,
+) -> ResponseReturnValue:
     web.do_not_cache()
-    session, marks, next_href = web.current_session(), own.marks, None
+    session, marks, next_href = web.current_session(), own.marks if entered is None else entered, None
     if phase.ballot is BallotRule.BUDGET:
         lines = [Line(one.id, one.title, one.excerpt, one.theme_id, marks.get(one.id, 0), one.cost)
                  for one in options_of(session, phase.id)]
@@ -135,7 +137,7 @@ def _paper(process: Process, phase: Phase, own: OwnBallot, problem: str = "") ->
     now = web.current_now()
     body = render_template(
         "contributions/ballots/show.html", process=process, phase=phase, rule=(phase.ballot or BallotRule.SUPPORT).value,
-        lines=lines, marks=marks, spent=_spent(phase, marks, lines), problem=problem, next_href=next_href,
+        lines=lines, marks=marks, spent=_spent(phase, marks, lines), saved=_spent(phase, own.marks, lines), problem=problem, next_href=next_href,
         themes={theme.id: theme for theme in process.themes}, is_open=phase.is_open(now),
         may_vote=web.can(Action.CAST_BALLOT, phase) and not own.why_annulled, why=own.why_annulled,
         is_signed_in=web.current_actor().is_signed_in,
@@ -175,9 +177,10 @@ def cast(slug: str, phase_id: int) -> ResponseReturnValue:
         if request.form.get("von") == "vorschlag":
             flash(message, "warning")
             return _to_proposal(slug, next(iter(changes), 0))
-        entered = changes if is_budget else {**_own(phase).marks, **changes}
-        return _paper(process, phase, OwnBallot({key: value for key, value in entered.items() if value not in {0, operations.NO_MARK}}),
-                      message)
+        own = _own(phase)
+        entered = changes if is_budget else {**own.marks, **changes}
+        return _paper(process, phase, own, message, {
+            key: value for key, value in entered.items() if value not in {0, operations.NO_MARK}})
     flash(_message(phase, marks), "success")
     if request.form.get("von") == "vorschlag":
         return _to_proposal(slug, next(iter(changes), 0))
