@@ -43,7 +43,7 @@ def _values(name: str, words: str) -> dict[str, Any]:
                                          answer=status, measures=[("M7", words)]))
     news.processes.append(ProcessDigest(
         title=words, slug="ein-platz",
-        news=[(1, words)], proposals=[(2, words)], more_proposals=3, answers=[(3, words, status)], more_answers=1,
+        news=[("neu", words)], proposals=[(2, words)], more_proposals=3, answers=[(3, words, status)], more_answers=1,
         begun=[words], ending=[(words, clock.now())]))
     own = {"settings_link": LINK + "/a", "leave_link": LINK + "/b"}
     letter = SimpleNamespace(subject=words, body=f"## Stand\n\n{words}\n\n- eins\n- zwei", author=person)

@@ -40,8 +40,10 @@ def papers(platform: LivePlatform) -> tuple[str, list[str]]:
     app = create_app(Settings.from_environ(platform.environment))
     database = app.extensions["platform"].database
     with database.unit_of_work() as session:
-        basket = session.scalars(select(Phase).join(Process).where(Process.slug == "buergerbudget",
-                                                                   Phase.format_key == "budget")).one()
+        # Other journeys on the same platform may have added phases.
+        basket = session.scalars(select(Phase).join(Process).where(
+            Process.slug == "buergerbudget", Phase.format_key == "budget").order_by(Phase.id)).first()
+        assert basket is not None
         vote = factories.phase("vote", settings=VoteSettings(ballot=BallotRule.PRO_CONTRA))
         process = factories.process(session, basket.process.municipality, title="Dafür oder dagegen", phases=[vote], position=99)
         for _number in range(12):
