@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from sqlalchemy import Engine, event, insert, select, text, update
+from sqlalchemy import Engine, event, exists, insert, select, text, update
 
 from moderation.models import Case, CaseState
 from participation import tokens
@@ -265,8 +265,10 @@ def _fill(session: Session, keyring: tokens.Keyring, slug: str, proposal: int, s
         process.phases.append(phase)
     session.flush()
     people = list(session.scalars(select(Voter.id).where(Voter.process_id == process.id)))
+    # What was handed in under load before this has a case already.
+    is_new = ~exists().where(Case.contribution_id == Contribution.id)
     ids = list(session.scalars(select(Contribution.id).where(
-        Contribution.process_id == process.id, Contribution.kind == "proposal").order_by(Contribution.id)))
+        Contribution.process_id == process.id, Contribution.kind == "proposal", is_new).order_by(Contribution.id)))
     paper = ids[: ballots.OPTIONS_MAX]
     session.execute(insert(BallotOption), [
         {"phase_id": phases["budget"].id, "contribution_id": key, "cost": 500} for key in paper])
@@ -299,7 +301,7 @@ def _fill(session: Session, keyring: tokens.Keyring, slug: str, proposal: int, s
     session.add(voter)
     session.flush()
     mine = ids[:: max(1, len(ids) // OWN)][:OWN]
-    waiting = list(session.scalars(select(Contribution.id).where(Contribution.kind == "comment")
+    waiting = list(session.scalars(select(Contribution.id).where(Contribution.kind == "comment", is_new)
                                    .order_by(Contribution.id.desc()).limit(min(OPEN_CASES, size * 2))))
     for at in range(0, len(mine), 500):
         session.execute(update(Contribution.__table__).where(Contribution.id.in_(mine[at : at + 500]))
