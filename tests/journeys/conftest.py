@@ -63,6 +63,8 @@ class Visitor:
 
     def check(self) -> None:
         """axe finds nothing, and nothing sticks out sideways. What is built exactly alike is judged once."""
+        # A page that is just arriving has no root element yet.
+        self.page.wait_for_load_state()
         self.fits()
         shape = self.page.evaluate(SHAPE)
         if shape in self.known:

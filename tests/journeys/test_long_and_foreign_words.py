@@ -30,8 +30,10 @@ def _say(phone: Visitor, words: str) -> None:
 def _approve(desk: Visitor, beginning: str) -> None:
     desk.go("/moderation?art=comment")
     while not desk.page.get_by_role("link", name=beginning).count():
-        desk.page.get_by_role("link", name="Weitere anzeigen").click()
-    desk.page.get_by_role("link", name=beginning).first.click()
+        with desk.page.expect_navigation():
+            desk.page.get_by_role("link", name="Weitere anzeigen").click()
+    with desk.page.expect_navigation():
+        desk.page.get_by_role("link", name=beginning).first.click()
     desk.check()
     desk.page.get_by_role("button", name="Freigeben", exact=True).click()
     desk.page.get_by_text("Freigegeben").first.wait_for()
