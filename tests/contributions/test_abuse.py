@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from babel.dates import format_date
 from lxml import html
 from sqlalchemy import func, select
 
@@ -27,8 +28,9 @@ from participation.contributions.votes import operations as votes
 from participation.contributions.votes.models import Vote
 from participation.errors import Conflict, InvalidInput
 from participation.formats import BallotRule, VoteSettings
+from participation.municipalities.operations import raise_content_version
 from participation.permissions import Role
-from participation.processes.models import Process
+from participation.processes.models import Phase, Process
 from participation.processes.queries import supports_of
 from tests import factories
 from tests.browser_client import Browser
@@ -316,6 +318,42 @@ def test_a_result_names_what_is_missing_in_it_and_nothing_of_other_phases(
     session.commit()
     assert "Stimmen, die nicht zählen" not in browser.text(f"/verfahren/{process.slug}/abstimmung/{process.phases[1].id}/ergebnis")
     assert "zählen sie wieder: Es war die Grundschule." in browser.text(f"/verfahren/{process.slug}")
+
+
+def test_a_result_names_what_was_missing_in_it_for_a_time(
+    session: Session, proposal: Proposal, planner: Actor, flood: VoteFlag, browser: Browser,
+) -> None:
+    process = session.get_one(Process, proposal.process_id)
+    earlier, later = (factories.phase("vote", opens=opens, closes=closes, position=9,
+                                      settings=VoteSettings(ballot=BallotRule.POINTS))
+                      for opens, closes in ((-9, -5), (5, 9)))
+    supports = factories.phase("vote", position=9)
+    process.phases += [earlier, later, supports]
+    annulment = operations.annul(session, planner, process, _of(flood), "Sechs aus einem Programm.", clock.now())
+    operations.undo(session, planner, process, annulment, "Es war die <b>Grundschule</b>.", clock.now())
+    session.commit()
+
+    def counted_again(phase: Phase) -> str:
+        page = browser.open(f"/verfahren/{process.slug}/abstimmung/{phase.id}/ergebnis")
+        assert "Stimmen, die nicht zählen" not in page.text_content()
+        return " ".join(page.xpath("string(//section[@aria-labelledby='wieder-gezaehlt'])").split())
+
+    for phase, number in ((process.phases[1], f"{BOTS} Stimmzettel zählten nicht."),
+                          (supports, f"{BOTS} Unterstützungen zählten nicht.")):
+        told = counted_again(phase)
+        assert number in told
+        assert "Sechs aus einem Programm." in told
+        today = format_date(clock.to_berlin(clock.now()), "long", locale="de")
+        assert f"Seit dem {today} zählen sie wieder: Es war die <b>Grundschule</b>." in told
+    assert counted_again(earlier) == ""
+    # Of two votes at once, nobody can tell any more which ballots were whose.
+    process.phases.append(factories.phase("vote", position=9, settings=VoteSettings(ballot=BallotRule.POINTS)))
+    raise_content_version(session, process.municipality_id)
+    session.commit()
+    for phase in (process.phases[1], process.phases[-1]):
+        told = counted_again(phase)
+        assert "Sechs aus einem Programm." in told
+        assert "Stimmzettel zählten" not in told
 
 
 def test_whoever_has_an_annulled_ballot_reads_that_before_filling_it_in(

@@ -303,6 +303,34 @@ def test_what_was_withdrawn_or_hidden_stays_in_the_result_without_its_title(
     assert "Idee B" not in text + table
 
 
+def test_supports_of_what_was_withdrawn_or_hidden_stay_in_the_result_too(
+    session: Session, voter: Browser, keyring: Keyring,
+) -> None:
+    phase, (first, second, third, early) = _vote(session, VoteSettings())
+    begun = phase.starts_at
+    assert begun is not None
+    for supported in ([first, second, third, early], [first, second], [first]):
+        actor = factories.actor(factories.account(session))
+        for one in supported:
+            votes.support(session, keyring, actor, one, clock.now())
+    author = factories.actor(factories.account(session))
+    for one, at in ((early, begun - timedelta(days=1)), (first, clock.now())):
+        one.is_own = True
+        contributions.withdraw(session, author, one, at)
+    phase.ends_at = clock.now() - timedelta(seconds=1)
+    session.commit()
+    gone, hidden = f"Vorschlag {first.id}, zurückgezogen", f"Vorschlag {second.id}, nicht mehr öffentlich"
+    assert _rows(voter, phase) == [["1", gone, "3"], ["2", "Idee B", "2"], ["3", "Idee C", "1"]], (
+        "what had gone before the vote began was never in it")
+    contributions.hide(session, second, "Grund", clock.now())
+    session.commit()
+    assert _rows(voter, phase) == [["1", gone, "3"], ["2", hidden, "2"], ["3", "Idee C", "1"]]
+    assert "Die Stimmen dafür sind gezählt" in voter.text(f"{_page(phase)}/ergebnis")
+    table = voter.get(f"{_page(phase)}/ergebnis.csv").get_data(as_text=True)
+    assert f"{first.id};{gone};3;0;3;" in table
+    assert "Idee A" not in table
+
+
 def test_no_money_is_planned_for_what_was_withdrawn(session: Session, voter: Browser, keyring: Keyring) -> None:
     phase, (first, second) = _budget(session, [900, 300], results=Results.DURING)
     for chosen in ([first], [first], [second]):
@@ -628,8 +656,8 @@ def test_who_supported_in_secret_is_not_told_on_later(session: Session, keyring:
     """Results that were announced for the end do not come earlier by a change of the settings."""
     phase, (first, *_) = _vote(session, VoteSettings(results=Results.AFTER))
     editor = factories.actor(factories.account(session, Role.EDITOR, on=phase.process))
-    values = {"title": "Neu", "body": "", "starts_at": None, "ends_at": clock.to_berlin(phase.ends_at).replace(tzinfo=None),
-              "format_key": "vote"}
+    start, end = (clock.to_berlin(one).replace(tzinfo=None) for one in (phase.starts_at, phase.ends_at))
+    values = {"title": "Neu", "body": "", "starts_at": start, "ends_at": end, "format_key": "vote"}
     votes.support(session, keyring, factories.actor(factories.account(session)), first, clock.now())
     with pytest.raises(Conflict):
         save_phase(session, editor, phase.process, phase, clock.now(), settings=VoteSettings(), **values)

@@ -266,14 +266,14 @@ def test_an_annulment_tells_its_reason_at_once_and_its_number_after_the_end(
     process, now = secret[0].process, clock.now()
     planner = factories.actor(factories.account(session, Role.PLANNER, on=process))
     annulment = annul(session, planner, process, Suspect(since=now - timedelta(days=1)), "Alle aus einem Programm.", now)
-    number = f"{annulment.votes} Unterstützungen zählen nicht."
+    number = f"{annulment.votes} Unterstützungen zählten nicht."
     undo(session, planner, process, annulment, "Es waren doch Menschen.", now)
     session.commit()
     page = f"/verfahren/{process.slug}"
     running = browser.text(page)
     assert "Alle aus einem Programm." in running
     assert "Es waren doch Menschen." in running
-    assert "Unterstützungen zählen nicht" not in running
+    assert "Unterstützungen zählten nicht" not in running
     process.phases[0].ends_at = now - timedelta(seconds=1)
     process.municipality.content_version += 1
     session.commit()

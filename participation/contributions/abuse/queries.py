@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, Select, exists, func, literal, or_, select
 
 from participation import clock
+from participation.actions import Action
 from participation.contributions.abuse.models import Annulment, VoteFlag
 from participation.contributions.ballots.models import Ballot
 from participation.contributions.models import Contribution
@@ -141,8 +142,35 @@ def annulments_of(process_id: int) -> Select[Annulment]:
 def annulments_in(phase: Phase) -> Select[*tuple[Any, ...]]:
     """(annulment, supports, ballots) of what would count in the result of a phase, the newest first."""
     if phase.ballot is BallotRule.SUPPORT:
-        return annulments_of(phase.process_id).where(Annulment.votes > 0).add_columns(Annulment.votes, literal(0))
+        return (
+            annulments_of(phase.process_id).where(Annulment.votes > 0, Annulment.undone_at.is_(None))
+            .add_columns(Annulment.votes, literal(0))
+        )
     return (
         select(Annulment, literal(0), func.count()).join(Ballot, Ballot.annulment_id == Annulment.id)
         .where(Ballot.phase_id == phase.id).group_by(Annulment.id).order_by(Annulment.id.desc()).limit(SHOWN)
     )
+
+
+def undone_in(session: Session, phase: Phase) -> list[tuple[Annulment, int, int]]:
+    """(annulment, supports, ballots) of what was missing in the result of a phase for a time and counts again.
+
+    A ballot that counts again does not tell any more that it was annulled; of which phase it was, tells the time when it
+    was given. Where that fits to several, the number of ballots is left out (0): it would be that of all of them.
+    """
+    undone = annulments_of(phase.process_id).where(Annulment.undone_at.is_not(None))
+    if phase.ballot is BallotRule.SUPPORT:
+        return [(one, one.votes, 0) for one in session.scalars(undone.where(Annulment.votes > 0))]
+    found = []
+    for one in session.scalars(undone.where(Annulment.ballots > 0)):
+        concerned = [other for other in phase.process.phases if other.opens(Action.CAST_BALLOT) and _was_open(other, one)]
+        if phase in concerned:
+            found.append((one, 0, one.ballots if len(concerned) == 1 else 0))
+    return found
+
+
+def _was_open(phase: Phase, annulment: Annulment) -> bool:
+    """Whether ballots of a phase may be among those that were annulled."""
+    begins_later = phase.starts_at is not None and phase.starts_at >= (annulment.until or annulment.created_at)
+    was_over = phase.ends_at is not None and annulment.since is not None and phase.ends_at <= annulment.since
+    return not begins_later and not was_over

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, case, exists, func, select
+from sqlalchemy import ColumnElement, Select, case, exists, false, func, literal, null, or_, select, union_all
 
 from participation.accounts.models import ParticipantKind
 from participation.contributions.abuse.models import Annulment
@@ -150,6 +150,18 @@ def has_supports(process_id: int) -> Select[*tuple[Any, ...]]:
                                  Contribution.kind == "proposal"))
 
 
+def has_supports_in(phase: Phase) -> Select[*tuple[Any, ...]]:
+    """Whether anybody supported a proposal while a phase was open, as far as the times of votes tell."""
+    given = [Vote.contribution_id == Contribution.id, Contribution.process_id == phase.process_id,
+             Contribution.kind == "proposal"]
+    if phase.starts_at is not None:
+        given.append(Vote.given_at >= phase.starts_at)
+    if phase.ends_at is not None:
+        given.append(Vote.given_at < phase.ends_at)
+    is_waiting = phase.starts_at is None and bool(phase.vague_dates)
+    return select(false() if is_waiting else exists().where(*given))
+
+
 def turnout(session: Session, phase: Phase) -> dict[ParticipantKind, int]:
     """How many people took part in the vote, by the way they did, the most first."""
     statement: Select[*tuple[Any, ...]] = select(BallotTurnout.channel, BallotTurnout.people).where(
@@ -165,37 +177,49 @@ def turnout(session: Session, phase: Phase) -> dict[ParticipantKind, int]:
 def ranking(phase: Phase, limit: int | None) -> Select[*tuple[Any, ...]]:
     """(id, title, state, people, against, total, cost) of the proposals that got something, the best first.
 
-    What ballots gave stays in the result when its proposal goes, so that sums add up; its title does not. Supports are
-    those of public proposals. For points the order is by points, for and against by the difference, for supports and
-    baskets by people.
+    What people gave stays in the result when its proposal goes, so that sums add up; its title does not. For points the
+    order is by points, for and against by the difference, for supports and baskets by people.
     """
-    base, own = Contribution.__table__.c, Proposal.__table__.c
+    if phase.ballot is BallotRule.SUPPORT:
+        return _ranking_of_supports(phase, limit)
+    base, own, tally = Contribution.__table__.c, Proposal.__table__.c, BallotTally.__table__.c
     cost = (
         select(BallotOption.cost)
         .where(BallotOption.phase_id == phase.id, BallotOption.contribution_id == base.id).scalar_subquery()
     )
-    statement: Select[*tuple[Any, ...]]
-    if phase.ballot is BallotRule.SUPPORT:
+    statement: Select[*tuple[Any, ...]] = (
+        select(base.id, case((base.state == ContributionState.PUBLISHED, own.title), else_=""), base.state, tally.people,
+               tally.against, tally.total, cost)
+        .select_from(BallotTally.__table__)
+        .join(Contribution.__table__, base.id == tally.contribution_id)
+        .join(Proposal.__table__, own.id == base.id)
+        .where(tally.phase_id == phase.id, tally.people > 0)
+        .order_by(tally.total.desc(), tally.contribution_id.desc())
+    )
+    return statement if limit is None else statement.limit(limit)
+
+
+def _ranking_of_supports(phase: Phase, limit: int | None) -> Select[*tuple[Any, ...]]:
+    """Public proposals, and those that were public when the phase began; the index gives the best of each state at once."""
+    base, own = Contribution.__table__.c, Proposal.__table__.c
+
+    def standing(title: Any, *conditions: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:  # noqa: ANN401 - a column or a value
         count = base.support_count
-        statement = (
-            select(base.id, own.title, base.state, count.label("people"), (count * 0).label("against"), count.label("total"), cost)
+        found: Select[*tuple[Any, ...]] = (
+            select(base.id, title.label("title"), base.state, count.label("people"), literal(0).label("against"),
+                   count.label("total"), null().label("cost"))
             .select_from(Contribution.__table__).join(Proposal.__table__, own.id == base.id)
-            .where(base.process_id == phase.process_id, base.kind == "proposal",
-                   base.state == ContributionState.PUBLISHED, count > 0)
+            .where(base.process_id == phase.process_id, base.kind == "proposal", count > 0, *conditions)
             .order_by(count.desc(), base.id.desc())
         )
-    else:
-        tally = BallotTally.__table__.c
-        statement = (
-            select(base.id, case((base.state == ContributionState.PUBLISHED, own.title), else_=""), base.state, tally.people,
-                   tally.against, tally.total, cost)
-            .select_from(BallotTally.__table__)
-            .join(Contribution.__table__, base.id == tally.contribution_id)
-            .join(Proposal.__table__, own.id == base.id)
-            .where(tally.phase_id == phase.id, tally.people > 0)
-            .order_by(tally.total.desc(), tally.contribution_id.desc())
-        )
-    return statement if limit is None else statement.limit(limit)
+        return found.limit(limit).subquery().select()
+
+    left = [] if phase.starts_at is None else [or_(base.decided_at.is_(None), base.decided_at >= phase.starts_at)]
+    both = union_all(
+        standing(own.title, base.state == ContributionState.PUBLISHED),
+        *(standing(literal(""), base.state == state, *left) for state in (ContributionState.HIDDEN, ContributionState.WITHDRAWN)),
+    ).subquery()
+    return select(both).order_by(both.c.people.desc(), both.c.id.desc()).limit(limit)
 
 
 def results(session: Session, phase: Phase, limit: int | None = None) -> list[Result]:

@@ -14,7 +14,7 @@ from flask_babel import gettext as _
 from participation import web
 from participation.actions import Action
 from participation.contributions.abuse.edge import current_source, slow_down
-from participation.contributions.abuse.queries import annulments_in
+from participation.contributions.abuse.queries import annulments_in, undone_in
 from participation.contributions.ballots import operations
 from participation.contributions.ballots.forms import LONGEST, OptionForm, whole_number
 from participation.contributions.ballots.queries import (
@@ -260,7 +260,7 @@ def show_results(slug: str, phase_id: int) -> ResponseReturnValue:
         most=max((one.people if phase.ballot is BallotRule.BUDGET else abs(one.total) for one in rows), default=0),
         is_open=phase.is_open(web.current_now()), limit=RESULTS_SHOWN,
         spent=sum(one.cost or 0 for one in rows if one.fits),
-        annulments=session.execute(annulments_in(phase)).all(),
+        annulments=session.execute(annulments_in(phase)).all(), undone=undone_in(session, phase),
     )
 
 
