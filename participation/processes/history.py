@@ -17,7 +17,7 @@ from participation import audit, text
 from participation.actions import Action
 from participation.errors import Conflict
 from participation.events import PhaseRulesChanging, PublicFieldsChanged, emit
-from participation.formats import read_settings
+from participation.formats import BallotRule, read_settings
 from participation.i18n import N_
 from participation.municipalities.operations import raise_content_version
 from participation.permissions import Actor, require
@@ -198,14 +198,16 @@ def effect_of(
 
 
 def _dates_stay(phase: Phase, wanted: Content, now: datetime) -> bool:
-    """Whether other dates would let a vote go on after its end, or not be open any more while people vote."""
+    """Whether other dates would let a vote go on after its end, or change while people vote what belongs to it."""
     if phase.ballot is None or phase.process.published_at is None:
         return False
     before = {name: _read(name, wanted[name]) for name in DATES if name in wanted}
     is_other = any(getattr(phase, name) != value for name, value in before.items())
     then = Phase(**({name: getattr(phase, name) for name in DATES} | before)).state(now)
-    is_shut = phase.state(now) is PhaseState.OPEN and then is not PhaseState.OPEN
-    return is_other and (phase.vote_is_over(now) or is_shut)
+    is_open = phase.state(now) is PhaseState.OPEN
+    # Supports belong to a vote by when they were given.
+    begins_elsewhere = phase.ballot is BallotRule.SUPPORT and before.get("starts_at", phase.starts_at) != phase.starts_at
+    return is_other and (phase.vote_is_over(now) or (is_open and (then is not PhaseState.OPEN or begins_elsewhere)))
 
 
 def lost_texts(process: Process, values: Content) -> list[tuple[str, str]]:

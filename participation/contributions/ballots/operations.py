@@ -12,13 +12,19 @@ from participation.accounts.models import ParticipantKind
 from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.ballots.models import Ballot, BallotMark, BallotOption, BallotTally, BallotTurnout
-from participation.contributions.ballots.queries import costs_of, has_ballots, has_supports, turnout as turnout_of
+from participation.contributions.ballots.queries import (
+    costs_of,
+    has_ballots,
+    has_supports,
+    has_supports_in,
+    turnout as turnout_of,
+)
 from participation.contributions.models import AnswerStatus, Contribution, ContributionState
 from participation.contributions.proposals.models import Proposal
 from participation.db import is_sqlite
 from participation.errors import Conflict, InvalidInput
 from participation.events import Event, PhaseRulesChanging, listen
-from participation.formats import BallotRule, BudgetSettings, PhaseSettings, Results, VoteSettings
+from participation.formats import BallotRule, BudgetSettings, CollectSettings, PhaseSettings, Results, VoteSettings
 from participation.i18n import N_
 from participation.municipalities.operations import raise_content_version
 from participation.permissions import Actor, require
@@ -41,6 +47,7 @@ NO_MARK = -COST_MAX
 _BALLOT = as_type("Table", Ballot.__table__)
 # What nobody may change any more once people have voted by it.
 RULES = ("ballot", "points", "points_max", "total", "min_number", "max_number", "results")
+RULES_OF_SUPPORTS = ("ballot", "results", "votes_per_person", "verification")
 
 
 def cast(
@@ -298,15 +305,42 @@ def _rules_changing(session: Session, event: Event) -> None:
     if not isinstance(event, PhaseRulesChanging):
         return
     # The row only: what the editor is about to change stands in the session's own phase.
-    process_id = session.scalar(select(Phase.process_id).where(Phase.id == event.phase_id).with_for_update())
-    is_secret = _is_secret_support(event.before)
-    if not session.scalar(has_supports(process_id or 0) if is_secret else has_ballots(event.phase_id)):
+    row = session.execute(
+        select(Phase.process_id, Phase.starts_at, Phase.ends_at, Phase.vague_dates).where(Phase.id == event.phase_id)
+        .with_for_update()
+    ).one_or_none()
+    if row is None:
         return
-    # Supports may be older than the phase, and were given by the proof that was asked then.
-    names = RULES if is_secret else (*RULES, "verification")
-    before, after = ({name: getattr(settings, name, None) for name in names} for settings in (event.before, event.after))
-    if before != after:
-        raise Conflict(N_("In dieser Phase sind schon Stimmen abgegeben. Die Regeln der Abstimmung bleiben, wie sie sind."))
+    phase, names = Phase(**row._asdict()), _rules_that_stay(session, event, row.process_id)
+    has_supported = bool(getattr(event.before, "supports_open", False)) and bool(session.scalar(has_supports_in(phase)))
+    if has_supported and isinstance(event.before, VoteSettings):
+        names = RULES_OF_SUPPORTS
+    before, after = event.before, event.after
+    changed = next((name for name in names if getattr(before, name, None) != getattr(after, name, None)), None)
+    if changed is not None and after is None:
+        raise Conflict(N_("In dieser Phase sind schon Stimmen abgegeben. Beenden Sie sie, statt sie zu löschen."))
+    if changed is not None:
+        raise Conflict(
+            N_("In dieser Phase sind schon Stimmen abgegeben. Die Regeln der Abstimmung bleiben, wie sie sind."),
+            field=f"setting_{changed}" if type(after) is type(before) else "format_key")
+    if has_supported and after is not None and getattr(after, "supports_open", False):
+        _require_same_proof(before, after)
+
+
+def _rules_that_stay(session: Session, event: PhaseRulesChanging, process_id: int) -> tuple[str, ...]:
+    if _is_secret_support(event.before):
+        # These may be older than the phase, whose own rules they do not follow; but their numbers are secret now.
+        return RULES if session.scalar(has_supports(process_id)) else ()
+    return (*RULES, "verification") if session.scalar(has_ballots(event.phase_id)) else ()
+
+
+def _require_same_proof(before: PhaseSettings, after: PhaseSettings) -> None:
+    """Where supports are given beside something else: who gave theirs by one proof could not take them back by another."""
+    if before.verification_for(Action.SUPPORT) is not after.verification_for(Action.SUPPORT):
+        raise Conflict(
+            N_("Hier haben schon Menschen unterstützt. Der Nachweis dafür bleibt, wie er ist. Brauchen Sie einen anderen, "
+               "dann beenden Sie diese Phase und legen eine neue an."),
+            field="setting_support_verification" if isinstance(after, CollectSettings) else "setting_verification")
 
 
 def _is_secret_support(settings: PhaseSettings) -> bool:

@@ -11,7 +11,7 @@ from participation import audit, outbox
 from participation.actions import Action
 from participation.errors import Conflict, InvalidInput
 from participation.events import PhaseRulesChanging, PublicFieldsChanged, emit
-from participation.formats import FORMATS, PhaseSettings, Results, store_settings
+from participation.formats import FORMATS, BallotRule, PhaseSettings, Results, store_settings
 from participation.i18n import N_
 from participation.own_fields import FIELDS_MAX, OwnField, checked_field, store_field
 from participation.permissions import Actor
@@ -126,6 +126,14 @@ def _is_as_shown(stored: datetime | None, wall: datetime | None) -> bool:
     return shown is not None and wall is not None and shown.replace(second=0, microsecond=0) == wall
 
 
+def _is_other_beginning(phase: Phase, start: datetime | None, now: datetime) -> bool:
+    """Whether a vote by supports that has begun would begin at another minute."""
+    if phase.ballot is not BallotRule.SUPPORT or phase.state(now) is PhaseState.UPCOMING:
+        return False
+    before, after = (None if one is None else one.replace(second=0, microsecond=0) for one in (phase.starts_at, start))
+    return before != after
+
+
 def _checked_end(
     session: Session, phase: Phase, start: datetime | None, end: datetime | None, vague: str, reason: str, now: datetime
 ) -> Extension | None:
@@ -145,6 +153,10 @@ def _checked_end(
         # Nothing of a phase that has not begun is secret: a later start, and back, would show what is hidden.
         raise InvalidInput(N_("Hier haben schon Menschen abgestimmt. Der Beginn kann nicht mehr in der Zukunft liegen."),
                            field="starts_at")
+    if _is_other_beginning(phase, start, now) and any(count(session, phase) for count in PEOPLE_OF_VOTE):
+        # Supports are told apart by when they were given: of a limited number some would come back, or be gone.
+        raise InvalidInput(N_("Hier haben schon Menschen abgestimmt. Der Beginn bleibt, wie er ist: Er entscheidet, welche "
+                              "Unterstützungen zu dieser Abstimmung gehören."), field="starts_at")
     if not phase.vote_is_over(now) or phase.ends_at is None or end == phase.ends_at:
         return None
     if wanted is not PhaseState.OPEN:
