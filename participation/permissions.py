@@ -7,7 +7,7 @@ Operations `require`, so that neither the command line nor a job can pass by; te
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -61,6 +61,9 @@ class OpenProcess(Protocol):
 
     def phase_opening(self, action: Action, now: datetime) -> OpenPhase | None:
         """The first open phase that opens an action."""
+
+    def phases_opening(self, action: Action, now: datetime) -> Sequence[OpenPhase]:
+        """All of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +164,7 @@ def scope_of(target: object) -> Scope:
 
 
 Rule = Callable[[Actor, object, datetime], bool]
+_STRICTEST_FIRST = (Verification.RESIDENCE, Verification.OIDC, Verification.LETTER, Verification.EMAIL)
 
 
 def anybody(_actor: Actor, _target: object, _now: datetime) -> bool:
@@ -236,21 +240,31 @@ def pictures_are_welcome(actor: Actor, target: object, now: datetime) -> bool:
     return wanted is PicturesFrom.EVERYBODY or (wanted is PicturesFrom.ACCOUNT and actor.is_signed_in)
 
 
-def verification_asked(action: Action, target: object, now: datetime) -> Verification:
-    """What the open phase asks everybody for."""
-    phase = phase_for(action, target, now)
-    return phase.settings.verification_for(action) if phase else Verification.NONE
+def proofs_asked(action: Action, target: object, now: datetime) -> list[Verification]:
+    """What everybody is asked for, the strictest first.
+
+    A support counts in every phase that is open for it, so it needs the proof of each: one beside it that asks for less
+    must not let anybody in.
+    """
+    process = scope_of(target).process
+    if action is Action.SUPPORT and process is not None and not hasattr(target, "phase_for"):
+        phases = process.phases_opening(action, now)
+    else:
+        phases = [phase for phase in (phase_for(action, target, now),) if phase is not None]
+    asked = {phase.settings.verification_for(action) for phase in phases} - {Verification.NONE}
+    return sorted(asked, key=_STRICTEST_FIRST.index)
 
 
 def verification_missing(actor: Actor, action: Action, target: object, now: datetime) -> Verification | None:
-    """What the open phase asks for and the actor has not shown yet."""
-    process, needed = scope_of(target).process, verification_asked(action, target, now)
-    if process is None or needed is Verification.NONE:
+    """What is asked for and the actor has not shown yet."""
+    process = scope_of(target).process
+    if process is None:
         return None
-    if needed is Verification.EMAIL:
-        return None if actor.email_is_confirmed else needed
-    here = {(level, place) for level in SATISFIED_BY[needed] for place in (process.municipality_id, None)}
-    return None if here & actor.verifications else needed
+    for needed in proofs_asked(action, target, now):
+        here = {(level, place) for level in SATISFIED_BY.get(needed, ()) for place in (process.municipality_id, None)}
+        if not (actor.email_is_confirmed if needed is Verification.EMAIL else here & actor.verifications):
+            return needed
+    return None
 
 
 def verified_for(action: Action) -> Rule:
@@ -377,8 +391,8 @@ CONFIRM_EMAIL = N_("Bitte bestätigen Sie zuerst Ihre E-Mail-Adresse über den L
 
 
 def proof_asked(action: Action, target: object, now: datetime) -> str:
-    """What the open phase asks for beyond an account, as a German sentence; empty where an account is enough."""
-    return NEEDED.get((action, verification_asked(action, target, now)), "")
+    """What is asked for beyond an account, as a German sentence; empty where an account is enough."""
+    return next((NEEDED[action, level] for level in proofs_asked(action, target, now) if (action, level) in NEEDED), "")
 
 
 # The phase is over, or not begun: for these the answer is 409 and says so, rather than "not allowed".

@@ -132,9 +132,13 @@ class Process(Base):
         """Whether numbers of supports are secret until an open phase ends; asked by all that shows or orders by them."""
         return any(phase.ballot is BallotRule.SUPPORT and phase.hides_interim_results for phase in self.open_phases(now))
 
+    def phases_opening(self, action: Action, now: datetime) -> list[Phase]:
+        """The open phases that open an action."""
+        return [phase for phase in self.open_phases(now) if phase.opens(action)]
+
     def phase_opening(self, action: Action, now: datetime) -> Phase | None:
         """The first open phase that opens an action; for supports, the one that counts them out most strictly."""
-        found = [phase for phase in self.open_phases(now) if phase.opens(action)]
+        found = self.phases_opening(action, now)
         # Supports belong to the process: a phase beside it that counts nothing out must not void the limit.
         limited = [phase for phase in found if phase.votes_per_person] if action is Action.SUPPORT else []
         return min(limited or found[:1], key=lambda phase: phase.votes_per_person, default=None)

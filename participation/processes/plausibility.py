@@ -36,13 +36,14 @@ TAKING_PART = (Action.SUBMIT_PROPOSAL, Action.COMMENT, Action.SUPPORT, Action.CA
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """A German message with the name it speaks of; endpoint, values and anchor of the place where it is mended."""
+    """A German message with the name it speaks of, or two; endpoint, values and anchor of the place where it is mended."""
 
     message: str
     endpoint: str
     title: str = ""
     values: dict[str, Any] = field(default_factory=dict)
     anchor: str = ""
+    other: str = ""
 
 
 # Features above this one know more: what stands on a ballot paper, for one.
@@ -156,10 +157,30 @@ def _order_hints(process: Process) -> list[Hint]:
                 limited, N_("Die Phase „%(title)s“ begrenzt die Unterstützungen je Person, und zur gleichen Zeit ist in "
                             "einer anderen Phase Unterstützen möglich. Die kleinere Zahl gilt dann für beide."),
                 "setting_votes_per_person"))
+    hints += [_of_two_proofs(one, other) for one, other in combinations(supporting, 2)
+              if _proof_of_supports(one) is not _proof_of_supports(other)]
     for one, other in combinations(process.phases, 2):
         if one.title.casefold() == other.title.casefold():
             hints.append(_of_phase(other, N_("Zwei Phasen heißen „%(title)s“."), "title"))
     return hints + _gap_hints(process) + _nothing_there_hints(process)
+
+
+def _proof_of_supports(phase: Phase) -> Verification:
+    """What it asks for beyond the account that supporting always needs."""
+    asked = phase.settings.verification_for(Action.SUPPORT)
+    return Verification.NONE if asked is Verification.EMAIL else asked
+
+
+def _of_two_proofs(one: Phase, other: Phase) -> Hint:
+    """Supports belong to the process: who gave one in either phase counts in both."""
+    message = N_("In „%(title)s“ und „%(other)s“ braucht man zum Unterstützen verschiedene Nachweise. Gezählt wird im ganzen "
+                 "Verfahren zusammen: Wer in der einen Phase unterstützt, zählt auch im Ergebnis der anderen.")
+    if _overlap(one, other):
+        message = N_("In „%(title)s“ und „%(other)s“ braucht man zum Unterstützen verschiedene Nachweise. Solange beide offen "
+                     "sind, gilt der strengere. Gezählt wird aber im ganzen Verfahren zusammen, auch was davor oder danach "
+                     "mit weniger Nachweis dazukommt.")
+    anchor = "setting_support_verification" if isinstance(one.settings, CollectSettings) else "setting_verification"
+    return Hint(message, "processes.edit_phase", one.title, {"phase_id": one.id}, anchor, other.title)
 
 
 def _overlap(one: Phase, other: Phase) -> bool:

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from datetime import timedelta
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -83,6 +84,36 @@ def test_who_may_take_part_by_what_they_have_shown(
         if not enough:
             with pytest.raises(NotAllowed, match=r"Kommune|Wohnsitz|Anbieter"):
                 require(actor, action, target, now)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize(("beside", "told"), [
+    (Verification.NONE, "Code aus dem Brief"), (Verification.EMAIL, "Code aus dem Brief"),
+    (Verification.RESIDENCE, "Wohnsitz"), (Verification.OIDC, "Anbieter"),
+])
+def test_a_phase_beside_it_that_asks_for_something_else_lets_nobody_support_without_proof(
+    session: Session, new_browser: Callable[[], Browser], place: int, beside: Verification, told: str,
+) -> None:
+    """A support counts in both."""
+    process = factories.process(session, phases=[
+        factories.phase("vote", position=1, settings=formats.VoteSettings(verification=Verification.LETTER)),
+        factories.phase("collect", position=place * 2, settings=formats.CollectSettings(support_verification=beside)),
+    ])
+    session.expire(process, ["phases"])
+    proposal, now, town = factories.proposal(session, process), clock.now(), process.municipality_id
+    account = factories.account(session)
+    enough = {(Verification.LETTER, town), *([(beside, town)] if beside in {Verification.RESIDENCE, Verification.OIDC} else [])}
+    for number in range(len(enough) + 1):
+        for levels in combinations(enough, number):
+            may = set(levels) == enough or (Verification.RESIDENCE, town) in levels
+            assert can(shown(account, *levels), Action.SUPPORT, proposal, now) == may, levels
+    assert can(shown(account), Action.SUBMIT_PROPOSAL, process, now), "other things as their phase says"
+    session.commit()
+    page = f"/verfahren/{process.slug}/vorschlaege/{proposal.id}"
+    assert told in new_browser().text(page)
+    signed_in = new_browser().sign_in(account)
+    assert told in signed_in.text(page)
+    assert signed_in.post(f"{page}/unterstuetzen", headers={"Accept": "application/json"}).status_code == 403
 
 
 def test_guests_hand_in_only_where_nothing_is_asked(session: Session) -> None:

@@ -170,7 +170,23 @@ def test_hints_name_what_may_have_been_overlooked(session: Session, town: Munici
 
 def _hints(session: Session, process: Process) -> list[str]:
     found = plausibility.publish_hints(session, process, clock.now(), has_provider=False)
-    return [hint.message % {"title": hint.title} if hint.title else hint.message for hint in found]
+    return [hint.message % {"title": hint.title, "other": hint.other} if hint.title else hint.message for hint in found]
+
+
+def test_two_proofs_are_pointed_out_where_the_editor_reads_it_and_an_account_is_none(
+    session: Session, town: Municipality, editor: Browser,
+) -> None:
+    process = factories.process(session, town, state=ProcessState.DRAFT, published_at=None, phases=[
+        factories.phase("collect", title="Ideen", opens=1, closes=20),
+        factories.phase("vote", title="Wahl", opens=20, closes=40, settings=formats.VoteSettings(
+            verification=formats.Verification.EMAIL)),
+    ])
+    session.commit()
+    page = f"/verwaltung/verfahren/{process.id}"
+    assert "verschiedene Nachweise" not in editor.text(page), "supporting always needs an account"
+    process.phases[1].stored_settings = formats.store_settings(formats.VoteSettings(verification=formats.Verification.RESIDENCE))
+    session.commit()
+    assert "In „Ideen“ und „Wahl“ braucht man zum Unterstützen verschiedene Nachweise." in editor.text(page)
 
 
 @pytest.mark.parametrize(("phases", "hint"), [
@@ -178,6 +194,12 @@ def _hints(session: Session, process: Process) -> list[str]:
     ([("collect", 1, 20, {}), ("vote", 5, 30, {"votes_per_person": 1})],
      ("Die Phase „2 vote“ begrenzt die Unterstützungen je Person, und zur gleichen Zeit ist in einer anderen Phase "
       "Unterstützen möglich. Die kleinere Zahl gilt dann für beide.")),
+    ([("collect", 1, 20, {}), ("vote", 20, 40, {"verification": "letter"})],
+     ("In „1 collect“ und „2 vote“ braucht man zum Unterstützen verschiedene Nachweise. Gezählt wird im ganzen Verfahren "
+      "zusammen: Wer in der einen Phase unterstützt, zählt auch im Ergebnis der anderen.")),
+    ([("vote", 1, 20, {"verification": "oidc"}), ("discuss", 10, 30, {"supports_open": True, "verification": "letter"})],
+     ("In „1 vote“ und „2 discuss“ braucht man zum Unterstützen verschiedene Nachweise. Solange beide offen sind, gilt der "
+      "strengere. Gezählt wird aber im ganzen Verfahren zusammen, auch was davor oder danach mit weniger Nachweis dazukommt.")),
     ([("vote", 1, 20, {})], "Für die Phase „1 vote“ gibt es nichts: Es sind keine Vorschläge da, und keine Phase sammelt vorher welche."),
     ([("budget", 1, 20, {})], "Auf dem Stimmzettel von „1 budget“ steht noch kein Vorschlag mit seinen Kosten."),
     ([("collect", 700, 720, {})], "Die Phase „1 collect“ beginnt erst in mehr als anderthalb Jahren. Stimmt das Jahr?"),

@@ -156,7 +156,7 @@ def _edit_page(process: Process, form: ProcessForm, **context: Any) -> str:  # n
     return render_page(
         "processes/edit.html", process, form=form, **{"preview": "", "seen": history.fingerprint(process), **context},
         problems=[_(problem) for problem in plausibility.publish_problems(process, now)],
-        hints=[(_(hint.message, title=_(hint.title)) if hint.title else _(hint.message), _place(hint, process))
+        hints=[(_(hint.message, title=_(hint.title), other=hint.other) if hint.title else _(hint.message), _place(hint, process))
                for hint in found],
     )
 
