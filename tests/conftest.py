@@ -15,7 +15,7 @@ from argon2 import PasswordHasher
 from sqlalchemy import Engine, delete, event, select
 
 from app import Beteiligung, create_app
-from participation import outbox, web
+from participation import mail, outbox, web
 from participation.accounts import passwords
 from participation.commands.database import migrate
 from participation.db import Base, Database
@@ -249,25 +249,38 @@ def run_jobs(app: Beteiligung, database: Database) -> Callable[[], int]:
 
 
 @pytest.fixture
-def mails(data_dir: Path) -> Iterator[Callable[[], list[str]]]:
-    """The mails that were sent since the test began, decoded, newest last."""
+def mails(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[str]]]:
+    """The mails that were sent since the test began, decoded, newest last.
+
+    Two files may be of the same tick of the clock, and a test that reads no mails may have left one of the same name.
+    """
     import email
     from email import policy
 
-    folder = data_dir / "mails"
-    before = set(folder.glob("*.eml")) if folder.exists() else set()
+    sent: list[bytes] = []
+    keep = mail._keep
+
+    def noting(message: bytes, *args: Any) -> None:
+        sent.append(message)
+        keep(message, *args)
+
+    monkeypatch.setattr(mail, "_keep", noting)
+
+    def kept() -> list[tuple[int, Path]]:
+        """What lies there now: a mail that was delivered twice lies there once."""
+        found = ((path.read_bytes(), path) for path in (data_dir / "mails").glob("*.eml"))
+        return sorted((sent.index(content), path) for content, path in found if content in sent)
 
     def read() -> list[str]:
         found = []
-        for path in sorted(set(folder.glob("*.eml")) - before, key=lambda path: path.stat().st_mtime_ns):
-            message = email.message_from_bytes(path.read_bytes(), policy=policy.default)
+        for number, _path in kept():
+            message = email.message_from_bytes(sent[number], policy=policy.default)
             body = message.get_body(("plain",))
             found.append(f"To: {message['To']}\nSubject: {message['Subject']}\n\n{body.get_content() if body else ''}")
         return found
 
-    return_value = read
-    yield return_value
-    for path in set(folder.glob("*.eml")) - before if folder.exists() else set():
+    yield read
+    for _number, path in kept():
         path.unlink()
 
 
