@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 ROOT = Path(features.__file__).parents[1]
 DEMO = ROOT / "participation" / "demo"
 THEMES = (Theme("mobil", "Mobilität"), Theme("klima", "Klima"))
+# Milliseconds until something counts as missing, on a machine that does other things as well.
+PATIENCE = 60_000
 POINTS: dict[str, list[MapPoint]] = {}
 PAGE = """<!doctype html><html lang="de"><head><meta charset="utf-8"><title>Karte</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
@@ -173,12 +175,15 @@ class Visit:
 @pytest.fixture
 def visit(chromium: Browser, map_server: str) -> Iterator[Callable[..., Visit]]:
     """Open a browser window with the given properties; each must end without trouble."""
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=PATIENCE)
     opened: list[Visit] = []
 
     def new(**properties: Any) -> Visit:
         properties.setdefault("viewport", {"width": 1280, "height": 900})
         context = chromium.new_context(locale="de-DE", **properties)
-        context.set_default_timeout(8_000)
+        context.set_default_timeout(PATIENCE)
         opened.append(Visit(context.new_page(), map_server))
         return opened[-1]
 

@@ -14,16 +14,18 @@ pytestmark = pytest.mark.browser
 
 MARKET = (7.2938, 51.979)
 PIN = ".map-pin"
+# What is drawn last: then a place can be chosen, and judged.
+GROUND = ".map-boundary"
 HOSTILE = [
     "${alert(1)}", "`${document.title='gone'}`", "</script><script>alert(1)</script>", "<img src=x onerror=alert(1)>",
     "'\"><svg onload=alert(1)>", "{{7*7}}",
 ]
 
 
-def until(page, expression):
+def until(page, expression, argument=None):
     """Wait for a condition. The page's policy forbids playwright's own way, which evaluates strings inside the page."""
-    for _ in range(100):
-        if page.evaluate(expression):
+    for _ in range(1_500):
+        if page.evaluate(expression, argument):
             return
         page.wait_for_timeout(40)
     pytest.fail(f"never true: {expression}")
@@ -223,17 +225,19 @@ def test_a_big_town_is_grouped_by_the_server_down_to_single_ideas(visit, points)
     for _ in range(12):
         if page.locator(PIN).count():
             break
-        with page.expect_response(re.compile("bbox=")):
-            page.locator(".map-cluster").first.dispatch_event("click")
-        page.wait_for_timeout(400)
+        group = page.locator(".map-cluster").first.element_handle()
+        group.dispatch_event("click")
+        # All groups go when those that take their place come.
+        until(page, "group => !group.isConnected", group)
     page.locator(PIN).first.dispatch_event("click")
     expect(page.get_by_role("dialog").locator(".map-popup__title")).to_contain_text("Idee Nummer")
 
 
-def test_5000_ideas_are_there_soon(visit, points):
+def test_5000_ideas_are_shown_in_groups(visit, points):
     points["many"] = crowd(5_000)
     page = visit().open("/karte/many")
-    expect(page.get_by_role("status")).to_have_text("5.000 Vorschläge auf der Karte", timeout=6_000)
+    expect(page.get_by_role("status")).to_have_text("5.000 Vorschläge auf der Karte")
+    page.locator(".map-cluster").first.wait_for()
     assert page.locator(".leaflet-marker-icon[role=button]").count() < 150
 
 
@@ -258,7 +262,7 @@ def test_without_scripts_there_is_no_empty_box(visit, points):
 
 def test_a_click_on_the_map_fills_both_inputs_and_says_where(visit):
     page = visit().open("/ort")
-    page.wait_for_load_state("networkidle")
+    page.locator(GROUND).first.wait_for(state="attached")
     box = page.locator("#map_ortswahl").bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     expect(page.get_by_role("status")).to_contain_text("Ort gewählt:")
@@ -274,7 +278,7 @@ def test_a_click_on_the_map_fills_both_inputs_and_says_where(visit):
 
 def test_a_place_is_chosen_by_keyboard_alone_and_the_form_is_not_sent(visit):
     page = visit(reduced_motion="reduce").open("/ort")
-    page.wait_for_load_state("networkidle")
+    page.locator(GROUND).first.wait_for(state="attached")
     page.locator("#map_ortswahl").focus()
     page.keyboard.press("Enter")
     expect(page.locator("#lat")).not_to_have_value("")
@@ -286,14 +290,14 @@ def test_a_place_is_chosen_by_keyboard_alone_and_the_form_is_not_sent(visit):
         return float(page.locator("#lat").input_value()) < float(first)
 
     # The map takes no key while it still moves: then somebody presses it again.
-    assert any(is_further_south() for _ in range(5))
+    assert any(is_further_south() for _ in range(100))
     page.get_by_role("button", name="Absenden").click()
     expect(page.locator("body")).to_contain_text(re.compile(r"^7\.\d+ 5[12]\.\d+$"))
 
 
 def test_a_place_outside_is_told_and_not_taken(visit):
     page = visit().open("/ort")
-    page.wait_for_load_state("networkidle")
+    page.locator(GROUND).first.wait_for(state="attached")
     box = page.locator("#map_ortswahl").bounding_box()
     page.mouse.click(box["x"] + box["width"] - 30, box["y"] + box["height"] / 2)
     expect(page.get_by_role("status")).to_contain_text("liegt außerhalb")
@@ -314,7 +318,7 @@ def test_what_a_refused_form_kept_is_shown_again(visit):
 def test_the_own_position_is_asked_only_on_demand(visit):
     window = visit(geolocation={"longitude": MARKET[0], "latitude": MARKET[1]}, permissions=["geolocation"])
     page = window.open("/ort")
-    page.wait_for_load_state("networkidle")
+    page.locator(GROUND).first.wait_for(state="attached")
     expect(page.locator("#lon")).to_have_value("")
     page.get_by_role("button", name="Mein Standort").click()
     expect(page.locator("#lon")).to_have_value("7.293800")
@@ -323,7 +327,7 @@ def test_the_own_position_is_asked_only_on_demand(visit):
 
 def test_a_refused_position_is_no_dead_end(visit):
     page = visit(permissions=[]).open("/ort")
-    page.wait_for_load_state("networkidle")
+    page.locator(GROUND).first.wait_for(state="attached")
     page.get_by_role("button", name="Mein Standort").click()
     expect(page.get_by_role("status")).to_contain_text("Bitte tippen Sie auf die Karte.")
 
@@ -336,8 +340,9 @@ def test_no_idea_is_lost_at_any_size_of_the_map(visit, points, size):
     points["some"] = crowd(57)
     page = visit(viewport={"width": size[0], "height": size[1]}).open("/karte/some")
     expect(page.get_by_role("status")).to_have_text("57 Vorschläge auf der Karte")
-    counts = page.locator(".map-cluster__count").all_inner_texts()
-    assert page.locator(PIN).count() + sum(map(int, counts)) == 57
+    # They are put on the map in several goes when the machine is slow.
+    until(page, """[...document.querySelectorAll(".map-cluster__count")].reduce(
+        (sum, one) => sum + Number(one.textContent), document.querySelectorAll(".map-pin").length) === 57""")
 
 
 def test_one_finger_scrolls_the_page_until_the_map_is_tapped(visit, points):
