@@ -56,7 +56,7 @@ def go_there(browser: Browser, query: str = "") -> str:
     """Out and back again; returns the path that the provider sends the browser to."""
     out = browser.get(f"/konto/anmelden-extern{query}")
     assert out.status_code == 303
-    back = requests.get(out.headers["Location"], allow_redirects=False, timeout=5).headers["Location"]
+    back = requests.get(out.headers["Location"], allow_redirects=False, timeout=60).headers["Location"]
     parts = urlsplit(back)
     return f"{parts.path}?{parts.query}"
 

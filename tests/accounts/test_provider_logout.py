@@ -80,7 +80,7 @@ def test_whoever_signs_out_here_can_sign_out_there_by_a_link_and_comes_back(
     query = parse_qs(urlsplit(out.headers["Location"]).query)
     assert query["client_id"] == [CLIENT]
     assert query["post_logout_redirect_uri"] == ["http://localhost/konto/abgemeldet"]
-    back = requests.get(out.headers["Location"], allow_redirects=False, timeout=5).headers["Location"]
+    back = requests.get(out.headers["Location"], allow_redirects=False, timeout=60).headers["Location"]
     assert len(keycloak.left) == 1
     parts = urlsplit(back)
     assert "Hier und bei „Stadtkonto“" in browser.text(f"{parts.path}?{parts.query}")

@@ -502,7 +502,7 @@ def _alongside(committing: Beteiligung, first: Callable[[Session], object], seco
             go_on.wait(1)
 
     def run_second() -> None:
-        ready.wait(10)
+        ready.wait(60)
         try:
             with database.unit_of_work() as session:
                 outcome.append(second(session))
@@ -512,7 +512,7 @@ def _alongside(committing: Beteiligung, first: Callable[[Session], object], seco
     with ThreadPoolExecutor(2) as pool:
         running = [pool.submit(run_first), pool.submit(run_second)]
         for one in running:
-            one.result(30)
+            one.result(120)
     return outcome[0]
 
 

@@ -85,7 +85,7 @@ def test_two_workers_write_to_nobody_twice(
     rows = []
     with database.reading() as session:
         rows = list(session.scalars(select(outbox.OutboxRow.id).where(outbox.OutboxRow.job == "send_digests")))
-    both, sent = threading.Barrier(2, timeout=20), []
+    both, sent = threading.Barrier(2, timeout=60), []
 
     def posting(_post: Any, message: Any) -> bool:
         sent.append(message.recipient)
