@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 # With a demo town to build, on a machine that does other things as well.
-START_SECONDS = 240
+START_SECONDS = 600
 # What `make` writes beside the interpreter.
 STARTER = Path(sys.executable).with_name("beteiligung")
 
@@ -39,7 +39,7 @@ class LivePlatform:
         """Run `beteiligung …` on the same data; returns what it printed."""
         done = subprocess.run(
             [str(STARTER), *arguments], cwd=ROOT, env=self.environment,
-            capture_output=True, text=True, check=False, timeout=120,
+            capture_output=True, text=True, check=False, timeout=300,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -67,7 +67,7 @@ def serving(data_dir: Path, **extra: str) -> Iterator[LivePlatform]:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
             try:
-                process.wait(20)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
         log.close()
@@ -79,7 +79,7 @@ def _wait(platform: LivePlatform, log: Path) -> None:
         if platform.process.poll() is not None:
             raise AssertionError(log.read_text(errors="replace"))
         try:
-            with urllib.request.urlopen(f"{platform.url}/readyz", timeout=2):
+            with urllib.request.urlopen(f"{platform.url}/readyz", timeout=30):
                 return
         except (OSError, urllib.error.URLError):
             time.sleep(0.1)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 # Seconds.
-WEB_START = 60.0
+WEB_START = 180.0
 
 
 @dataclass(frozen=True, slots=True)
