@@ -14,7 +14,7 @@ from tests.live import LivePlatform, serving
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Locator, Page, Response
 
 AXE = next((Path(__file__).parents[1] / "vendor").glob("axe-core-*/axe.min.js")).read_text(encoding="utf-8")
 # What axe judges by: elements, their attributes and whether they say anything, on what kind of screen.
@@ -23,6 +23,8 @@ SHAPE = """() => [innerWidth, ...["dark", "light"].map(one => matchMedia(`(prefe
     ...one.getAttributeNames().map(name => ["href", "value", "src", "nonce", "content", "action", "d"]
       .includes(name) ? name : name + "=" + one.getAttribute(name)),
     [...one.childNodes].some(child => child.nodeType === 3 && child.data.trim())].join(" "))].join("\\n")"""
+# Milliseconds until something counts as missing, on a machine that does other things as well.
+PATIENCE = 60_000
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
@@ -36,8 +38,9 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivePlatform]
 class Visitor:
     """A person at a browser: what went wrong on any page is kept and judged at the end."""
 
-    def __init__(self, page: Page, platform: LivePlatform, known: set[str]) -> None:
+    def __init__(self, page: Page, platform: LivePlatform, known: set[str], *, has_touch: bool = False) -> None:
         self.page = page
+        self.has_touch = has_touch
         # Shapes of pages in which axe has found nothing.
         self.known = known
         self.platform = platform
@@ -60,6 +63,21 @@ class Visitor:
         self.page.goto(self.platform.url + path)
         self.check()
         return self.page
+
+    def press(self, target: Locator, key: str = "") -> Response | None:
+        """What leads to another page, by hand or by a key, until all of that page is there.
+
+        A click returns before that: what is asked then is answered by either page or by neither, and the next address
+        stops a form on its way.
+        """
+        with self.page.expect_navigation() as arrived:
+            if key:
+                target.press(key)
+            elif self.has_touch:
+                target.tap()
+            else:
+                target.click()
+        return arrived.value
 
     def check(self) -> None:
         """axe finds nothing, and nothing sticks out sideways. What is built exactly alike is judged once."""
@@ -98,8 +116,8 @@ class Visitor:
         page = self.go(f"/konto/anmelden?next={landing}")
         page.get_by_label("E-Mail-Adresse").fill(email)
         page.get_by_label("Kennwort", exact=True).fill(password)
-        page.get_by_role("button", name="Anmelden").click()
-        page.wait_for_url(lambda url: "/konto/anmelden" not in url)
+        self.press(page.get_by_role("button", name="Anmelden"))
+        assert "/konto/anmelden" not in page.url, "the password was not accepted"
         if "zweiter-faktor" in page.url:
             self.check()
             self._give_code()
@@ -111,8 +129,7 @@ class Visitor:
             database.execute("UPDATE account SET totp_last_step = NULL")
         shown = next(text for text in self.page.locator("main strong").all_inner_texts() if text.isdecimal())
         self.page.get_by_label("Code").fill(shown)
-        with self.page.expect_navigation():
-            self.page.get_by_role("button", name="Weiter").click()
+        self.press(self.page.get_by_role("button", name="Weiter"))
         assert "zweiter-faktor" not in self.page.url, "the code was not accepted"
 
 
@@ -129,8 +146,8 @@ def visit(platform: LivePlatform, chromium: Browser, known_shapes: set[str]) -> 
 
     def open_one(width: int = 1280, **options: Any) -> Visitor:
         context = chromium.new_context(viewport={"width": width, "height": 900}, locale="de-DE", **options)
-        context.set_default_timeout(15_000)
-        visitors.append(Visitor(context.new_page(), platform, known_shapes))
+        context.set_default_timeout(PATIENCE)
+        visitors.append(Visitor(context.new_page(), platform, known_shapes, has_touch=options.get("has_touch", False)))
         return visitors[-1]
 
     yield open_one

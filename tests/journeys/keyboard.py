@@ -28,6 +28,13 @@ def press(page: Page, target: Locator, key: str = "Enter") -> None:
     page.keyboard.press(key)
 
 
+def follow(page: Page, target: Locator) -> None:
+    """Enter on what leads to another page, until all of that page is there."""
+    reach(page, target)
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+
+
 def write(page: Page, target: Locator, text: str) -> None:
     """Text instead of what stood there."""
     reach(page, target)

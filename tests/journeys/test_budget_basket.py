@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from participation.demo.people import DEMO_PASSWORD
-from tests.journeys.keyboard import press, write
+from tests.journeys.keyboard import follow, press, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ PROCESS = "/verfahren/buergerbudget"
 
 def test_a_basket_is_packed_by_keyboard_and_stays_secret(visit: Callable[..., Visitor]) -> None:
     phone, stranger = visit(390), visit(1280)
-    stranger.go(PROCESS).get_by_role("link", name="Jetzt abstimmen").first.click()
+    stranger.press(stranger.go(PROCESS).get_by_role("link", name="Jetzt abstimmen").first)
     stranger.check()
     stranger.page.get_by_role("heading", name="Zum Abstimmen anmelden").wait_for()
     address = stranger.page.url.removeprefix(stranger.platform.url)
@@ -37,7 +37,7 @@ def test_a_basket_is_packed_by_keyboard_and_stays_secret(visit: Callable[..., Vi
         page.keyboard.press("Space")
     assert re.fullmatch(r"27\.400 Euro zu viel", total.inner_text())
     phone.check()
-    page.keyboard.press("Enter")
+    phone.press(boxes.last, "Enter")
     page.locator("[data-error-summary]").wait_for()
     phone.check()
     assert "es gibt nur 25.000 Euro" in page.locator("[data-error-summary]").inner_text()
@@ -49,7 +49,7 @@ def test_a_basket_is_packed_by_keyboard_and_stays_secret(visit: Callable[..., Vi
             line.get_by_role("checkbox").focus()
             page.keyboard.press("Space")
     assert total.inner_text() == "Noch 14.800 Euro"
-    page.keyboard.press("Enter")
+    phone.press(boxes.last, "Enter")
     page.get_by_text("Ihre Auswahl ist gespeichert").wait_for()
     phone.check()
     assert page.locator("input[name=korb]:checked").count() == 3
@@ -62,17 +62,17 @@ def test_a_basket_is_packed_by_keyboard_and_stays_secret(visit: Callable[..., Vi
 def test_from_the_process_to_a_saved_basket_without_a_mouse(visit: Callable[..., Visitor]) -> None:
     desk = visit(1440)
     page = desk.go(PROCESS)
-    press(page, page.get_by_role("link", name="Jetzt abstimmen").first)
-    press(page, page.locator("main").get_by_role("link", name="Anmelden"))
+    follow(page, page.get_by_role("link", name="Jetzt abstimmen").first)
+    follow(page, page.locator("main").get_by_role("link", name="Anmelden"))
     write(page, page.get_by_label("E-Mail-Adresse"), OTHER)
     write(page, page.get_by_label("Kennwort", exact=True), DEMO_PASSWORD)
-    page.keyboard.press("Enter")
+    follow(page, page.get_by_label("Kennwort", exact=True))
     boxes = page.get_by_role("checkbox", name="In den Korb")
     boxes.first.wait_for()
     total, save = page.locator("[data-ballot-sum]"), page.get_by_role("button", name="Stimmzettel speichern")
     for number in range(boxes.count()):
         press(page, boxes.nth(number), "Space")
-    press(page, save)
+    follow(page, save)
     summary = page.locator("[data-error-summary]")
     summary.wait_for()
     # What went wrong has the focus already; its link leads to the list, from where all is reached again.
@@ -82,7 +82,7 @@ def test_from_the_process_to_a_saved_basket_without_a_mouse(visit: Callable[...,
     for number in sorted(dearest_first[:5]):
         press(page, boxes.nth(number), "Space")
     assert re.fullmatch(r"Noch [0-9.]+ Euro", total.inner_text())
-    press(page, save)
+    follow(page, save)
     page.get_by_text("Ihre Auswahl ist gespeichert").wait_for()
     desk.check()
     assert page.locator("input[name=korb]:checked").count() == boxes.count() - 5

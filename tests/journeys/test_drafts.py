@@ -32,7 +32,7 @@ def test_a_draft_begun_on_the_phone_is_finished_at_the_desk(visit: Callable[...,
         page.keyboard.press("Tab")
         if save.evaluate("button => button === document.activeElement"):
             break
-    page.keyboard.press("Enter")
+    phone.press(save, "Enter")
     page.get_by_text("Ihr Entwurf ist gespeichert").wait_for()
     phone.check()
     assert page.get_by_label("Ihr Vorschlag").input_value() == WORDS
@@ -43,16 +43,14 @@ def test_a_draft_begun_on_the_phone_is_finished_at_the_desk(visit: Callable[...,
     desk = visit(1440)
     desk.sign_in(AUTHOR, DEMO_PASSWORD, "/konto/beitraege")
     page = desk.page
-    page.get_by_role("link", name="Weiterschreiben").focus()
-    page.keyboard.press("Enter")
+    desk.press(page.get_by_role("link", name="Weiterschreiben"), "Enter")
     body = page.get_by_label("Ihr Vorschlag")
     body.wait_for()
     desk.check()
     assert page.get_by_label("Titel").input_value() == TITLE
     body.fill(f"{WORDS} es gibt keinen Schatten.")
     page.locator("[name=theme_id]").first.check(force=True)
-    page.get_by_role("button", name="Vorschlag einreichen").focus()
-    page.keyboard.press("Enter")
+    desk.press(page.get_by_role("button", name="Vorschlag einreichen"), "Enter")
     page.get_by_role("heading", name="Ihr Beleg").wait_for()
     desk.go("/konto/beitraege")
     assert page.get_by_role("link", name="Weiterschreiben").count() == 0

@@ -72,7 +72,7 @@ def town(platform: LivePlatform) -> tuple[Flask, list[tuple[Rule, str]], dict[st
 
 def _asked(platform: LivePlatform, address: str, cookie: str) -> tuple[int, str, str]:
     """Status, kind and text of an answer."""
-    with closing(http.client.HTTPConnection("localhost", platform.port, timeout=30)) as connection:
+    with closing(http.client.HTTPConnection("localhost", platform.port, timeout=120)) as connection:
         connection.request("GET", address, headers={"Cookie": f"session={cookie}"} if cookie else {})
         answer = connection.getresponse()
         return answer.status, answer.headers.get_content_type(), answer.read().decode("utf-8", "replace")

@@ -26,7 +26,7 @@ def _mailed_link(platform: LivePlatform, visitor: Visitor, subject: str, to: str
     import email
     from email import policy
 
-    for _try in range(100):
+    for _try in range(1200):
         for path in sorted((platform.data_dir / "mails").glob("*.eml"), key=_age):
             message = email.message_from_bytes(path.read_bytes(), policy=policy.default)
             body = message.get_body(("plain",))
@@ -48,24 +48,24 @@ def test_a_guest_gets_an_account_that_holds_the_idea_and_opens_by_passkey(
     page.get_by_label("Titel").fill(TITLE)
     page.get_by_label("Ihr Vorschlag").fill("Für die Kleinen, im Schatten der Linde.")
     page.get_by_label("Leben & Arbeiten").check()
-    page.get_by_role("button", name="Vorschlag einreichen").click()
+    visitor.press(page.get_by_role("button", name="Vorschlag einreichen"))
     visitor.check()
 
     # An account from the receipt, back to the receipt.
-    page.get_by_role("link", name="Konto anlegen").click()
+    visitor.press(page.get_by_role("link", name="Konto anlegen"))
     visitor.check()
     page.get_by_label("E-Mail-Adresse").fill(EMAIL)
     page.get_by_label("Name, den andere sehen").fill("Neue Nachbarin")
     page.get_by_label("Kennwort").fill(PASSWORD)
-    page.get_by_role("button", name="Konto anlegen").click()
+    visitor.press(page.get_by_role("button", name="Konto anlegen"))
     visitor.check()
     visitor.go(_mailed_link(platform, visitor, "bestätigen"))
-    page.get_by_role("button", name="Ja, das ist meine Adresse").click()
+    visitor.press(page.get_by_role("button", name="Ja, das ist meine Adresse"))
     visitor.check()
     page.get_by_label("E-Mail-Adresse").fill(EMAIL)
     page.get_by_label("Kennwort", exact=True).fill(PASSWORD)
-    page.get_by_role("button", name="Anmelden", exact=True).click()
-    page.get_by_role("button", name="Meinem Konto zuordnen").click()
+    visitor.press(page.get_by_role("button", name="Anmelden", exact=True))
+    visitor.press(page.get_by_role("button", name="Meinem Konto zuordnen"))
     page.get_by_text("gehört jetzt zu Ihrem Konto").wait_for()
     visitor.check()
     for path in ("/konto", "/konto/beitraege", "/konto/sicherheit", "/konto/daten", "/konto/e-mail", "/konto/kennwort",
@@ -80,18 +80,17 @@ def test_a_guest_gets_an_account_that_holds_the_idea_and_opens_by_passkey(
         "protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True,
         "isUserVerified": True, "automaticPresenceSimulation": True,
     }})
-    visitor.go("/konto/sicherheit").get_by_role("link", name="Passkey hinzufügen").click()
+    visitor.press(visitor.go("/konto/sicherheit").get_by_role("link", name="Passkey hinzufügen"))
     visitor.check()
     page.get_by_label("Wie soll er heißen?").fill("Mein Telefon")
-    page.keyboard.press("Enter")
+    visitor.press(page.get_by_label("Wie soll er heißen?"), "Enter")
     page.get_by_text("Ihr Passkey ist gespeichert").wait_for()
     visitor.check()
     page.get_by_text("Mein Telefon").wait_for()
     page.locator("summary").filter(has_text="Neue Nachbarin").click()
-    page.get_by_role("button", name="Abmelden").first.click()
+    visitor.press(page.get_by_role("button", name="Abmelden").first)
     visitor.go("/konto/anmelden?next=/konto")
-    page.get_by_role("button", name="Passkey benutzen").focus()
-    page.keyboard.press("Enter")
+    visitor.press(page.get_by_role("button", name="Passkey benutzen"), "Enter")
     page.get_by_role("heading", name="Guten Tag, Neue Nachbarin").wait_for()
     visitor.check()
 
@@ -99,9 +98,9 @@ def test_a_guest_gets_an_account_that_holds_the_idea_and_opens_by_passkey(
     with page.expect_download() as download:
         visitor.go("/konto/daten").get_by_role("link", name="Meine Daten herunterladen").click()
     assert TITLE in download.value.path().read_text(encoding="utf-8")
-    page.get_by_role("link", name="Konto löschen").click()
+    visitor.press(page.get_by_role("link", name="Konto löschen"))
     page.get_by_label("Sie werden zurückgezogen", exact=False).check()
-    page.get_by_role("button", name="Konto endgültig löschen").click()
+    visitor.press(page.get_by_role("button", name="Konto endgültig löschen"))
     page.get_by_text("Ihr Konto ist gelöscht").wait_for()
     visitor.check()
 
@@ -125,8 +124,14 @@ def _tab_to(visitor: Visitor, name: str) -> None:
 
 
 def _press(visitor: Visitor, name: str) -> None:
+    """What leads to another page, until that is there."""
     _tab_to(visitor, name)
-    visitor.page.keyboard.press("Enter")
+    _enter(visitor)
+
+
+def _enter(visitor: Visitor) -> None:
+    with visitor.page.expect_navigation():
+        visitor.page.keyboard.press("Enter")
 
 
 def _type(visitor: Visitor, name: str, text: str) -> None:
@@ -151,14 +156,14 @@ def test_from_the_receipt_to_leaving_by_keyboard_alone(
     _type(visitor, "E-Mail-Adresse", OTHER_EMAIL)
     _type(visitor, "Name, den andere sehen", "Am Gleis")
     _type(visitor, "Kennwort", PASSWORD)
-    page.keyboard.press("Enter")
+    _enter(visitor)
     page.get_by_role("heading", name="Schauen Sie in Ihr Postfach").wait_for()
     visitor.go(_mailed_link(platform, visitor, "bestätigen", OTHER_EMAIL))
     _press(visitor, "Ja, das ist meine Adresse")
     page.get_by_role("heading", name="Anmelden", exact=True).first.wait_for()
     _type(visitor, "E-Mail-Adresse", OTHER_EMAIL)
     _type(visitor, "Kennwort", PASSWORD)
-    page.keyboard.press("Enter")
+    _enter(visitor)
     page.get_by_role("button", name="Meinem Konto zuordnen").wait_for()
     _press(visitor, "Meinem Konto zuordnen")
     page.get_by_text("gehört jetzt zu Ihrem Konto").wait_for()
@@ -174,12 +179,13 @@ def test_from_the_receipt_to_leaving_by_keyboard_alone(
     _press(visitor, "Kennwort ändern")
     page.get_by_label("Neues Kennwort").wait_for()
     _type(visitor, "Neues Kennwort", NEXT_PASSWORD)
-    page.keyboard.press("Enter")
+    _enter(visitor)
     page.get_by_text("Ihr neues Kennwort gilt").wait_for()
 
     visitor.go("/konto/daten")
     with page.expect_download() as download:
-        _press(visitor, "Meine Daten herunterladen")
+        _tab_to(visitor, "Meine Daten herunterladen")
+        page.keyboard.press("Enter")
     assert "Trinkbrunnen am Bahnhof" in download.value.path().read_text(encoding="utf-8")
     _press(visitor, "Konto löschen")
     page.get_by_role("button", name="Konto endgültig löschen").wait_for()

@@ -17,8 +17,7 @@ pytestmark = pytest.mark.browser
 def test_a_printed_proposal_holds_what_one_reads_and_nothing_to_press(visit: Callable[..., Visitor]) -> None:
     visitor = visit()
     page = visitor.go("/verfahren/smart-city/vorschlaege?sort=diskutiert")
-    page.locator(".bp-contribution__title a").first.click()
-    page.wait_for_selector("#qr-code, img[src$='qr.svg']", state="attached")
+    visitor.press(page.locator(".bp-contribution__title a").first)
     code = page.locator("img[src$='qr.svg']")
     assert not code.is_visible(), "folded on the screen"
     page.emulate_media(media="print")

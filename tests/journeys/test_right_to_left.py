@@ -10,6 +10,7 @@ from werkzeug.serving import make_server
 
 from app import create_app
 from participation.settings import Settings
+from tests.journeys.conftest import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from tests.live import LivePlatform
 
+pytestmark = pytest.mark.browser
 PAGES = ("/", "/verfahren", "/verfahren/smart-city", "/verfahren/smart-city/vorschlaege", "/hilfe", "/barrierefreiheit",
          "/barrierefreiheit/melden", "/konto/anmelden", "/verfahren/smart-city/vorschlaege/1")
 
@@ -42,6 +44,7 @@ def turned(platform: LivePlatform) -> Iterator[str]:
 @pytest.mark.parametrize("width", [390, 1440])
 def test_every_page_turns_round_and_fits(turned: str, chromium: Browser, width: int) -> None:
     context = chromium.new_context(viewport={"width": width, "height": 900})
+    context.set_default_timeout(PATIENCE)
     page = context.new_page()
     for path in PAGES:
         answer = page.goto(turned + path)

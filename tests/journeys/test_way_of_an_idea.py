@@ -31,7 +31,7 @@ MODERATOR, PLANNER, RESIDENT = (
 def _submit_idea(visitor: Visitor) -> str:
     """Without an account and without JavaScript; returns the receipt number."""
     page = visitor.go("/")
-    page.get_by_role("link", name="Vorschlag einreichen").first.click()
+    visitor.press(page.get_by_role("link", name="Vorschlag einreichen").first)
     visitor.check()
     page.get_by_label("Titel").fill(TITLE)
     page.get_by_label("Ihr Vorschlag").fill("Im Sommer wäre ein Brunnen schön, an dem man seine Flasche füllen kann.")
@@ -39,7 +39,7 @@ def _submit_idea(visitor: Visitor) -> str:
     page.get_by_text("Mehr angeben").click()
     page.get_by_label("Ort in Worten").fill("Berkelaue, am Spielplatz")
     page.get_by_label("Ihr Name, den andere sehen").fill("Durstige Spaziergängerin")
-    page.get_by_role("button", name="Vorschlag einreichen").click()
+    visitor.press(page.get_by_role("button", name="Vorschlag einreichen"))
     visitor.check()
     number = page.locator(".bp-receipt__number").inner_text()
     assert re.fullmatch(r"[A-Z0-9]{4}(-[A-Z0-9]{4}){2}", number)
@@ -50,10 +50,10 @@ def _moderate(visitor: Visitor) -> None:
     visitor.sign_in(MODERATOR, DEMO_PASSWORD, "/moderation")
     page = visitor.page
     while not page.get_by_role("link", name=TITLE).count():
-        page.get_by_role("link", name="Weitere anzeigen").click()
-    page.get_by_role("link", name=TITLE).first.click()
+        visitor.press(page.get_by_role("link", name="Weitere anzeigen"))
+    visitor.press(page.get_by_role("link", name=TITLE).first)
     visitor.check()
-    page.get_by_role("button", name="Freigeben", exact=True).click()
+    visitor.press(page.get_by_role("button", name="Freigeben", exact=True))
     page.get_by_text(f"Freigegeben: {TITLE}").wait_for()
     visitor.check()
 
@@ -70,8 +70,8 @@ def test_an_idea_goes_from_a_guest_to_the_council(visit: Callable[..., Visitor],
 
     # Visible in list, search and map, and by the number of the receipt.
     guest.go("/beleg").get_by_label("Vorgangsnummer").fill(number.lower())
-    guest.page.get_by_role("button", name="Nachsehen").click()
-    guest.page.get_by_role("link", name="Vorschlag ansehen").click()
+    guest.press(guest.page.get_by_role("button", name="Nachsehen"))
+    guest.press(guest.page.get_by_role("link", name="Vorschlag ansehen"))
     guest.check()
     address = _address_of(guest.page)
     assert TITLE in guest.go("/verfahren/smart-city/vorschlaege").content()
@@ -88,7 +88,7 @@ def test_an_idea_goes_from_a_guest_to_the_council(visit: Callable[..., Visitor],
     page.reload()
     assert page.locator(".bp-support__count strong").inner_text() == "1"
     page.locator("form textarea").first.fill("Bitte mit einer Schale für Hunde.")
-    page.locator("form").filter(has=page.locator("textarea")).first.get_by_role("button").first.click()
+    resident.press(page.locator("form").filter(has=page.locator("textarea")).first.get_by_role("button").first)
     page.get_by_text(re.compile("geprüft|veröffentlicht")).first.wait_for()
     resident.check()
 
@@ -96,18 +96,18 @@ def test_an_idea_goes_from_a_guest_to_the_council(visit: Callable[..., Visitor],
     planner = visit(1440)
     planner.sign_in(PLANNER, DEMO_PASSWORD, address)
     page = planner.page
-    page.get_by_role("link", name="In den Maßnahmenkatalog").click()
+    planner.press(page.get_by_role("link", name="In den Maßnahmenkatalog"))
     planner.check()
     page.get_by_label("Kennung").fill("L99")
     page.get_by_label("Ziel", exact=False).first.fill("Kostenloses Wasser für alle")
-    page.get_by_role("button", name="Speichern").click()
+    planner.press(page.get_by_role("button", name="Speichern"))
     page.get_by_text("Maßnahme L99 ist gespeichert.").wait_for()
     planner.check()
 
     # Both ways, and out as a document for the council.
-    guest.go("/verfahren/smart-city/massnahmen").get_by_role("link", name=TITLE).click()
+    guest.press(guest.go("/verfahren/smart-city/massnahmen").get_by_role("link", name=TITLE))
     guest.check()
-    guest.page.get_by_role("link", name=TITLE).click()
+    guest.press(guest.page.get_by_role("link", name=TITLE))
     assert "L99" in guest.page.locator("main").inner_text()
     with guest.page.expect_download() as download:
         guest.go("/verfahren/smart-city/massnahmen").get_by_role("link", name="Als Word-Dokument").click()
@@ -124,7 +124,7 @@ def _check_document(path: Path, folder: Path) -> None:
     if office is None:
         return
     subprocess.run([office, "--headless", f"-env:UserInstallation=file://{folder}/office", "--convert-to", "txt:Text",
-                    "--outdir", str(folder), str(path)], check=True, capture_output=True, timeout=120)
+                    "--outdir", str(folder), str(path)], check=True, capture_output=True, timeout=300)
     assert TITLE in (folder / "katalog.txt").read_text(encoding="utf-8", errors="replace")
 
 
