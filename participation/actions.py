@@ -8,6 +8,9 @@ import enum
 class Action(enum.Enum):
     """One thing a person can do; the value is its German name for the printed table of rights."""
 
+    # There is one of each, and rules look them up in sets dozens of times a page; by their names that takes far longer.
+    __hash__ = object.__hash__
+
     SEE_PROCESS = "Verfahren ansehen"
     SEE_CONTRIBUTION = "Beitrag ansehen"
     SUBMIT_PROPOSAL = "Vorschlag einreichen"

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from werkzeug.wrappers import Response
 
 SMALLEST = 800
+# Reading so many bytes once more costs less than reckoning with checksums.
+SHORT = 8192
 PAGE_LEVEL = 1
 _NAMED, _EMPTY_LAST_BLOCK = b"\x1f\x8b\x08\x08\x00\x00\x00\x00\x00\xff", b"\x03\x00"
 _COMPRESSIBLE = frozenset(
@@ -113,12 +115,14 @@ def put_together(pieces: list[Piece]) -> bytes:
     packer = zlib.compressobj(PAGE_LEVEL, zlib.DEFLATED, -12, 5)
     parts, checksum, length = [_NAMED, b"x" * secrets.randbelow(96), b"\0"], 0, 0
     for whole, packed in pieces:
-        if packed is None:
-            parts.append(packer.compress(whole) + packer.flush(zlib.Z_FULL_FLUSH))
-            checksum, length = zlib.crc32(whole, checksum), length + len(whole)
+        if not whole:
+            continue
+        parts.append(packer.compress(whole) + packer.flush(zlib.Z_FULL_FLUSH) if packed is None else packed.deflated)
+        length += len(whole)
+        if packed is None or packed.length < SHORT:
+            checksum = zlib.crc32(whole, checksum)
         else:
-            parts.append(packed.deflated)
-            checksum, length = _times(packed.shift, checksum) ^ packed.checksum, length + packed.length
+            checksum = _times(packed.shift, checksum) ^ packed.checksum
     parts += (_EMPTY_LAST_BLOCK, struct.pack("<II", checksum, length & 0xFFFFFFFF))
     return b"".join(parts)
 

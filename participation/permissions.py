@@ -163,6 +163,12 @@ def scope_of(target: object) -> Scope:
     return scope_of(process) if process is not None else NOWHERE
 
 
+def process_of(target: object) -> OpenProcess | None:
+    """The process that a target is or belongs to; None for what belongs to none."""
+    process: OpenProcess | None = getattr(target, "process", None)
+    return process if process is not None else scope_of(target).process
+
+
 Rule = Callable[[Actor, object, datetime], bool]
 _STRICTEST_FIRST = (Verification.RESIDENCE, Verification.OIDC, Verification.LETTER, Verification.EMAIL)
 
@@ -179,7 +185,7 @@ def signed_in(actor: Actor, _target: object, _now: datetime) -> bool:
 
 def process_is_visible(_actor: Actor, target: object, _now: datetime) -> bool:
     """The process is published or archived."""
-    process = scope_of(target).process
+    process = process_of(target)
     return process is not None and process.is_visible
 
 
@@ -203,7 +209,7 @@ def phase_for(action: Action, target: object, now: datetime) -> OpenPhase | None
     if hasattr(target, "phase_for"):
         found: OpenPhase | None = target.phase_for(action, now)
         return found
-    process = scope_of(target).process
+    process = process_of(target)
     return process.phase_opening(action, now) if process else None
 
 
@@ -219,14 +225,14 @@ def phase_opens(action: Action) -> Rule:
 
 def guests_may_submit(_actor: Actor, target: object, now: datetime) -> bool:
     """The open phase that collects proposals allows guests."""
-    process = scope_of(target).process
+    process = process_of(target)
     phase = process.phase_opening(Action.SUBMIT_PROPOSAL, now) if process else None
     return phase is not None and isinstance(phase.settings, CollectSettings) and phase.settings.admits_guests
 
 
 def guests_may_comment(actor: Actor, target: object, now: datetime) -> bool:
     """The open phase that opens comments lets people write without an account; one that asks for a proof does not."""
-    process = scope_of(target).process
+    process = process_of(target)
     phase = process.phase_opening(Action.COMMENT, now) if process else None
     settings = phase.settings if phase else None
     asks = settings is not None and settings.verification_for(Action.COMMENT) is not Verification.NONE
@@ -246,7 +252,7 @@ def proofs_asked(action: Action, target: object, now: datetime) -> list[Verifica
     A support counts in every phase that is open for it, so it needs the proof of each: one beside it that asks for less
     must not let anybody in.
     """
-    process = scope_of(target).process
+    process = process_of(target)
     if action is Action.SUPPORT and process is not None and not hasattr(target, "phase_for"):
         phases = process.phases_opening(action, now)
     else:
@@ -257,7 +263,7 @@ def proofs_asked(action: Action, target: object, now: datetime) -> list[Verifica
 
 def verification_missing(actor: Actor, action: Action, target: object, now: datetime) -> Verification | None:
     """What is asked for and the actor has not shown yet."""
-    process = scope_of(target).process
+    process = process_of(target)
     if process is None:
         return None
     for needed in proofs_asked(action, target, now):

@@ -11,6 +11,8 @@ from flask_babel import get_locale, gettext as _
 from participation import web
 from participation.actions import Action
 from participation.contributions.proposals.edge import LARGEST_ID, load_proposal
+from participation.contributions.votes.queries import ASIDES, Aside
+from participation.contributions.votes.views import aside
 from participation.errors import Gone, InvalidInput, NotFound
 from participation.following import delivery, export, jobs, operations  # noqa: F401 - they register themselves
 from participation.following.forms import FollowForm
@@ -28,19 +30,25 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint("following", __name__)
 SHOWN = 200
+_IS_FOLLOWED = "is_followed"
 
 
 def follow_box(slug: str, process_id: int, proposal_id: int | None = None, *, is_own: bool = False) -> str:
     """The button, as it fits the reader: to follow, or to follow no more. Authors are asked, and follow nothing unasked."""
     actor, is_following = web.current_actor(), False
     if actor.is_signed_in:
-        values = {"account_id": actor.account_id, "target": target_of(process_id, proposal_id)}
-        is_following = bool(web.current_database().glance(FOLLOWED, values))
+        known = aside(_IS_FOLLOWED) if proposal_id else None
+        if known is None:
+            values = {"account_id": actor.account_id, "target": target_of(process_id, proposal_id)}
+            known = web.current_database().glance(FOLLOWED, values)
+        is_following = bool(known)
     return web.render_kept("following/_box.html", slug=slug, proposal_id=proposal_id, is_following=is_following, is_own=is_own,
                            is_signed_in=actor.is_signed_in and actor.email_is_confirmed)
 
 
 HOLES: dict[str, Callable[..., str]] = {"follow": follow_box}
+ASIDES[_IS_FOLLOWED] = Aside(
+    FOLLOWED.exists(), lambda actor, proposal_id: {"account_id": actor.account_id, "target": target_of(0, proposal_id)})
 
 
 def _proposal(slug: str, raw: str) -> Proposal | None:

@@ -139,9 +139,11 @@ class Process(Base):
     def phase_opening(self, action: Action, now: datetime) -> Phase | None:
         """The first open phase that opens an action; for supports, the one that counts them out most strictly."""
         found = self.phases_opening(action, now)
+        if action is not Action.SUPPORT or len(found) < 2:  # noqa: PLR2004 - nothing to choose
+            return found[0] if found else None
         # Supports belong to the process: a phase beside it that counts nothing out must not void the limit.
-        limited = [phase for phase in found if phase.votes_per_person] if action is Action.SUPPORT else []
-        return min(limited or found[:1], key=lambda phase: phase.votes_per_person, default=None)
+        limited = [phase for phase in found if phase.votes_per_person]
+        return min(limited or found[:1], key=lambda phase: phase.votes_per_person)
 
 
 class Phase(Base):
@@ -181,13 +183,18 @@ class Phase(Base):
 
     @property
     def settings(self) -> PhaseSettings:
-        """Its typed settings; rules ask for them dozens of times a page, so they are read from what is stored once."""
-        stored = (self.format_key, self.stored_settings)
-        kept: tuple[tuple[str, Any], PhaseSettings] | None = self.__dict__.get("_settings_read")
+        """Its typed settings."""
+        return self._read()[0]
+
+    def _read(self) -> tuple[PhaseSettings, frozenset[Action]]:
+        """The settings and the actions they open; rules ask dozens of times a page, so what is stored is read once."""
+        key, stored = self.format_key, self.stored_settings
+        kept: tuple[str, Any, tuple[PhaseSettings, frozenset[Action]]] | None = self.__dict__.get("_settings_read")
         # Settings are exchanged as a whole, never changed in place: the table would not notice that.
-        if kept is None or kept[0][0] != stored[0] or kept[0][1] is not stored[1]:
-            kept = self.__dict__["_settings_read"] = (stored, read_settings(*stored))
-        return kept[1]
+        if kept is None or kept[0] != key or kept[1] is not stored:
+            settings = read_settings(key, stored)
+            kept = self.__dict__["_settings_read"] = (key, stored, (settings, self.format.opened_actions(settings)))
+        return kept[2]
 
     @property
     def own_fields(self) -> tuple[OwnField, ...]:
@@ -213,7 +220,7 @@ class Phase(Base):
 
     def opens(self, action: Action) -> bool:
         """Whether an action is possible while it is open."""
-        return action in self.format.opened_actions(self.settings)
+        return action in self._read()[1]
 
     def phase_for(self, action: Action, now: datetime) -> Phase | None:
         """Itself, when it is open and opens the action; asked by rules whose target is one phase."""

@@ -35,6 +35,8 @@ _HOLD, _HOLD_ALONE = (
 )
 _ROW = Account.__table__.c
 _IS_THERE = select(_ROW.id).where(_ROW.id == bindparam("account_id"), _ROW.deleted_at.is_(None))
+# For a statement that asks this itself, after `await_leaving`.
+ACCOUNT_IS_THERE = _IS_THERE.exists()
 
 
 def hold_account(session: Session, account_id: int | None, *, alone: bool = False) -> None:
@@ -47,11 +49,16 @@ def hold_account(session: Session, account_id: int | None, *, alone: bool = Fals
     """
     if account_id is None:
         return
-    if not is_sqlite(session):
-        session.execute(_HOLD_ALONE if alone else _HOLD, {"account_id": account_id})
-    # A statement of its own: what was committed while this one waited is seen by the next.
+    await_leaving(session, account_id, alone=alone)
+    # A statement of its own: what was committed while the one before waited is seen by this one.
     if session.scalar(_IS_THERE, {"account_id": account_id}) is None:
         raise AccountGone
+
+
+def await_leaving(session: Session, account_id: int, *, alone: bool = False) -> None:
+    """The first half of `hold_account`: a deletion that has begun has ended. Whether the account is there is not asked yet."""
+    if not is_sqlite(session):
+        session.execute(_HOLD_ALONE if alone else _HOLD, {"account_id": account_id})
 
 
 def forget_expired(session: Session, now: datetime) -> int:

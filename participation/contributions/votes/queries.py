@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select, and_, bindparam, func, null, or_, select
@@ -17,11 +19,12 @@ from participation.contributions.queries import STANDING_ROW
 from participation.contributions.votes.models import Vote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from sqlalchemy import Executable
+    from sqlalchemy import ColumnElement, Executable
     from sqlalchemy.orm import Session
 
+    from participation.permissions import Actor
     from participation.processes.models import Phase
 
 TITLES_SHOWN = 50
@@ -48,6 +51,20 @@ _STANDING_AND_OWN = (
 
 
 @dataclass(frozen=True, slots=True)
+class Aside:
+    """What another feature shows of a reader on the page of a proposal: a column that comes along with their own part.
+
+    `values` makes its parameters of the reader and the proposal's number; their names must be nobody else's.
+    """
+
+    column: ColumnElement[Any]
+    values: Callable[[Actor, int], dict[str, Any]]
+
+
+ASIDES: dict[str, Aside] = {}
+
+
+@dataclass(frozen=True, slots=True)
 class OwnPart:
     """What a person did on the page of a proposal: who they are there, and what they support of it."""
 
@@ -56,6 +73,8 @@ class OwnPart:
     supported: frozenset[int]
     # What does not count of this.
     annulled: frozenset[int] = frozenset()
+    # By name of the aside; empty where they were not asked along.
+    asides: dict[str, Any] = field(default_factory=dict)
 
 
 def own_part(
@@ -72,20 +91,28 @@ def own_part(
 
 def standing_and_own(
     read: Callable[[Executable, dict[str, Any]], Sequence[Any]],
-    proposal_id: int, process_id: int, person_hash: str, voter_id: int,
+    actor: Actor, proposal_id: int, process_id: int, person_hash: str, voter_id: int,
 ) -> tuple[dict[str, Any], OwnPart] | None:
-    """The columns of STANDING_ROW, and `own_part`, in one query; None where there is no such proposal."""
-    rows: Sequence[Any] = read(_STANDING_AND_OWN, {
+    """The columns of STANDING_ROW, `own_part` and the asides, in one query; None where there is no such proposal."""
+    values: dict[str, Any] = {
         "contribution_id": proposal_id, "proposal_id": proposal_id, "process_id": process_id, "person_hash": person_hash,
         "voter_id": voter_id,
-    })
+    }
+    for one in ASIDES.values():
+        values |= one.values(actor, proposal_id)
+    rows: Sequence[Any] = read(_standing_and_own(tuple(ASIDES)), values)
     if not rows:
         return None
-    values = rows[0]._asdict()
-    own_id = values.pop("own_id")
-    del values["supported"], values["annulment_id"]
-    return values, OwnPart(own_id, voter_id, frozenset(row.supported for row in rows if row.supported is not None),
-                           frozenset(row.supported for row in rows if row.annulment_id is not None))
+    found = rows[0]._asdict()
+    own_id, asides = found.pop("own_id"), {name: found.pop(name) for name in ASIDES}
+    del found["supported"], found["annulment_id"]
+    return found, OwnPart(own_id, voter_id, frozenset(row.supported for row in rows if row.supported is not None),
+                          frozenset(row.supported for row in rows if row.annulment_id is not None), asides)
+
+
+@cache
+def _standing_and_own(names: tuple[str, ...]) -> Select[*tuple[Any, ...]]:
+    return _STANDING_AND_OWN.add_columns(*(ASIDES[name].column.label(name) for name in names))
 
 
 def supports_of(session: Session, process_ids: Sequence[int]) -> dict[int, int]:

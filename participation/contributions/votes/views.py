@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, flash, g, jsonify, make_response, request, url_for
 from flask_babel import gettext as _, ngettext
@@ -109,8 +109,14 @@ def _with_standing(slug: str, proposal_id: int, identity: str) -> OwnPart | None
     process = kept_rules(page.municipality_id, slug, page.version)
     if process is None:
         return None
-    found = standing_and_own(web.glance, proposal_id, process.id, *_who(process.id, identity))
+    found = standing_and_own(web.glance, web.current_actor(), proposal_id, process.id, *_who(process.id, identity))
     return found[1] if found is not None and keep_standing(slug, proposal_id, found[0]) else None
+
+
+def aside(name: str) -> Any:  # noqa: ANN401 - whatever its column holds
+    """What came along with the reader's own part of this page, see `queries.Aside`; None where nothing did."""
+    known: OwnPart | None = g.get("own_part")
+    return known.asides.get(name) if known is not None else None
 
 
 HOLES: dict[str, Callable[..., str]] = {"support": support_box}
@@ -206,9 +212,7 @@ def _apply(slug: str, proposal_id: int, change: Change) -> tuple[bool, int | Non
 
 def _message(changed: bool, supported: bool) -> str:  # noqa: FBT001
     if supported:
-        new, repeated = _("Danke! Ihre Unterstützung ist gezählt."), _(
-            "Sie haben schon abgestimmt. Ihre Unterstützung zählt einmal.")
-    else:
-        new, repeated = _("Ihre Unterstützung ist zurückgenommen."), _(
-            "Es gab keine Unterstützung von Ihnen, die Sie zurücknehmen könnten.")
-    return str(new if changed else repeated)
+        return str(_("Danke! Ihre Unterstützung ist gezählt.") if changed
+                   else _("Sie haben schon abgestimmt. Ihre Unterstützung zählt einmal."))
+    return str(_("Ihre Unterstützung ist zurückgenommen.") if changed
+               else _("Es gab keine Unterstützung von Ihnen, die Sie zurücknehmen könnten."))
