@@ -8,6 +8,7 @@ from flask import url_for
 
 from participation import clock, outbox, schedule
 from participation.accounts.models import Account, TokenPurpose
+from participation.accounts.operations.access import issue_email_change
 from participation.accounts.operations.leaving import forget_expired
 from participation.accounts.operations.links import issue_token, may_get_link
 from participation.accounts.queries import account_by_email
@@ -114,7 +115,7 @@ def mail_change_email(context: outbox.JobContext) -> None:
             return
         other = session.scalar(account_by_email(email))
         if other is None:
-            token = issue_token(session, account.id, TokenPurpose.CHANGE_EMAIL, clock.now(), context.args["email"])
+            token = issue_email_change(session, account, context.args["email"], clock.now())
             name = account.display_name
         elif other.is_disabled:
             return

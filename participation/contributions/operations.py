@@ -44,6 +44,8 @@ GUEST_NAME = N_("Gast")
 _PARTICIPANT = select(Participant).where(
     Participant.process_id == bindparam("process_id"), Participant.person_hash == bindparam("person_hash")
 )
+# No lock of the row's key is stronger: whoever attaches the guest's receipts waits for it, other texts of the guest don't.
+_WRITING = _PARTICIPANT.with_for_update(read=True, key_share=True).execution_options(populate_existing=True)
 _HAS_WRITTEN = select(exists().where(
     Participant.process_id == bindparam("process_id"), Participant.person_hash == bindparam("person_hash")
 ))
@@ -79,7 +81,10 @@ def ensure_participant(
 
     `contact` is "account:<id>" or "mail:<address>" and is stored sealed.
     """
-    found = find_participant(session, keyring, process_id, identity)
+    person_hash = keyring.person_hash(process_id, identity)
+    # A guest may become an account's meanwhile, and this row vanish (personal.operations.attach_to_account).
+    known = _WRITING if kind is ParticipantKind.GUEST else _PARTICIPANT
+    found = session.scalar(known, {"process_id": process_id, "person_hash": person_hash})
     if found is not None:
         return found
     insert = sqlite.insert if is_sqlite(session) else postgresql.insert
@@ -87,7 +92,7 @@ def ensure_participant(
         insert(Participant)
         .values(
             process_id=process_id,
-            person_hash=keyring.person_hash(process_id, identity),
+            person_hash=person_hash,
             kind=kind,
             pseudonym=pseudonym,
             is_staff=is_staff,
@@ -125,13 +130,15 @@ def introduce_guest(
     (field "pseudonym"), or Conflict when there is a name or an address already.
     """
     require(actor, Action.INTRODUCE_ONESELF, contribution, now)
+    # Receipts of two contributions lead to one guest. First the guest, then the contribution, as attaching does.
+    participant = session.scalars(
+        select(Participant).where(Participant.id == contribution.participant_id).with_for_update()
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    if participant is None or participant.kind is not ParticipantKind.GUEST:
+        raise Conflict(N_("Dieser Beitrag gehört inzwischen zu einem Konto."))
     lock_contribution(session, contribution.id)
     session.refresh(contribution)
-    participant = contribution.participant
-    # Receipts of two contributions lead to one guest.
-    session.refresh(participant, with_for_update=True)
-    if participant.kind is not ParticipantKind.GUEST:
-        raise Conflict(N_("Dieser Beitrag gehört inzwischen zu einem Konto."))
     if contribution.state not in WITHDRAWABLE:
         raise Conflict(N_("Das ist nicht mehr möglich: Der Beitrag hat inzwischen einen anderen Stand."))
     if contribution.process.state is not ProcessState.PUBLISHED:
@@ -294,7 +301,7 @@ def reject(session: Session, contribution: Contribution, reason: str, now: datet
 def withdraw(session: Session, actor: Actor, contribution: Contribution, now: datetime) -> None:
     """Its author takes a contribution back. Raises Conflict or NotAllowed."""
     require(actor, Action.WITHDRAW_CONTRIBUTION, contribution, now)
-    hold_account(session, actor.account_id)
+    hold_own(session, actor, contribution)
     was_published = contribution.is_published
     contribution.move_to(ContributionState.WITHDRAWN, now)
     contribution.pending_revision = None
@@ -309,6 +316,22 @@ def withdraw(session: Session, actor: Actor, contribution: Contribution, now: da
         subject_type=contribution.kind,
         subject_id=contribution.id,
     )
+
+
+def hold_own(session: Session, actor: Actor, contribution: Contribution, *columns: str) -> None:
+    """Before its author changes a contribution: it stays as it is until the end of the transaction.
+
+    Who acts by a receipt has no account to hold; somebody may have attached the contribution to one meanwhile, and
+    deleted that: then the receipt is worth nothing any more. `columns` are read anew besides the state. Raises
+    AccountGone, or Conflict.
+    """
+    hold_account(session, actor.account_id)
+    had_receipt = contribution.claim_token_hash is not None
+    lock_contribution(session, contribution.id)
+    session.refresh(contribution, ["state", "claim_token_hash", *columns])
+    if had_receipt and contribution.claim_token_hash is None and not actor.is_signed_in:
+        raise Conflict(N_("Dieser Beleg gilt nicht mehr: Das Konto, zu dem der Beitrag gehörte, ist gerade gelöscht worden. "
+                          "Nichts ist gespeichert."))
 
 
 def drop_uploads(session: Session, uploads: Iterable[Upload]) -> None:

@@ -11,27 +11,31 @@ import pytest
 from sqlalchemy import event, func, select, text, update
 
 from participation import clock
-from participation.accounts.models import Account, Participant
+from participation.accounts.models import Account, OneTimeToken, Participant, ParticipantKind
+from participation.accounts.operations.access import change_email, change_password, issue_email_change
 from participation.contributions.ballots.models import Ballot, BallotTally
 from participation.contributions.ballots.operations import cast, recount as recount_ballots
 from participation.contributions.comments.models import Comment
-from participation.contributions.comments.operations import post_comment
+from participation.contributions.comments.operations import edit_comment, post_comment
 from participation.contributions.drafts.models import Draft
 from participation.contributions.drafts.operations import save_draft
-from participation.contributions.models import Voter
-from participation.contributions.personal.operations import delete_account, rename
+from participation.contributions.models import Contribution, ContributionState, Revision, Voter
+from participation.contributions.operations import introduce_guest, withdraw
+from participation.contributions.personal.operations import attach_to_account, delete_account, rename
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.proposals.operations.content import ProposalDraft
 from participation.contributions.proposals.operations.counting import recount
+from participation.contributions.proposals.operations.revising import revise_proposal
 from participation.contributions.proposals.operations.submitting import submit_proposal
 from participation.contributions.votes.models import Vote
 from participation.contributions.votes.operations import support
 from participation.db import Database
-from participation.errors import AccountGone
+from participation.errors import AccountGone, Conflict, DomainError, Gone, NotFound
 from participation.following import listening
 from participation.following.models import Follower
 from participation.following.operations import follow
-from participation.formats import BallotRule, VoteSettings
+from participation.formats import BallotRule, CollectSettings, VoteSettings
+from participation.permissions import Actor
 from participation.processes.models import Phase, Process
 from tests import factories
 
@@ -56,6 +60,7 @@ class Town:
         self.process_id, self.liked, self.account_id = process.id, liked, account.id
         self.phase_id = process.phases[1].id
         self.actor = factories.actor(account)
+        self.link = issue_email_change(session, account, keyring.seal("neu@beispiel.example"), clock.now())
         recount(session, keyring)
         session.commit()
         if known:
@@ -93,6 +98,12 @@ ACTS: dict[str, tuple[Act, str]] = {
     "follow": (lambda session, keyring, town: follow(
         session, keyring, town.actor, session.get_one(Process, town.process_id), None, clock.now()),
         "INSERT INTO follower "),
+    "password": (lambda session, _keyring, town: change_password(
+        session, session.get_one(Account, town.account_id), "Lange-Leitung-47", "Stadt", "", clock.now()), "UPDATE account "),
+    "new address": (lambda session, keyring, town: change_email(session, keyring, town.link, clock.now()), "UPDATE one_time_token "),
+    "link to a new address": (lambda session, keyring, town: issue_email_change(
+        session, session.get_one(Account, town.account_id), keyring.seal("neu@beispiel.example"), clock.now()),
+        "INSERT INTO one_time_token "),
     "name": (lambda session, keyring, town: rename(
         session, keyring, town.actor, session.get_one(Account, town.account_id), "Neuer Name", everywhere=True,
         now=clock.now()), "UPDATE account "),
@@ -109,12 +120,14 @@ def committing(committing_url: str) -> Iterator[Database]:
 
 def _require_nothing_of_the_account(session: Session, keyring: Keyring, town: Town) -> None:
     identity = f"account:{town.account_id}"
-    assert session.get_one(Account, town.account_id).display_name == "Gelöschtes Konto"
+    account = session.get_one(Account, town.account_id)
+    assert (account.display_name, account.password_hash, account.email) == (
+        "Gelöschtes Konto", None, f"{town.account_id}@geloescht.invalid")
     assert session.get(Voter, keyring.voter_of(town.process_id, identity)) is None
     assert session.scalars(select(Participant).where(
         Participant.person_hash == keyring.person_hash(town.process_id, identity))).all() == []
     assert set(session.scalars(select(Participant.pseudonym))) & {"Die Eilige", "Neuer Name"} == set()
-    for model in (Vote, Ballot, Draft, Follower):
+    for model in (Vote, Ballot, Draft, Follower, OneTimeToken):
         assert session.scalar(select(func.count()).select_from(model)) == 0, model
     assert sum(session.scalars(select(BallotTally.people))) == 0
     assert not any((recount(session, keyring) | recount_ballots(session)).values()), "every counter is right"
@@ -179,12 +192,173 @@ def test_what_comes_after_learns_that_the_account_is_gone_and_stores_nothing(
             town.delete(session, keyring)
             acting = pool.submit(act)
             _waits(committing, acting)
-        with pytest.raises(AccountGone):
+        # Where one waits from the first statement on, a link is gone before it is read.
+        with pytest.raises((AccountGone, Gone)):
             acting.result()
     with committing.unit_of_work() as session:
         _require_nothing_of_the_account(session, keyring, town)
         assert written == (session.scalar(select(func.count()).select_from(Proposal)),
                            session.scalar(select(func.count()).select_from(Comment)))
+
+
+def _meanwhile(
+    database: Database, before: str, first: Callable[[Session], object], then: Callable[[Session], object],
+) -> list[object]:
+    """What came of both (or what hindered them), when the other begins before a statement of the first."""
+    outcome: list[object] = [None, None]
+
+    def second() -> None:
+        try:
+            with database.unit_of_work() as other:
+                outcome[1] = then(other)
+        except DomainError as error:
+            outcome[1] = error
+
+    with ThreadPoolExecutor(1) as pool, database.unit_of_work() as session:
+        begun: list[Future[None]] = []
+
+        def meanwhile(*args: Any) -> None:
+            if not begun and str(args[2]).startswith(before):
+                begun.append(pool.submit(second))
+                _waits(database, begun[0])
+
+        event.listen(session.connection(), "before_cursor_execute", meanwhile)
+        try:
+            outcome[0] = first(session)
+            session.commit()
+        except DomainError as error:
+            session.rollback()
+            outcome[0] = error
+        assert begun, f"no {before}"
+        begun[0].result()
+    return outcome
+
+
+class Guest:
+    """Somebody without an account who has written a proposal and a comment, and the account that takes them over."""
+
+    def __init__(self, session: Session, keyring: Keyring, *, known: bool) -> None:
+        process = factories.process(session, phases=[factories.phase("collect", settings=CollectSettings(guest_comments=True))])
+        self.process_id, self.liked = process.id, factories.proposal(session, process).id
+        self.actor = Actor(guest_token="bibliothek")
+        recount(session, keyring)
+        self.proposal_id = self.submit(session, keyring, "1")
+        self.comment_id = self.comment(session, keyring)
+        account = factories.account(session, display_name="Die Eilige")
+        self.account_id, self.account = account.id, factories.actor(account)
+        session.commit()
+        if known:
+            post_comment(session, keyring, self.account, session.get_one(Proposal, self.liked), "Schön", submission_key="0",
+                         now=clock.now())
+
+    def submit(self, session: Session, keyring: Keyring, key: str) -> int:
+        process = session.get_one(Process, self.process_id)
+        return submit_proposal(
+            session, keyring, self.actor, process, ProposalDraft("Bank", "Im Schatten", theme_id=process.themes[0].id),
+            submission_key=key, now=clock.now()).proposal.id
+
+    def comment(self, session: Session, keyring: Keyring) -> int:
+        return post_comment(session, keyring, self.actor, session.get_one(Proposal, self.liked), "Ja", submission_key="9",
+                            now=clock.now()).id
+
+    def introduce(self, session: Session, keyring: Keyring) -> None:
+        proposal = session.get_one(Proposal, self.proposal_id)
+        proposal.is_own = True
+        introduce_guest(session, keyring, self.actor, proposal, name="Rita", email="", now=clock.now())
+
+    def attach(self, session: Session, keyring: Keyring) -> None:
+        proposal = session.get_one(Proposal, self.proposal_id)
+        proposal.is_own = True
+        attach_to_account(session, keyring, self.account, proposal, clock.now())
+
+    def leave(self, session: Session, keyring: Keyring, *, take_along: bool) -> None:
+        delete_account(session, keyring, self.account, session.get_one(Account, self.account_id), take_along=take_along,
+                       now=clock.now())
+
+    def by_receipt(self, session: Session, contribution_id: int) -> Any:
+        """As the address of the receipt finds it."""
+        found = session.scalar(select(Contribution).where(
+            Contribution.id == contribution_id, Contribution.claim_token_hash.is_not(None)))
+        if found is None:
+            raise NotFound
+        found.is_own = True
+        return found
+
+    def edit(self, session: Session) -> None:
+        edit_comment(session, self.actor, self.by_receipt(session, self.comment_id), "Nein, doch nicht", clock.now())
+
+    def withdraw(self, session: Session) -> None:
+        withdraw(session, self.actor, self.by_receipt(session, self.comment_id), clock.now())
+
+    def revise(self, session: Session) -> None:
+        proposal = self.by_receipt(session, self.proposal_id)
+        revise_proposal(session, self.actor, proposal, ProposalDraft("Bank", "In der Sonne", theme_id=proposal.theme_id), clock.now())
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_guest_who_writes_while_a_receipt_is_attached_is_taken_over_with_it(
+    committing: Database, keyring: Keyring, *, known: bool,
+) -> None:
+    with committing.unit_of_work() as session:
+        guest = Guest(session, keyring, known=known)
+    done = _meanwhile(committing, "INSERT INTO contribution ", lambda session: guest.submit(session, keyring, "2"),
+                      lambda session: guest.attach(session, keyring))
+    assert not [one for one in done if isinstance(one, Exception)]
+    with committing.unit_of_work() as session:
+        assert set(session.scalars(select(Participant.kind))) == {ParticipantKind.ACCOUNT}
+        own = keyring.person_hash(guest.process_id, f"account:{guest.account_id}")
+        theirs = session.scalars(select(Participant.id).where(Participant.person_hash == own)).one()
+        assert set(session.scalars(select(Proposal.participant_id).where(Proposal.id != guest.liked))) == {theirs}
+        assert not any(recount(session, keyring).values())
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_guest_who_writes_after_it_begins_anew(committing: Database, keyring: Keyring, *, known: bool) -> None:
+    with committing.unit_of_work() as session:
+        guest = Guest(session, keyring, known=known)
+    before = "DELETE FROM participant" if known else "UPDATE participant "
+    done = _meanwhile(committing, before, lambda session: guest.attach(session, keyring),
+                      lambda session: guest.submit(session, keyring, "2"))
+    with committing.unit_of_work() as session:
+        late = session.get_one(Proposal, done[1])
+        assert late.participant.kind is ParticipantKind.GUEST
+        assert late.participant_id != session.get_one(Proposal, guest.proposal_id).participant_id
+        assert not any(recount(session, keyring).values())
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_name_and_an_attached_receipt_never_wait_for_each_other(
+    committing: Database, keyring: Keyring, *, known: bool,
+) -> None:
+    with committing.unit_of_work() as session:
+        guest = Guest(session, keyring, known=known)
+    named, attached = _meanwhile(committing, "SELECT participant.", lambda session: guest.introduce(session, keyring),
+                                 lambda session: guest.attach(session, keyring))
+    assert attached is None
+    assert named is None or isinstance(named, Conflict)
+    with committing.unit_of_work() as session:
+        assert set(session.scalars(select(Participant.kind))) == {ParticipantKind.ACCOUNT}
+
+
+@pytest.mark.parametrize("take_along", [True, False])
+@pytest.mark.parametrize("act", ["edit", "withdraw", "revise"])
+def test_no_receipt_changes_what_belonged_to_an_account_that_is_gone(
+    committing: Database, keyring: Keyring, act: str, *, take_along: bool,
+) -> None:
+    with committing.unit_of_work() as session:
+        guest = Guest(session, keyring, known=False)
+        guest.attach(session, keyring)
+    done = _meanwhile(committing, "DELETE FROM one_time_token",
+                      lambda session: guest.leave(session, keyring, take_along=take_along), getattr(guest, act))
+    assert isinstance(done[1], Conflict | NotFound), done
+    with committing.unit_of_work() as session:
+        words = {"Im Schatten", "Ja"} if not take_along else {""}
+        mine = [guest.proposal_id, guest.comment_id]
+        assert set(session.scalars(select(Contribution.body).where(Contribution.id.in_(mine)))) == words
+        assert set(session.scalars(select(Revision.body).where(Revision.contribution_id.in_(mine)))) == words
+        gone = {ContributionState.WITHDRAWN} if take_along else {ContributionState.SUBMITTED}
+        assert set(session.scalars(select(Contribution.state).where(Contribution.id.in_(mine)))) == gone
+        assert not any(recount(session, keyring).values())
 
 
 @pytest.mark.parametrize("path", ["unterstuetzen", "kommentare"])

@@ -12,7 +12,8 @@ from participation import audit, outbox, tokens
 from participation.accounts.models import Account, ExternalIdentity, OneTimeToken, SignInSession, TokenPurpose
 from participation.accounts.operations.entered import clean_email
 from participation.accounts.operations.factors import forget_second_factor
-from participation.accounts.operations.links import account_of_token, kill_links, use_token
+from participation.accounts.operations.leaving import hold_account
+from participation.accounts.operations.links import account_of_token, issue_token, kill_links, use_token
 from participation.accounts.operations.sessions import revoke_sessions
 from participation.accounts.passwords import check_password, hash_password
 from participation.errors import Conflict, Gone, InvalidInput
@@ -48,12 +49,20 @@ def request_email_change(session: Session, keyring: Keyring, account: Account, e
 
     Whether the new address has an account already is found out by the job, and told in that postbox only.
     """
+    hold_account(session, account.id)
     email = clean_email(email)
     if email == account.email:
         raise InvalidInput(N_("Das ist schon Ihre Adresse. Geben Sie die neue an."), field="email")
     to = keyring.person_hash(0, f"mail:{email}")[:16]
     outbox.enqueue(session, "mail_change_email", f"mail-change:{account.id}:{to}:{now:%Y%m%d%H%M}",
                    account_id=account.id, email=keyring.seal(email))
+
+
+def issue_email_change(session: Session, account: Account, sealed: str, now: datetime) -> str:
+    """The link that the new address (sealed) is to be confirmed by. Raises AccountGone."""
+    # The address is stored with it, and must not come to lie behind an account that is gone.
+    hold_account(session, account.id)
+    return issue_token(session, account.id, TokenPurpose.CHANGE_EMAIL, now, sealed)
 
 
 def new_email_of(session: Session, keyring: Keyring, token: str, now: datetime) -> tuple[Account, str]:
@@ -92,6 +101,7 @@ def change_password(session: Session, account: Account, password: str, town: str
 
     Returns the token that stands for this session from now on: a copy of the old one is dead too.
     """
+    hold_account(session, account.id)
     check_password(password, account.email.partition("@")[0], account.display_name, town)
     account.password_hash = hash_password(password)
     revoke_sessions(session, account.id, now, but=token)

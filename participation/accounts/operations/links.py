@@ -10,6 +10,7 @@ from sqlalchemy import func, select, update
 from participation import outbox, tokens
 from participation.accounts.models import Account, OneTimeToken, TokenPurpose
 from participation.accounts.operations.entered import clean_email
+from participation.accounts.operations.leaving import hold_account
 from participation.errors import Gone
 from participation.i18n import N_
 
@@ -100,8 +101,9 @@ def account_of_token(session: Session, token: str, purpose: TokenPurpose, now: d
 
 
 def use_token(session: Session, token: str, purpose: TokenPurpose, now: datetime) -> Account:
-    """Take a link for good; of two at once one wins. Raises Gone."""
+    """Take a link for good; of two at once one wins. Raises Gone, AccountGone."""
     account = account_of_token(session, token, purpose, now)
+    hold_account(session, account.id)
     used = session.execute(
         update(OneTimeToken)
         .where(OneTimeToken.token_hash == tokens.hash_token(token), OneTimeToken.used_at.is_(None))

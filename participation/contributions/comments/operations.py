@@ -136,7 +136,7 @@ def edit_comment(session: Session, actor: Actor, comment: Comment, body: str, no
     `comment.is_own` must be known. Raises InvalidInput, Conflict (too late), SignInNeeded or NotAllowed.
     """
     require(actor, Action.EDIT_COMMENT, comment, now)
-    hold_account(session, actor.account_id)
+    contributions.hold_own(session, actor, comment, "revision_number")
     if not may_edit(actor, comment, now):
         raise Conflict(N_("Dieser Kommentar lässt sich nicht mehr ändern. Schreiben Sie bitte eine Antwort darauf."))
     clean = _clean_body(body)

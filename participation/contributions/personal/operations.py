@@ -151,6 +151,8 @@ def delete_account(
     require(actor, Action.MANAGE_OWN_ACCOUNT, account, now)
     # Whoever acts by it meanwhile waits, and then learns that the account is gone.
     hold_account(session, account.id, alone=True)
+    # What they changed has to go too, and the last mail goes to where they read it.
+    session.refresh(account)
     _require_another_admin(session, account)
     participants = participants_of(session, keyring, account.id)
     ids = tuple(participant.id for participant in participants)

@@ -8,7 +8,6 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import joinedload
 
 from participation import audit, text
-from participation.accounts.operations.leaving import hold_account
 from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.comments.models import Comment
@@ -22,7 +21,7 @@ from participation.contributions.proposals.operations.content import (
     check_answers,
     check_content,
 )
-from participation.contributions.queries import lock_contribution, newest_revision, revision_of
+from participation.contributions.queries import newest_revision, revision_of
 from participation.contributions.votes.models import Vote
 from participation.errors import Conflict, InvalidInput
 from participation.events import ContributionSubmitted, emit
@@ -55,7 +54,6 @@ def revise_proposal(
     (phase over, no longer to be changed, or changed elsewhere), InvalidInput, NotAllowed.
     """
     require(actor, Action.EDIT_PROPOSAL, proposal, now)
-    hold_account(session, actor.account_id)
     phase = proposal.process.phase_opening(Action.EDIT_PROPOSAL, now)
     settings = phase.settings if phase and isinstance(phase.settings, CollectSettings) else CollectSettings()
     known = newest_revision(session, proposal.id)
@@ -67,8 +65,7 @@ def revise_proposal(
     if settings.picture_required and draft.pictures == []:
         raise InvalidInput(PICTURE_MISSING, field="picture")
     # The other half of a double click, or a moderator, may have been faster.
-    lock_contribution(session, proposal.id)
-    session.refresh(proposal, ["state", "revision_number", "pending_revision"])
+    contributions.hold_own(session, actor, proposal, "revision_number", "pending_revision")
     if proposal.state not in EDITABLE:
         raise Conflict(N_("Das ist nicht mehr möglich: Der Beitrag hat inzwischen einen anderen Stand."))
     newest = newest_revision(session, proposal.id)
@@ -212,10 +209,8 @@ def withdraw_proposal(session: Session, actor: Actor, proposal: Proposal, now: d
     if reason and reason not in WITHDRAWAL_REASONS:
         raise InvalidInput(N_("Bitte wählen Sie einen Grund aus der Liste, oder keinen."), field="reason")
     require(actor, Action.WITHDRAW_CONTRIBUTION, proposal, now)
-    hold_account(session, actor.account_id)
     # Two at once would both count it away.
-    lock_contribution(session, proposal.id)
-    session.refresh(proposal, ["state", "decided_at"])
+    contributions.hold_own(session, actor, proposal, "decided_at")
     refuse_revision(session, proposal)
     contributions.withdraw(session, actor, proposal, now)
     proposal.withdrawal_reason = reason or None
