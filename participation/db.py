@@ -194,7 +194,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 -
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_TIMEOUT_MS}")
-    cursor.execute("PRAGMA cache_size=-6000")
+    cursor.execute("PRAGMA cache_size=-3000")
     cursor.execute("PRAGMA temp_store=MEMORY")
     cursor.close()
 
