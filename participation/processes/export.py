@@ -19,7 +19,7 @@ ONE_MOMENT = timedelta(seconds=1)
 
 
 def calendar(process: Process, address: str, host: str, now: datetime, translate: Callable[[str], str]) -> bytes:
-    """Meetings with their hours; of other phases the first and the last day, as all-day events.
+    """Meetings with their hours; of other phases begin and end, as all-day events where no hour was given.
 
     A phase of six weeks as one event would cover six weeks of a calendar. Days are those of Berlin.
     """
@@ -49,15 +49,24 @@ def _events(
     found: list[str] = []
     if phase.starts_at is not None:
         summary = translate("%(process)s: %(phase)s beginnt") % {"process": process.title, "phase": phase.title}
-        found += _event(f"phase-{phase.id}-start@{host}", summary, _day(phase.starts_at), address, now)
-    if phase.ends_at is not None:
+        when = _day(phase.starts_at) if _is_midnight(phase.starts_at) else _moment(phase.starts_at)
+        found += _event(f"phase-{phase.id}-start@{host}", summary, when, address, now)
+    if phase.ends_at is not None and _is_midnight(phase.ends_at):
         summary = translate("%(process)s: %(phase)s, letzter Tag") % {"process": process.title, "phase": phase.title}
         found += _event(f"phase-{phase.id}-end@{host}", summary, _day(phase.ends_at - ONE_MOMENT), address, now)
+    elif phase.ends_at is not None:
+        summary = translate("%(process)s: %(phase)s endet") % {"process": process.title, "phase": phase.title}
+        found += _event(f"phase-{phase.id}-end@{host}", summary, _moment(phase.ends_at), address, now)
     return found
 
 
+def _moment(instant: datetime) -> list[str]:
+    """Without an end it ends as it begins (RFC 5545, 3.6.1)."""
+    return [f"DTSTART:{instant:%Y%m%dT%H%M%SZ}"]
+
+
 def _is_midnight(instant: datetime) -> bool:
-    return clock.to_berlin(instant).time() == time(0, 0)
+    return clock.to_berlin(instant).time().replace(second=0, microsecond=0) == time(0, 0)
 
 
 def _day(instant: datetime) -> list[str]:

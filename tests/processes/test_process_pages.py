@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from lxml import html
 
 from participation import clock, formats
 from participation.municipalities.models import Municipality, MunicipalityKind
@@ -237,3 +238,68 @@ def test_dates_of_a_process_go_into_a_calendar(session: Session, town: Municipal
     assert shown.count("04.07.2099") == 1, "a phase of one day has one date"
     assert "01.03.2099 – 31.03.2099" in shown
     assert lines.count("BEGIN:VEVENT") == lines.count("END:VEVENT") >= 4
+
+
+def _wall(day: int, hour: int, minute: int = 0) -> datetime:
+    return clock.from_berlin(datetime(2099, 12, day, hour, minute))  # noqa: DTZ001 - a wall clock
+
+
+def _in_detail(page: Any, number: int) -> str:
+    return " ".join(page.get_element_by_id(f"phase-{number}").text_content().split())
+
+
+def _timeline(page: Any) -> list[str]:
+    return [" ".join(one.text_content().split()) for one in page.xpath("//*[contains(@class, 'bp-timeline__when')]")]
+
+
+def test_whoever_comes_to_a_meeting_reads_its_hour_and_place_though_it_has_no_text(
+    session: Session, town: Municipality, browser: Browser
+) -> None:
+    meeting = factories.phase("workshop", settings=formats.WorkshopSettings(place="Rathaus, Ratssaal"), body="",
+                              starts_at=_wall(7, 19), ends_at=_wall(7, 21))
+    row = factories.process(session, town, phases=[meeting])
+    session.commit()
+    page = browser.open(f"/verfahren/{row.slug}")
+    assert _timeline(page) == ["07.12.2099, 19:00–21:00 Uhr"]
+    assert "07.12.2099, 19:00–21:00 Uhr" in _in_detail(page, meeting.id)
+    assert "Rathaus, Ratssaal" in _in_detail(page, meeting.id)
+    assert page.xpath(f"//ol//a[@href='#phase-{meeting.id}']")
+    assert "Die nächste Phase beginnt am 7. Dezember 2099, 19:00 Uhr." in " ".join(page.text_content().split())
+    english = browser.get(f"/verfahren/{row.slug}", headers={"Accept-Language": "en"}).get_data(as_text=True)
+    assert _timeline(html.fromstring(english)) == ["Dec 7, 2099, 19:00–21:00"]
+
+
+@pytest.mark.parametrize(("starts_at", "ends_at", "shown"), [
+    (_wall(10, 9, 30), _wall(12, 18), "10.12.2099, 09:30 Uhr – 12.12.2099, 18:00 Uhr"),
+    (_wall(10, 0), _wall(12, 18), "10.12.2099 – 12.12.2099, 18:00 Uhr"),
+    (_wall(10, 9, 30), _wall(13, 0), "10.12.2099, 09:30 Uhr – 12.12.2099"),
+    (_wall(10, 19), _wall(11, 0), "10.12.2099, 19:00–24:00 Uhr"),
+    (_wall(10, 19), None, "ab 10.12.2099, 19:00 Uhr"),
+    (None, _wall(12, 18), "bis 12.12.2099, 18:00 Uhr"),
+    (_wall(10, 0), _wall(13, 0), "10.12.2099 – 12.12.2099"),
+    (_wall(10, 0), None, "ab 10.12.2099"),
+])
+def test_hours_are_told_where_they_were_given(
+    session: Session, town: Municipality, browser: Browser, starts_at: datetime | None, ends_at: datetime | None, shown: str
+) -> None:
+    phase = factories.phase("collect", starts_at=starts_at, ends_at=ends_at, body="Schreiben Sie.")
+    row = factories.process(session, town, phases=[phase])
+    session.commit()
+    page = browser.open(f"/verfahren/{row.slug}")
+    assert _timeline(page) == [shown]
+    assert (shown in _in_detail(page, phase.id)) == ("Uhr" in shown)
+
+
+def test_an_hour_of_a_phase_is_in_the_calendar_too_and_where_it_can_be_used(
+    session: Session, town: Municipality, browser: Browser
+) -> None:
+    phase = factories.phase("collect", title="Ideen", opens=-1, ends_at=_wall(12, 18))
+    later = factories.phase("discuss", title="Reden", starts_at=_wall(13, 9, 30), ends_at=_wall(15, 0))
+    row = factories.process(session, town, title="Park", phases=[phase, later])
+    session.commit()
+    page = browser.open(f"/verfahren/{row.slug}")
+    assert "Möglich bis 12. Dezember 2099, 18:00 Uhr." in " ".join(page.text_content().split())
+    lines = browser.get(page.xpath("//a[contains(@href, '.ics')]/@href")[0]).get_data(as_text=True).split("\r\n")
+    assert lines[lines.index("SUMMARY:Park: Ideen endet") - 1] == "DTSTART:20991212T170000Z"
+    assert lines[lines.index("SUMMARY:Park: Reden beginnt") - 1] == "DTSTART:20991213T083000Z"
+    assert lines[lines.index("SUMMARY:Park: Reden\\, letzter Tag") - 2] == "DTSTART;VALUE=DATE:20991214"

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from flask import url_for
-from flask_babel import format_date, format_decimal, gettext as _, ngettext
+from flask_babel import format_date, format_decimal, get_locale, gettext as _, ngettext
 from markupsafe import Markup
 
 from participation import clock, web
 from participation.actions import Action
 from participation.formats import CollectSettings
+from participation.language import DEFAULT
 from participation.permissions import NEEDED
 from participation.processes.models import Phase, PhaseState, Process, ProcessState
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 CARD_PHASES = 2
 ONE_MOMENT = timedelta(seconds=1)
+MIDNIGHT = time(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +58,55 @@ def day(instant: datetime) -> str:
     return str(format_date(clock.to_berlin(instant), "long"))
 
 
-def last_day(ends_at: datetime) -> str:
-    """The last day of a phase in words; the end itself is the first instant after it."""
-    return day(ends_at - ONE_MOMENT)
+def has_hour(instant: datetime | None) -> bool:
+    """Whether a clock time was given, not only a day."""
+    return instant is not None and clock.to_berlin(instant).time().replace(second=0, microsecond=0) != MIDNIGHT
+
+
+def beginning(starts_at: datetime) -> str:
+    """When a phase begins, in words; with the hour where one was given."""
+    return web.date_and_time(starts_at) if has_hour(starts_at) else day(starts_at)
+
+
+def ending(ends_at: datetime) -> str:
+    """The last day of a phase in words, or its last hour; the end itself is the first instant after it."""
+    return web.date_and_time(ends_at) if has_hour(ends_at) else day(ends_at - ONE_MOMENT)
 
 
 def phase_until(phase: Phase) -> str:
     """Until when a phase is open."""
-    return str(_("bis %(date)s", date=last_day(phase.ends_at))) if phase.ends_at else str(_("durchgehend"))
+    return str(_("bis %(date)s", date=ending(phase.ends_at))) if phase.ends_at else str(_("durchgehend"))
+
+
+def hours_of(phase: Phase) -> str:
+    """When a phase begins and ends, in figures; nothing where days say it all."""
+    start, end = phase.starts_at, phase.ends_at
+    if not has_hour(start) and not has_hour(end):
+        return ""
+    if end is None:
+        return str(_("ab %(date)s", date=_figures(start))) if start is not None else ""
+    if start is None:
+        return str(_("bis %(date)s", date=_figures(end)))
+    if _date(start) != _date(end - ONE_MOMENT):
+        return f"{_figures(start)}\u202f– {_figures(end, end - ONE_MOMENT)}"
+    until = f"{clock.to_berlin(end):%H:%M}" if has_hour(end) else "24:00"
+    return f"{_date(start)}, " + _oclock(f"{clock.to_berlin(start):%H:%M}–{until}")
+
+
+def _figures(instant: datetime, day_of: datetime | None = None) -> str:
+    """A day (that of `day_of`), or the day and the hour where one was given."""
+    if has_hour(instant):
+        return f"{_date(instant)}, " + _oclock(f"{clock.to_berlin(instant):%H:%M}")
+    return _date(day_of or instant)
+
+
+def _date(instant: datetime) -> str:
+    return str(format_date(clock.to_berlin(instant), "medium"))
+
+
+def _oclock(hours: str) -> str:
+    """With the word that belongs to it in German."""
+    return f"{hours} Uhr" if str(get_locale()) == DEFAULT else hours
 
 
 def status_of(process: Process, now: datetime) -> PhaseState:
@@ -94,7 +137,7 @@ def card(process: Process, now: datetime) -> Card:
         figures += [(phase.format.icon, Markup("{}, {}").format(web.in_language(phase.title), phase_until(phase))) for phase in phases[:CARD_PHASES]]
     elif status is PhaseState.UPCOMING:
         start = next_start(process, now)
-        until = str(_("ab %(date)s", date=day(start))) if start else ""
+        until = str(_("ab %(date)s", date=beginning(start))) if start else ""
     if process.proposal_count:
         figures.append(("idea", ngettext("%(num)s Vorschlag", "%(num)s Vorschläge", process.proposal_count)))
     if process.participant_count:

@@ -29,9 +29,10 @@ from participation.processes.queries import (
     supports_of,
 )
 from participation.processes.views.cards import (
+    beginning,
     card,
-    day,
     has_results,
+    hours_of,
     main_step,
     next_start,
     open_steps,
@@ -225,7 +226,8 @@ def _page(process: Process, *, preview: str = "") -> str:
             "news": [row.body for row in news[:NEWS_SHOWN]], "themes": [theme.description for theme in reads.themes],
             "phases": [phase.body for phase in reads.phases], "questions": [answer for _question, answer in faq],
         }),
-        next_start=day(start) if start else "", annulled_votes=web.part("annulled_votes", process=process) if process.has_annulments and not preview else "",
+        next_start=beginning(start) if start else "", annulled_votes=web.part("annulled_votes", process=process) if process.has_annulments and not preview else "",
+        hours={phase.id: hours_of(phase) for phase in process.phases},
         hides_supports=process.hides_supports(now), supports=supports,
         shown=shown_figures({
             "proposals": process.proposal_count, "comments": process.comment_count, "supports": supports,
