@@ -26,6 +26,36 @@ class InvalidInput(DomainError):
     """A value can't be accepted; `field` names the input it belongs to."""
 
     status = 422
+    # What else is wrong with the same input.
+    others: tuple[InvalidInput, ...] = ()
+
+
+class Checks:
+    """Goes on after a check that failed, so that nobody has to mend an input one round for each thing.
+
+    Each check stands in a `with` of its own; `done` comes before any value that they read is used.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is wrong yet."""
+        self.found: list[InvalidInput] = []
+
+    def __enter__(self) -> None:
+        """Begin the next check."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> bool:
+        """Keep what a check said, and go on."""
+        if not isinstance(error, InvalidInput):
+            return False
+        self.found += [error, *error.others]
+        return True
+
+    def done(self) -> None:
+        """Raises InvalidInput with everything that is wrong."""
+        if self.found:
+            first, *others = self.found
+            first.others = tuple(others)
+            raise first
 
 
 class NotAllowed(DomainError):

@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 from participation import text
-from participation.errors import InvalidInput
+from participation.errors import Checks, InvalidInput
 from participation.i18n import N_
 
 FIELDS_MAX = 10
@@ -140,9 +140,40 @@ def store_field(one: OwnField) -> dict[str, Any]:
 
 def checked_field(one: OwnField) -> OwnField:
     """A field as it may be kept. Raises InvalidInput with the name of the attribute that is wrong."""
-    label = _short(text.clean_line(one.label), "label", LABEL_MAX)
-    if not label:
-        raise InvalidInput(N_("Bitte schreiben Sie, was Sie wissen möchten."), field="label")
+    checks = Checks()
+    with checks:
+        label = _short(text.clean_line(one.label), "label", LABEL_MAX)
+        if not label:
+            raise InvalidInput(N_("Bitte schreiben Sie, was Sie wissen möchten."), field="label")
+    with checks:
+        options = _checked_options(one)
+    most = LONGEST.get(one.kind, LINE_MAX)
+    with checks:
+        if one.kind in LONGEST and not 1 <= one.longest <= most:
+            raise InvalidInput(N_("Bitte geben Sie eine ganze Zahl von %(low)s bis %(limit)s an."), field="longest", low=1,
+                               limit=most)
+    bounds = {"low": "", "high": ""}
+    for name in bounds:
+        with checks:
+            bounds[name] = _bound(one, name)
+    low, high = bounds["low"], bounds["high"]
+    with checks:
+        if low and high and _decimal(low) > _decimal(high):
+            raise InvalidInput(N_("Das ist weniger als die kleinste Zahl."), field="high")
+    with checks:
+        hint = _short(text.clean_line(one.hint), "hint", HINT_MAX)
+    with checks:
+        unit = _short(text.clean_line(one.unit), "unit", UNIT_MAX) if one.kind is FieldKind.NUMBER else ""
+    checks.done()
+    return OwnField(
+        key=one.key if _KEY.fullmatch(one.key) else new_key(), kind=one.kind, label=label, hint=hint,
+        is_required=one.is_required, is_public=one.is_public,
+        longest=one.longest if one.kind in LONGEST else LINE_MAX, options=options if one.kind in CHOOSING else (),
+        low=low, high=high, has_decimals=one.kind is FieldKind.NUMBER and one.has_decimals, unit=unit,
+    )
+
+
+def _checked_options(one: OwnField) -> tuple[str, ...]:
     options = tuple(dict.fromkeys(found for raw in one.options if (found := text.clean_line(raw))))
     if one.kind in CHOOSING:
         if len(options) < 2:  # noqa: PLR2004 - one alone is no choice
@@ -153,20 +184,7 @@ def checked_field(one: OwnField) -> OwnField:
                                limit=OPTIONS_MAX)
         for option in options:
             _short(option, "options", OPTION_MAX)
-    most = LONGEST.get(one.kind, LINE_MAX)
-    if one.kind in LONGEST and not 1 <= one.longest <= most:
-        raise InvalidInput(N_("Bitte geben Sie eine ganze Zahl von %(low)s bis %(limit)s an."), field="longest", low=1,
-                           limit=most)
-    low, high = (_bound(one, name) for name in ("low", "high"))
-    if low and high and _decimal(low) > _decimal(high):
-        raise InvalidInput(N_("Das ist weniger als die kleinste Zahl."), field="high")
-    return OwnField(
-        key=one.key if _KEY.fullmatch(one.key) else new_key(), kind=one.kind, label=label,
-        hint=_short(text.clean_line(one.hint), "hint", HINT_MAX), is_required=one.is_required, is_public=one.is_public,
-        longest=one.longest if one.kind in LONGEST else LINE_MAX, options=options if one.kind in CHOOSING else (),
-        low=low, high=high, has_decimals=one.kind is FieldKind.NUMBER and one.has_decimals,
-        unit=_short(text.clean_line(one.unit), "unit", UNIT_MAX) if one.kind is FieldKind.NUMBER else "",
-    )
+    return options
 
 
 def _short(value: str, name: str, limit: int) -> str:

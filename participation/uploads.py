@@ -74,17 +74,7 @@ def store_picture(session: Session, folder: Path, municipality_id: int, stream: 
 
     `limit` in bytes. Raises InvalidInput (field "picture") when it is no JPEG, PNG or WebP, broken or too large.
     """
-    data = stream.read(limit + 1)
-    if not data:
-        raise InvalidInput(N_("Die Bilddatei ist leer. Bitte wählen Sie ein anderes Bild."), field="picture")
-    if len(data) > limit:
-        raise InvalidInput(
-            N_("Das Bild ist größer als %(megabytes)s MB. Bitte wählen Sie ein kleineres Bild."),
-            field="picture",
-            megabytes=limit // (1024 * 1024),
-        )
-    with _decoding:
-        sizes, width, height = _reencode(data)
+    sizes, width, height = _read_picture(stream, limit)
     name = secrets.token_hex(16)
     for size, content in sizes.items():
         _write(picture_path(folder, name, size), content)
@@ -100,6 +90,25 @@ def store_picture(session: Session, folder: Path, municipality_id: int, stream: 
     session.add(upload)
     session.flush()
     return upload
+
+
+def check_picture(stream: IO[bytes], limit: int) -> None:
+    """Whether `store_picture` would take it, where something else is wrong and nothing is to be stored. Raises as it does."""
+    _read_picture(stream, limit)
+
+
+def _read_picture(stream: IO[bytes], limit: int) -> tuple[dict[str, bytes], int, int]:
+    data = stream.read(limit + 1)
+    if not data:
+        raise InvalidInput(N_("Die Bilddatei ist leer. Bitte wählen Sie ein anderes Bild."), field="picture")
+    if len(data) > limit:
+        raise InvalidInput(
+            N_("Das Bild ist größer als %(megabytes)s MB. Bitte wählen Sie ein kleineres Bild."),
+            field="picture",
+            megabytes=limit // (1024 * 1024),
+        )
+    with _decoding:
+        return _reencode(data)
 
 
 def _reencode(data: bytes) -> tuple[dict[str, bytes], int, int]:
@@ -151,18 +160,7 @@ def store_document(
 
     Raises InvalidInput (field "document") for types other than PDF, DOCX, ODT, XLSX and text, empty or too large.
     """
-    ending = Path(file_name.replace("\\", "/")).suffix.lower()
-    data = stream.read(limit + 1)
-    if ending not in DOCUMENT_TYPES or not _looks_like(ending, data):
-        raise InvalidInput(
-            N_("Dieser Dateityp ist nicht möglich. Erlaubt sind PDF, DOCX, ODT, XLSX und TXT."), field="document"
-        )
-    if not data:
-        raise InvalidInput(N_("Die Datei ist leer. Bitte wählen Sie eine andere."), field="document")
-    if len(data) > limit:
-        raise InvalidInput(
-            N_("Die Datei ist größer als %(megabytes)s MB."), field="document", megabytes=limit // (1024 * 1024)
-        )
+    ending, data = _read_document(stream, file_name, limit)
     name = secrets.token_hex(16)
     _write(document_path(folder, name), data)
     upload = Upload(
@@ -176,6 +174,27 @@ def store_document(
     session.add(upload)
     session.flush()
     return upload
+
+
+def check_document(stream: IO[bytes], file_name: str, limit: int) -> None:
+    """Whether `store_document` would take it, where something else is wrong and nothing is to be stored. Raises as it does."""
+    _read_document(stream, file_name, limit)
+
+
+def _read_document(stream: IO[bytes], file_name: str, limit: int) -> tuple[str, bytes]:
+    ending = Path(file_name.replace("\\", "/")).suffix.lower()
+    data = stream.read(limit + 1)
+    if ending not in DOCUMENT_TYPES or not _looks_like(ending, data):
+        raise InvalidInput(
+            N_("Dieser Dateityp ist nicht möglich. Erlaubt sind PDF, DOCX, ODT, XLSX und TXT."), field="document"
+        )
+    if not data:
+        raise InvalidInput(N_("Die Datei ist leer. Bitte wählen Sie eine andere."), field="document")
+    if len(data) > limit:
+        raise InvalidInput(
+            N_("Die Datei ist größer als %(megabytes)s MB."), field="document", megabytes=limit // (1024 * 1024)
+        )
+    return ending, data
 
 
 def _looks_like(ending: str, data: bytes) -> bool:

@@ -292,7 +292,13 @@ def _as_written(value: object) -> object:
 
 
 def attach(form: Form, error: DomainError) -> None:
-    """Put a domain error beside the field it belongs to, or above the form."""
+    """Put a domain error beside the field it belongs to, or above the form; and what else was wrong at once."""
+    _put(form, error)
+    for other in error.others if isinstance(error, InvalidInput) else ():
+        _put(form, other)
+
+
+def _put(form: Form, error: DomainError) -> None:
     name = error.field
     if name and name in form:
         form[name].errors = [*form[name].errors, translated(error)]
@@ -311,8 +317,9 @@ def all_right(form: FlaskForm, *checks: Callable[[], object]) -> bool:
             check()
         except InvalidInput as error:
             is_valid = False
-            if error.field not in form or not form[error.field].errors:
-                attach(form, error)
+            for one in (error, *error.others):
+                if one.field not in form or not form[one.field].errors:
+                    _put(form, one)
     return bool(is_valid)
 
 

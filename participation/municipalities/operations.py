@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -12,7 +13,7 @@ from sqlalchemy import delete, select, update
 
 from participation import audit, outbox, text, tokens
 from participation.actions import Action
-from participation.errors import InvalidInput
+from participation.errors import Checks, InvalidInput
 from participation.i18n import N_
 from participation.language import DEFAULT, READINGS, VARIANTS
 from participation.municipalities.models import District, Municipality, MunicipalityKind, MunicipalityPage, PageKind
@@ -135,6 +136,15 @@ def _clean_long(raw: str, limit: int, field: str) -> str:
     return value
 
 
+def _clean_address(raw: str) -> str:
+    address = _clean_long(raw, ADDRESS_MAX, "address")
+    if not address:
+        raise InvalidInput(
+            N_("Bitte geben Sie die Anschrift an. Das Impressum muss sie nennen."), field="address"
+        )
+    return address
+
+
 def edit_municipality(
     session: Session,
     actor: Actor,
@@ -151,25 +161,25 @@ def edit_municipality(
 ) -> None:
     """Change what every page shows of a municipality; the welcome in other readings stays where none is given.
 
-    Raises InvalidInput for the first value that can't be taken.
+    Raises InvalidInput with every value that can't be taken.
     """
     require(actor, Action.EDIT_MUNICIPALITY, municipality, now)
-    values: dict[str, object] = {
-        "name": clean_name(name),
-        "email": clean_email(email),
-        "address": _clean_long(address, ADDRESS_MAX, "address"),
-        "website": clean_website(website),
-        "intro": _clean_long(intro, INTRO_MAX, "intro"),
-        "accent_color": clean_color(accent_color),
-    }
+    checks = Checks()
+    values: dict[str, object] = {}
+    for key, read in {
+        "name": partial(clean_name, name), "email": partial(clean_email, email),
+        "address": partial(_clean_address, address), "website": partial(clean_website, website),
+        "intro": partial(_clean_long, intro, INTRO_MAX, "intro"), "accent_color": partial(clean_color, accent_color),
+    }.items():
+        with checks:
+            values[key] = read()
     if intro_variants is not None:
-        wordings = {code: _clean_long(intro_variants.get(code, ""), INTRO_MAX, f"intro_{number}")
-                    for number, code in enumerate(VARIANTS)}
+        wordings: dict[str, str] = {}
+        for number, code in enumerate(VARIANTS):
+            with checks:
+                wordings[code] = _clean_long(intro_variants.get(code, ""), INTRO_MAX, f"intro_{number}")
         values["intro_variants"] = {code: wording for code, wording in wordings.items() if wording}
-    if not values["address"]:
-        raise InvalidInput(
-            N_("Bitte geben Sie die Anschrift an. Das Impressum muss sie nennen."), field="address"
-        )
+    checks.done()
     changed = sorted(key for key, value in values.items() if getattr(municipality, key) != value)
     for key, value in values.items():
         setattr(municipality, key, value)

@@ -129,11 +129,12 @@ class PhaseForm(FlaskForm):
         return list(groups.items())
 
     def settings(self, format_key: str) -> PhaseSettings:
-        """The typed settings; call after validation."""
+        """The typed settings; call after validation. What could not be read is as it would be by itself."""
         kind = FORMATS[format_key].settings
         values: dict[str, Any] = {}
         for entry in fields(kind):
-            data = self[SETTING + entry.name].data
+            asked = self[SETTING + entry.name]
+            data = settings_data(kind())[asked.name] if asked.errors else asked.data
             values[entry.name] = type(entry.default)(data) if isinstance(entry.default, enum.Enum) else data
         return kind(**values)
 

@@ -123,6 +123,20 @@ def test_an_answer_with_a_gap_is_not_published_and_keeps_its_text(
     assert proposal.answer_status is None
 
 
+def test_everything_that_is_wrong_with_an_answer_is_said_at_once_and_a_preview_publishes_nothing(
+    session: Session, proposal: Proposal, editor: Browser
+) -> None:
+    page = f"{_page(proposal)}/antwort"
+    wrong = editor.post(page, {"status": "", "body": "", "cost": "-5 Äpfel"}).get_data(as_text=True)
+    assert [f'id="{name}-fehler"' in wrong for name in ("status", "body", "cost")] == [True] * 3
+    shown = editor.submit(page, {"status": "partly", "body": "Zwei **Bänke**.", "cost": "12", "preview": "1"}, form=-1)
+    assert shown.status_code == 200
+    assert "<strong>Bänke</strong>" in shown.get_data(as_text=True)
+    assert "Zwei **Bänke**." in shown.get_data(as_text=True)
+    session.expire_all()
+    assert proposal.answer_status is None
+
+
 def test_only_who_may_answers_and_only_what_is_public(
     session: Session, proposal: Proposal, editor: Browser, new_browser: Callable[[], Browser]
 ) -> None:

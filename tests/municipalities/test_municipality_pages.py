@@ -288,3 +288,11 @@ def test_a_reported_barrier_adds_no_header_and_is_answered_to_its_writer(
     body = message.get_body(("html",))
     assert body is not None
     assert "<script>" not in body.get_content()
+
+
+def test_everything_that_is_wrong_with_a_municipality_is_said_at_once(admin: Browser) -> None:
+    values = {"name": "", "email": "keine", "address": "", "website": "irgendwo", "intro": "x" * 9000, "intro_1": "x" * 9000,
+              "accent_color": "bunt"}
+    answer = admin.submit("/verwaltung/kommune", values, form=MAIN)
+    assert answer.status_code == 422
+    assert [name for name in values if f'id="{name}-fehler"' not in answer.get_data(as_text=True)] == []

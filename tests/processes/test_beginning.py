@@ -63,7 +63,9 @@ def test_every_template_makes_a_process_that_can_be_published(session: Session, 
         assert isinstance(phase.settings, FORMATS[phase.format_key].settings)
         assert phase.settings.contradiction() is None
         assert phase.state(now) is PhaseState.UPCOMING
-        operations.checked_settings(phase.settings)
+        operations.check_phase(
+            session, phase, now, title=phase.title, body=phase.body, vague_dates="", settings=phase.settings,
+            starts_at=operations.shown_start(phase.starts_at), ends_at=operations.shown_end(phase.ends_at), extension_reason="")
     operations.publish_process(session, actor, process, now)
 
 
@@ -268,11 +270,13 @@ def test_a_vague_phase_stands_in_words_and_has_not_begun(session: Session, town:
 
 
 def test_everything_that_is_wrong_is_said_in_one_round(session: Session, town: Municipality, editor: Browser) -> None:
-    process = factories.process(session, town, phases=[factories.phase("vote")])
+    process = factories.process(session, town, phases=[factories.phase("vote"), factories.phase("collect")],
+                                state=ProcessState.DRAFT, published_at=None)
+    factories.process(session, town, slug="schon-da")
     session.commit()
 
-    def wrong(page: str, values: dict[str, str]) -> set[str]:
-        answer = editor.submit(page, values, form=-1)
+    def wrong(page: str, values: dict[str, Any], form: int = -1) -> set[str]:
+        answer = editor.submit(page, values, form=form)
         assert answer.status_code == 422
         tree = html.fromstring(answer.get_data(as_text=True))
         return {str(one).removesuffix("-fehler") for one in tree.xpath("//*[contains(@class, 'bp-error')]/@id")}
@@ -284,6 +288,65 @@ def test_everything_that_is_wrong_is_said_in_one_round(session: Session, town: M
     assert wrong(phase, {"title": "", "starts_at": "bald", "ends_at": "später", **numbers}) == {
         "title", "starts_at", "ends_at", *numbers}
     assert wrong(phase, {"starts_at": "2027-05-01T00:00", "ends_at": "2027-04-01T00:00", **numbers}) == {"ends_at", *numbers}
+    assert wrong("/verwaltung/verfahren/neu", {"title": "", "summary": "x" * 2000}) == {"title", "summary"}
+    texts = {"title": "", "body": "x" * (operations.BODY_MAX + 1), "vague_dates": "y" * 300}
+    assert wrong(phase, {**texts, "starts_at": "", "setting_ballot": "points", "setting_points": "2", "setting_points_max": "5"}) == {
+        *texts, "setting_points_max"}
+    assert wrong(phase, {"title": "", "starts_at": "", "ends_at": "", "setting_results": "after"}) == {"title", "ends_at"}
+    assert wrong(phase, {"setting_ballot": "points", "setting_points": "zwei", "setting_points_max": "50"}) == {"setting_points"}, (
+        "nothing is concluded from what could not be read")
+    collect = f"/verwaltung/verfahren/{process.id}/phasen/{process.phases[1].id}"
+    assert wrong(collect, {"title": "", "setting_pictures": "nobody", "setting_picture_required": "y"}) == {
+        "title", "setting_picture_required"}
+    own = {"label": "", "hint": "x" * 999, "options": "nur eine"}
+    assert wrong(f"{collect}/felder?art=choice", own) == set(own)
+    assert wrong(f"{collect}/felder?art=line", {"label": "", "hint": "x" * 999, "longest": "viele"}) == {"label", "hint", "longest"}
+    base = f"/verwaltung/verfahren/{process.id}"
+    broken = (io.BytesIO(b"kein Bild"), "bild.png")
+    about = {"title": " ", "slug": "schon-da", "summary": "x" * 2000, "theme_label": "x" * 200, "contact": "x" * 9000,
+             "faq": "Ohne Raute", "attribution": "x" * 999, "picture_alt": "", "picture": broken}
+    assert wrong(base, about, form=1) == set(about)
+    assert wrong(f"{base}/neuigkeiten", {"title": "", "body": ""}) == {"title", "body"}
+    assert wrong(f"{base}/themen", {"name": "", "description": "x" * 9000}) == {"name", "description"}
+    assert wrong(f"{base}/dokumente", {"title": "", "document": (io.BytesIO(b"x"), "boese.exe")}) == {"title", "document"}
+    assert wrong(f"{base}/rundbriefe", {"subject": "", "body": ""}) == {"subject", "body"}
+
+
+def test_a_file_that_browsers_do_not_send_again_is_asked_for_in_words(
+    session: Session, town: Municipality, editor: Browser
+) -> None:
+    process = factories.process(session, town)
+    session.commit()
+    page, again = f"/verwaltung/verfahren/{process.id}", "Bitte wählen Sie das Bild noch einmal aus."
+
+    def beside(values: dict[str, Any], field: str = "picture") -> str:
+        picture = io.BytesIO()
+        Image.new("RGB", (40, 30), "green").save(picture, "PNG")
+        picture.seek(0)
+        file = {"document": (io.BytesIO(b"Plan"), "plan.txt")} if field == "document" else {"picture": (picture, "bild.png")}
+        at = f"{page}/dokumente" if field == "document" else page
+        tree = html.fromstring(editor.submit(at, {**values, **file}, form=-1 if field == "document" else 1).get_data(as_text=True))
+        return str(tree.get_element_by_id(f"{field}-hinweis").text_content())
+
+    assert again not in editor.text(page)
+    assert again in beside({"title": "", "picture_alt": "Ein Feld"})
+    assert again in beside({"preview": "1"})
+    assert "Bitte wählen Sie die Datei noch einmal aus." in beside({"title": ""}, "document")
+
+
+def test_the_preview_of_a_process_shows_whatever_can_be_written_there(
+    session: Session, town: Municipality, editor: Browser
+) -> None:
+    process = factories.process(session, town)
+    session.commit()
+    values = {"summary": "In einem Satz.", "body": "## Worum", "faq": "# Wer darf?\n**Alle**", "contact": "Frau *Meier*",
+              "preview": "1"}
+    answer = editor.submit(f"/verwaltung/verfahren/{process.id}", values, form=1)
+    shown = html.fromstring(answer.get_data(as_text=True)).xpath("//section[@aria-labelledby='vorschau']")[0]
+    assert [one.text_content() for one in shown.xpath(".//strong | .//em | .//h3 | .//h2")][1:] == [
+        "Worum", "Fragen und Antworten", "Alle", "Fragen? Wir sind da.", "Meier"]
+    assert "In einem Satz." in shown.text_content()
+    assert "Wer darf?" in shown.text_content()
 
 
 def test_words_for_the_time_and_a_beginning_contradict_each_other(

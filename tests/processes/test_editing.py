@@ -120,7 +120,8 @@ def test_phase_form_stores_typed_settings_and_berlin_times(
     ("values", "message"),
     [
         ({"starts_at": "2027-03-28T02:30"}, "Diese Uhrzeit gibt es nicht"),
-        ({"ends_at": "2027-04-30T12:00"}, "Das Ende liegt vor dem Beginn"),
+        ({"ends_at": "2027-04-30T12:00"}, "Das Ende muss nach dem Beginn liegen"),
+        ({"ends_at": "2027-05-01T00:00"}, "Das Ende muss nach dem Beginn liegen"),
         ({"ends_at": "bald"}, "Dieses Datum verstehen wir nicht"),
         ({"starts_at": "0001-01-01T00:00"}, "Bitte prüfen Sie das Jahr"),
         ({"title": "\u200b "}, "Bitte geben Sie der Phase einen Titel"),

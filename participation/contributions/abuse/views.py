@@ -123,7 +123,7 @@ def _suspect(form: WindowForm, flags: list[VoteFlag]) -> Suspect | None:
         if instant is None:
             field.errors = [_("Bitte geben Sie Tag und Uhrzeit an.")]
     if since is not None and until is not None and until <= since:
-        form.bis.errors = [_("Das Ende liegt vor dem Beginn. Bitte wählen Sie ein späteres Ende.")]
+        form.bis.errors = [_("Das Ende muss nach dem Beginn liegen. Bitte wählen Sie ein späteres Ende.")]
     if form.errors or since is None or until is None:
         return None
     chosen = next((one for one in flags if str(one.id) == form.adresse.data), None)

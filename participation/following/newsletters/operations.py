@@ -9,7 +9,7 @@ from sqlalchemy import update
 
 from participation import audit, clock, outbox, text
 from participation.actions import Action
-from participation.errors import Conflict
+from participation.errors import Checks, Conflict
 from participation.following.delivery import note_bounce
 from participation.following.models import Follower
 from participation.following.newsletters.models import Newsletter, NewsletterState
@@ -41,12 +41,16 @@ def write_newsletter(
 ) -> Newsletter:
     """Keep a draft. Raises InvalidInput, NotAllowed, or Conflict when it is already on its way."""
     require(actor, Action.SEND_NEWSLETTER, process, now)
-    clean_subject = text.checked(
-        text.clean_line(subject), SUBJECT_MAX, field="subject", missing=N_("Bitte geben Sie einen Betreff an."),
-        too_long=N_("Der Betreff ist zu lang. Höchstens %(number)s Zeichen sind möglich."))
-    clean_body = text.checked(
-        text.clean_text(body), BODY_MAX, field="body", missing=N_("Bitte schreiben Sie einen Text."),
-        too_long=N_("Der Text ist zu lang. Höchstens %(number)s Zeichen sind möglich."))
+    checks = Checks()
+    with checks:
+        clean_subject = text.checked(
+            text.clean_line(subject), SUBJECT_MAX, field="subject", missing=N_("Bitte geben Sie einen Betreff an."),
+            too_long=N_("Der Betreff ist zu lang. Höchstens %(number)s Zeichen sind möglich."))
+    with checks:
+        clean_body = text.checked(
+            text.clean_text(body), BODY_MAX, field="body", missing=N_("Bitte schreiben Sie einen Text."),
+            too_long=N_("Der Text ist zu lang. Höchstens %(number)s Zeichen sind möglich."))
+    checks.done()
     if newsletter is None:
         newsletter = Newsletter(process_id=process.id, created_at=now, author=actor.display_name)
         session.add(newsletter)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from participation.processes.operations.beginning import (
+    checked_summary,
     checked_title,
     copy_process,
     create_from_template,
@@ -32,10 +33,7 @@ from participation.processes.operations.documents import (
 )
 from participation.processes.operations.phases import (
     PEOPLE_OF_VOTE,
-    check_number,
-    checked_phase_title,
-    checked_settings,
-    checked_times,
+    check_phase,
     delete_own_field,
     delete_phase,
     move_own_field,
@@ -85,10 +83,8 @@ __all__ = [
     "VariantKey",
     "add_document",
     "archive_process",
-    "check_number",
-    "checked_phase_title",
-    "checked_settings",
-    "checked_times",
+    "check_phase",
+    "checked_summary",
     "checked_title",
     "copy_process",
     "create_from_template",

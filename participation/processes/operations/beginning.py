@@ -42,6 +42,11 @@ def checked_title(title: str) -> str:
     return checked_line(title, "title", TITLE_MAX, N_("Bitte geben Sie dem Verfahren einen Titel."))
 
 
+def checked_summary(summary: str) -> str:
+    """The short description of a process, cleaned. Raises InvalidInput."""
+    return checked_text(summary, "summary", SUMMARY_MAX)
+
+
 def create_process(
     session: Session, actor: Actor, municipality: Municipality, now: datetime, *, title: str, summary: str
 ) -> Process:
@@ -50,7 +55,7 @@ def create_process(
     name = checked_title(title)
     process = Process(
         municipality=municipality, title=name, slug=free_slug(session, municipality.id, text.make_slug(name), None),
-        summary=checked_text(summary, "summary", SUMMARY_MAX), state=ProcessState.DRAFT, created_at=now,
+        summary=checked_summary(summary), state=ProcessState.DRAFT, created_at=now,
         position=last_position(session, municipality.id) + 1, phases=[], themes=[],
     )
     session.add(process)

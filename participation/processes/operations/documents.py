@@ -8,13 +8,13 @@ from typing import IO, TYPE_CHECKING
 
 from sqlalchemy import func, select
 
-from participation.errors import InvalidInput
+from participation.errors import Checks, InvalidInput
 from participation.i18n import N_
 from participation.permissions import Actor
 from participation.processes.history import begin_change, changed
 from participation.processes.models import Process, ProcessDocument
 from participation.processes.operations.common import DOCUMENTS_MAX, TITLE_MAX, checked_line, move_row
-from participation.uploads import store_document
+from participation.uploads import check_document, store_document
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -34,7 +34,13 @@ def add_document(
 ) -> ProcessDocument:
     """Put a document up (`limit` in bytes). Raises InvalidInput (fields "title", "document")."""
     begin_change(session, actor, process, now)
-    name = _checked_title(title)
+    checks = Checks()
+    with checks:
+        name = _checked_title(title)
+    if checks.found:
+        with checks:
+            check_document(stream, file_name, limit)
+    checks.done()
     number = session.scalar(select(func.count(ProcessDocument.id)).where(ProcessDocument.process_id == process.id)) or 0
     if number >= DOCUMENTS_MAX:
         raise InvalidInput(

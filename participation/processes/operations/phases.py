@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import Field, fields
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from participation import audit, outbox
 from participation.actions import Action
-from participation.errors import Conflict, InvalidInput
+from participation.errors import Checks, Conflict, InvalidInput
 from participation.events import PhaseRulesChanging, PublicFieldsChanged, emit
 from participation.formats import FORMATS, BallotRule, PhaseSettings, Results, store_settings
 from participation.i18n import N_
@@ -31,9 +31,22 @@ from participation.processes.operations.times import read_end, read_wall, shown_
 from participation.processes.queries import is_referred_to
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from sqlalchemy.orm import Session
+
+
+class CheckedPhase(NamedTuple):
+    """What a form about a phase said, as it may be kept."""
+
+    title: str
+    body: str
+    starts_at: datetime | None
+    ends_at: datetime | None
+    vague_dates: str
+    extension: Extension | None
+    stored_settings: dict[str, object]
+
 
 # Features above this one know how many people voted in a phase.
 PEOPLE_OF_VOTE: list[Callable[[Session, Phase], int]] = []
@@ -57,22 +70,15 @@ def save_phase(
 ) -> Phase:
     """Add a phase, or change one. `starts_at` and `ends_at` are wall-clock times in Berlin without zone.
 
-    A vote that is over goes on only with a reason that everybody can read. Raises InvalidInput for times that do not exist or contradict each other, and for settings out of range; Conflict
-    when people have voted by other rules.
+    A vote that is over goes on only with a reason that everybody can read. Raises InvalidInput as `check_phase`, and
+    Conflict when people have voted by other rules.
     """
     begin_change(session, actor, process, now)
     if format_key not in FORMATS or not isinstance(settings, FORMATS[format_key].settings):
         raise InvalidInput(N_("Bitte wählen Sie ein Format aus der Liste."), field="format_key")
-    name = checked_phase_title(title)
-    wording = checked_text(body, "body", BODY_MAX)
-    start, end, vague = checked_times(phase, starts_at, ends_at, vague_dates)
-    stored = checked_settings(settings)
-    if end is None and getattr(settings, "results", None) is Results.AFTER:
-        raise InvalidInput(
-            N_("Ohne Ende kämen die Ergebnisse nie. Bitte geben Sie ein Ende an, oder zeigen Sie sie sofort."),
-            field="ends_at",
-        )
-    extension = None if phase is None else _checked_end(session, phase, start, end, vague, extension_reason, now)
+    given = check_phase(session, phase, now, title=title, body=body, vague_dates=vague_dates, starts_at=starts_at,
+                        ends_at=ends_at, settings=settings, extension_reason=extension_reason)
+    name, wording, start, end, vague, extension, stored = given
     is_new = phase is None
     if phase is None:
         if len(process.phases) >= PHASES_MAX:
@@ -97,26 +103,62 @@ def save_phase(
     return phase
 
 
-def checked_phase_title(title: str) -> str:
-    """The title of a phase, cleaned. Raises InvalidInput."""
-    return checked_line(title, "title", TITLE_MAX, N_("Bitte geben Sie der Phase einen Titel."))
+def check_phase(
+    session: Session, phase: Phase | None, now: datetime, *, title: str, body: str, vague_dates: str,
+    starts_at: datetime | None, ends_at: datetime | None, settings: PhaseSettings, extension_reason: str,
+    unread: Container[str] = (),
+) -> CheckedPhase:
+    """What a phase is to be, cleaned. Raises InvalidInput with everything that is wrong.
+
+    `unread`: what was entered but could not be read ("starts_at", "setting_points"), so that nothing is concluded from it.
+    """
+    checks = Checks()
+    with checks:
+        name = checked_line(title, "title", TITLE_MAX, N_("Bitte geben Sie der Phase einen Titel."))
+    with checks:
+        wording = checked_text(body, "body", BODY_MAX)
+    wrong_before = len(checks.found)
+    with checks:
+        start, end, vague = _checked_times(phase, starts_at, ends_at, vague_dates)
+    has_times = len(checks.found) == wrong_before and not any(one in unread for one in ("starts_at", "ends_at"))
+    with checks:
+        stored = _checked_settings(settings, unread)
+    extension = None
+    with checks:
+        if has_times and end is None and getattr(settings, "results", None) is Results.AFTER:
+            raise InvalidInput(
+                N_("Ohne Ende kämen die Ergebnisse nie. Bitte geben Sie ein Ende an, oder zeigen Sie sie sofort."),
+                field="ends_at",
+            )
+        if has_times and phase is not None:
+            extension = _checked_end(session, phase, start, end, vague, extension_reason, now)
+    checks.done()
+    return CheckedPhase(name, wording, start, end, vague, extension, stored)
 
 
-def checked_times(
+def _checked_times(
     phase: Phase | None, starts_at: datetime | None, ends_at: datetime | None, vague_dates: str
 ) -> tuple[datetime | None, datetime | None, str]:
     """The instants, and the words that stand in place of a beginning. Raises InvalidInput."""
-    start, end = read_wall(starts_at, "starts_at"), read_end(ends_at)
-    if phase is not None and _is_as_shown(phase.ends_at, ends_at):
-        end = phase.ends_at
-    if start is not None and end is not None and end <= start:
-        raise InvalidInput(
-            N_("Das Ende liegt vor dem Beginn. Bitte wählen Sie ein späteres Ende."), field="ends_at"
-        )
-    vague = checked_line(vague_dates, "vague_dates", VAGUE_MAX)
-    if vague and start is not None:
-        raise InvalidInput(N_("Sie haben auch einen Beginn angegeben. Steht der Tag fest, dann lassen Sie die Worte bitte "
-                              "weg. Sonst lassen Sie den Beginn leer."), field="vague_dates")
+    checks = Checks()
+    start: datetime | None = None
+    end: datetime | None = None
+    with checks:
+        start = read_wall(starts_at, "starts_at")
+    with checks:
+        end = read_end(ends_at)
+        if phase is not None and _is_as_shown(phase.ends_at, ends_at):
+            end = phase.ends_at
+        if start is not None and end is not None and end <= start:
+            raise InvalidInput(
+                N_("Das Ende muss nach dem Beginn liegen. Bitte wählen Sie ein späteres Ende."), field="ends_at"
+            )
+    with checks:
+        vague = checked_line(vague_dates, "vague_dates", VAGUE_MAX)
+        if vague and starts_at is not None:
+            raise InvalidInput(N_("Sie haben auch einen Beginn angegeben. Steht der Tag fest, dann lassen Sie die Worte bitte "
+                                  "weg. Sonst lassen Sie den Beginn leer."), field="vague_dates")
+    checks.done()
     return start, end, vague
 
 
@@ -167,21 +209,23 @@ def _checked_end(
     return Extension(phase.ends_at, now, end, why, sum(count(session, phase) for count in PEOPLE_OF_VOTE))
 
 
-def checked_settings(settings: PhaseSettings) -> dict[str, object]:
+def _checked_settings(settings: PhaseSettings, unread: Container[str]) -> dict[str, object]:
     """Settings as they are stored. Raises InvalidInput (field "setting_<name>") for a number out of range."""
     stored = store_settings(settings)
+    checks = Checks()
     for entry in fields(settings):
-        value = stored[entry.name]
-        check_number(entry, value)
-        if isinstance(entry.default, str):
-            stored[entry.name] = checked_line(value, f"setting_{entry.name}", LINE_MAX)
+        with checks:
+            _check_number(entry, stored[entry.name])
+            if isinstance(entry.default, str):
+                stored[entry.name] = checked_line(stored[entry.name], f"setting_{entry.name}", LINE_MAX)
     contradiction = settings.contradiction()
-    if contradiction is not None:
+    if contradiction is not None and not checks.found and not any(f"setting_{name}" in unread for name in stored):
         raise InvalidInput(contradiction[1], field=f"setting_{contradiction[0]}")
+    checks.done()
     return stored
 
 
-def check_number(entry: Field[Any], value: Any) -> None:  # noqa: ANN401 - any setting
+def _check_number(entry: Field[Any], value: Any) -> None:  # noqa: ANN401 - any setting
     """Raises InvalidInput (field "setting_<name>") for a number out of range; other settings pass."""
     low, high = entry.metadata["low"], entry.metadata["high"]
     if isinstance(entry.default, int) and not isinstance(entry.default, bool) and not low <= value <= high:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from sqlalchemy import select, update
 
 from participation import text
 from participation.accounts.models import Participant, ParticipantKind
-from participation.errors import Conflict, InvalidInput
+from participation.errors import Checks, Conflict, InvalidInput
 from participation.i18n import N_
 from participation.permissions import Actor
 from participation.processes.history import begin_change, changed, lost_texts
@@ -57,35 +58,50 @@ def edit_process(
 ) -> None:
     """Change what a process says of itself.
 
-    The address can be changed until the process was published: printed links must go on working. Raises InvalidInput.
+    The address can be changed until the process was published: printed links must go on working. Raises InvalidInput
+    with everything that is wrong.
     """
     begin_change(session, actor, process, now)
-    name = checked_line(title, "title", TITLE_MAX, N_("Bitte geben Sie dem Verfahren einen Titel."))
-    values = {
-        "title": name,
-        "summary": checked_text(summary, "summary", SUMMARY_MAX),
-        "body": checked_text(body, "body", BODY_MAX),
-        "theme_label": checked_line(theme_label, "theme_label", LABEL_MAX) or "Thema",
-        "contact": checked_text(contact, "contact", CONTACT_MAX),
-        "faq": checked_text(faq, "faq", BODY_MAX),
-        "attribution": checked_line(attribution, "attribution", LINE_MAX),
-        "picture_alt": checked_line(picture_alt, "picture_alt", LINE_MAX),
-    }
+    checks = Checks()
+    values: dict[str, str] = {}
+    for key, read in {
+        "title": partial(checked_line, title, "title", TITLE_MAX, N_("Bitte geben Sie dem Verfahren einen Titel.")),
+        "summary": partial(checked_text, summary, "summary", SUMMARY_MAX),
+        "body": partial(checked_text, body, "body", BODY_MAX),
+        "theme_label": partial(checked_line, theme_label, "theme_label", LABEL_MAX),
+        "contact": partial(checked_text, contact, "contact", CONTACT_MAX),
+        "faq": partial(_checked_questions, faq),
+        "attribution": partial(checked_line, attribution, "attribution", LINE_MAX),
+        "picture_alt": partial(_checked_description, picture_alt, is_needed=has_new_picture or process.picture_id is not None),
+    }.items():
+        with checks:
+            values[key] = read()
     for message, field in lost_texts(process, values):
-        raise InvalidInput(message, field=field)
-    if values["faq"] and not text.questions(values["faq"]):
-        raise InvalidInput(N_("Bitte beginnen Sie jede Frage in einer eigenen Zeile mit # und schreiben Sie die Antwort darunter."),
-                           field="faq")
-    if (has_new_picture or process.picture_id is not None) and not values["picture_alt"]:
-        raise InvalidInput(
-            N_("Bitte beschreiben Sie, was auf dem Bild zu sehen ist. Wer es nicht sehen kann, hört diesen Satz."),
-            field="picture_alt",
-        )
+        with checks:
+            raise InvalidInput(message, field=field)
     if process.published_at is None:
-        values["slug"] = _own_slug(session, process, slug, name)
+        with checks:
+            values["slug"] = _own_slug(session, process, slug, values.get("title", ""))
+    checks.done()
+    values["theme_label"] = values["theme_label"] or "Thema"
     for key, value in values.items():
         setattr(process, key, value)
     changed(session, actor, process, now, "process_edited")
+
+
+def _checked_questions(raw: str) -> str:
+    found = checked_text(raw, "faq", BODY_MAX)
+    if found and not text.questions(found):
+        raise InvalidInput(N_("Bitte beginnen Sie jede Frage in einer eigenen Zeile mit # und schreiben Sie die Antwort darunter."),
+                           field="faq")
+    return found
+
+
+def _checked_description(raw: str, *, is_needed: bool) -> str:
+    """What is to be seen on the picture. Raises InvalidInput."""
+    return checked_line(raw, "picture_alt", LINE_MAX, N_(
+        "Bitte beschreiben Sie, was auf dem Bild zu sehen ist. Wer es nicht sehen kann, hört diesen Satz.",
+    ) if is_needed else "")
 
 
 def _own_slug(session: Session, process: Process, raw: str, title: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from participation import text
-from participation.errors import InvalidInput
+from participation.errors import Checks, InvalidInput
 from participation.events import NewsPublished, emit
 from participation.i18n import N_
 from participation.language import VARIANTS
@@ -92,10 +92,14 @@ def save_news(
 ) -> ProcessNews:
     """Tell something new, or mend what was told. Raises InvalidInput."""
     begin_change(session, actor, process, now)
-    name = checked_line(title, "title", TITLE_MAX, N_("Bitte geben Sie der Neuigkeit eine Überschrift."))
-    wording = checked_text(body, "body", BODY_MAX)
-    if not wording:
-        raise InvalidInput(N_("Bitte schreiben Sie einen Text."), field="body")
+    checks = Checks()
+    with checks:
+        name = checked_line(title, "title", TITLE_MAX, N_("Bitte geben Sie der Neuigkeit eine Überschrift."))
+    with checks:
+        wording = checked_text(body, "body", BODY_MAX)
+        if not wording:
+            raise InvalidInput(N_("Bitte schreiben Sie einen Text."), field="body")
+    checks.done()
     is_new = news is None
     if news is None:
         news = ProcessNews(process_id=process.id, published_at=now)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from participation import text
-from participation.errors import Conflict, InvalidInput
+from participation.errors import Checks, Conflict, InvalidInput
 from participation.i18n import N_
 from participation.permissions import Actor
 from participation.processes.history import begin_change, changed, forget_variants, unused
@@ -39,12 +39,17 @@ def save_theme(
 ) -> Theme:
     """Add a theme, or rename one; its address stays, so that links go on working. Raises InvalidInput."""
     begin_change(session, actor, process, now)
-    wanted = checked_line(name, "name", TITLE_MAX, N_("Bitte geben Sie dem Thema einen Namen."))
-    wording = checked_text(description, "description", SUMMARY_MAX)
-    if any(one.name.casefold() == wanted.casefold() and one is not theme for one in process.themes):
-        raise InvalidInput(N_("Dieses Thema gibt es schon. Bitte wählen Sie einen anderen Namen."), field="name")
-    if tone not in TONES:
-        raise InvalidInput(N_("Bitte wählen Sie eine Farbe aus der Liste."), field="tone")
+    checks = Checks()
+    with checks:
+        wanted = checked_line(name, "name", TITLE_MAX, N_("Bitte geben Sie dem Thema einen Namen."))
+        if any(one.name.casefold() == wanted.casefold() and one is not theme for one in process.themes):
+            raise InvalidInput(N_("Dieses Thema gibt es schon. Bitte wählen Sie einen anderen Namen."), field="name")
+    with checks:
+        wording = checked_text(description, "description", SUMMARY_MAX)
+    with checks:
+        if tone not in TONES:
+            raise InvalidInput(N_("Bitte wählen Sie eine Farbe aus der Liste."), field="tone")
+    checks.done()
     is_new = theme is None
     if theme is None:
         if len(process.themes) >= THEMES_MAX:

@@ -11,7 +11,7 @@ from werkzeug.datastructures import FileStorage
 
 from participation import clock, text, web
 from participation.actions import Action
-from participation.errors import Conflict, InvalidInput
+from participation.errors import Checks, Conflict, InvalidInput
 from participation.permissions import Role
 from participation.processes import history, operations, plausibility
 from participation.processes.forms import EMPTY, NewProcessForm, ProcessForm
@@ -29,6 +29,7 @@ from participation.processes.views.staff import (
     status_of,
     wanted_step,
 )
+from participation.uploads import check_picture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +74,8 @@ def new() -> ResponseReturnValue:
         [(f"{COPY}{one.id}", _("Kopie von: %(title)s", title=one.title)) for one in known],
     )
     if request.method == "POST" and web.all_right(
-        form, lambda: operations.checked_title(form.title.data or ""), lambda: _starts_on(form),
+        form, lambda: operations.checked_title(form.title.data or ""),
+        lambda: operations.checked_summary(form.summary.data or ""), lambda: _starts_on(form),
     ):
         try:
             process = _begin(form, municipality, known)
@@ -123,20 +125,26 @@ def edit(process_id: int) -> ResponseReturnValue:
     current = history.fingerprint(process)
     if request.method == "GET":
         return _edit_page(process, form, seen=current)
-    if "preview" in request.form:
-        return _edit_page(process, form, seen=seen_by_form(current), preview=text.clean_text(form.body.data))
-    settings = web.current_settings()
     # Where nothing was sent in this field, the form holds what the process has.
     file = form.picture.data if isinstance(form.picture.data, FileStorage) else None
+    if "preview" in request.form:
+        return _edit_page(process, form, seen=seen_by_form(current), picture_is_lost=bool(file), preview=_preview(form))
+    settings = web.current_settings()
+    checks = Checks()
     try:
         refuse_overwriting(process, current)
-        operations.edit_process(
-            web.current_session(), web.current_actor(), process, web.current_now(), title=form.title.data or "",
-            slug=form.slug.data or "", summary=form.summary.data or "", body=form.body.data or "",
-            theme_label=form.theme_label.data or "", contact=form.contact.data or "",
-            faq=form.faq.data or "", attribution=form.attribution.data or "", picture_alt=form.picture_alt.data or "",
-            has_new_picture=bool(file),
-        )
+        with checks:
+            operations.edit_process(
+                web.current_session(), web.current_actor(), process, web.current_now(), title=form.title.data or "",
+                slug=form.slug.data or "", summary=form.summary.data or "", body=form.body.data or "",
+                theme_label=form.theme_label.data or "", contact=form.contact.data or "",
+                faq=form.faq.data or "", attribution=form.attribution.data or "", picture_alt=form.picture_alt.data or "",
+                has_new_picture=bool(file),
+            )
+        if file and checks.found:
+            with checks:
+                check_picture(file.stream, settings.max_upload_bytes)
+        checks.done()
         if file:
             operations.set_picture(
                 web.current_session(), web.current_actor(), process, file.stream, settings.upload_dir,
@@ -144,9 +152,16 @@ def edit(process_id: int) -> ResponseReturnValue:
             )
     except (InvalidInput, Conflict) as error:
         web.attach(form, error)
-        return _edit_page(process, form, seen=seen_by_form(current, error)), status_of(error)
+        is_lost = bool(file) and not form.picture.errors
+        return _edit_page(process, form, seen=seen_by_form(current, error), picture_is_lost=is_lost), status_of(error)
     flash(_("Gespeichert."), "success")
     return web.go("processes.edit", process_id=process.id)
+
+
+def _preview(form: ProcessForm) -> dict[str, Any]:
+    """The texts as they would be read."""
+    clean = {name: text.clean_text(form[name].data or "") for name in ("summary", "body", "contact")}
+    return {**clean, "questions": text.questions(text.clean_text(form.faq.data or ""))}
 
 
 def _edit_page(process: Process, form: ProcessForm, **context: Any) -> str:  # noqa: ANN401 - as render_template
@@ -154,7 +169,7 @@ def _edit_page(process: Process, form: ProcessForm, **context: Any) -> str:  # n
     found = plausibility.publish_hints(web.current_session(), process, now,
                                        has_provider=bool(web.current_settings().oidc_issuer))
     return render_page(
-        "processes/edit.html", process, form=form, **{"preview": "", "seen": history.fingerprint(process), **context},
+        "processes/edit.html", process, form=form, **{"preview": None, "picture_is_lost": False, "seen": history.fingerprint(process), **context},
         problems=[_(problem) for problem in plausibility.publish_problems(process, now)],
         hints=[(_(hint.message, title=_(hint.title), other=hint.other) if hint.title else _(hint.message), _place(hint, process))
                for hint in found],

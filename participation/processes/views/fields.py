@@ -10,7 +10,16 @@ from flask_babel import gettext as _
 from participation import web
 from participation.actions import Action
 from participation.errors import InvalidInput, NotFound
-from participation.own_fields import CHOOSING, FIELDS_MAX, KIND_LABELS, LONGEST, FieldKind, OwnField, new_key
+from participation.own_fields import (
+    CHOOSING,
+    FIELDS_MAX,
+    KIND_LABELS,
+    LONGEST,
+    FieldKind,
+    OwnField,
+    checked_field,
+    new_key,
+)
 from participation.processes import operations
 from participation.processes.forms import OwnFieldForm, own_field_data
 from participation.processes.views.pages import blueprint
@@ -74,7 +83,7 @@ def _page(phase: Phase, one: OwnField | None) -> ResponseReturnValue:
             options=tuple((form.options.data or "").splitlines()), low=form.low.data or "", high=form.high.data or "",
             has_decimals=bool(form.has_decimals.data), unit=form.unit.data or "",
         )
-        if form.validate():
+        if web.all_right(form, lambda: checked_field(given)):
             try:
                 operations.save_own_field(web.current_session(), web.current_actor(), phase, given, web.current_now(),
                                           is_new=one is None)

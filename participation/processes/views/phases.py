@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flask import flash, request, url_for
@@ -14,7 +12,7 @@ from participation.actions import Action
 from participation.errors import Conflict, InvalidInput, NotFound
 from participation.formats import FORMATS
 from participation.processes import history, operations
-from participation.processes.forms import SETTING, PhaseForm, phase_form_class, settings_data
+from participation.processes.forms import PhaseForm, phase_form_class, settings_data
 from participation.processes.models import Phase, Process
 from participation.processes.views.pages import blueprint
 from participation.processes.views.staff import (
@@ -28,8 +26,6 @@ from participation.processes.views.staff import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from flask.typing import ResponseReturnValue
 
 
@@ -78,14 +74,13 @@ def _phase_form(phase: Phase | None) -> tuple[PhaseForm, str]:
     return phase_form_class(key)(data=data), key
 
 
-def _checks(form: PhaseForm, key: str, phase: Phase | None) -> list[Callable[[], object]]:
-    """What the operation would say one after the other, of all that could be read."""
-    found: list[Callable[[], object]] = [
-        partial(operations.checked_phase_title, form.title.data or ""),
-        partial(operations.checked_times, phase, form.starts_at.data, form.ends_at.data, form.vague_dates.data or ""),
-    ]
-    numbers = [(entry, form[SETTING + entry.name].data) for entry in fields(FORMATS[key].settings)]
-    return found + [partial(operations.check_number, entry, value) for entry, value in numbers if value is not None]
+def _check(form: PhaseForm, key: str, phase: Phase | None) -> None:
+    """What the operation would say of all that could be read. Raises InvalidInput."""
+    operations.check_phase(
+        web.current_session(), phase, web.current_now(), title=form.title.data or "", body=form.body.data or "",
+        vague_dates=form.vague_dates.data or "", starts_at=form.starts_at.data, ends_at=form.ends_at.data,
+        settings=form.settings(key), extension_reason=form.extension_reason.data or "", unread=form.errors,
+    )
 
 
 def _phase_page(process: Process, phase: Phase | None) -> ResponseReturnValue:
@@ -110,7 +105,7 @@ def _phase_page(process: Process, phase: Phase | None) -> ResponseReturnValue:
         else:
             shown["preview"] = text.clean_text(form.body.data)
         return render_page("processes/phase.html", process, **shown)
-    if not web.all_right(form, *_checks(form, key, phase)):
+    if not web.all_right(form, lambda: _check(form, key, phase)):
         return render_page("processes/phase.html", process, **shown), 422
     try:
         refuse_overwriting(process, current)

@@ -10,7 +10,7 @@ from participation.actions import Action
 from participation.contributions.models import AnswerStatus
 from participation.contributions.proposals.models import ANSWER_LABELS, Proposal
 from participation.contributions.queries import lock_contribution
-from participation.errors import Conflict, InvalidInput
+from participation.errors import Checks, Conflict, InvalidInput
 from participation.events import ProposalAnswered, emit
 from participation.i18n import N_
 from participation.municipalities.operations import raise_content_version
@@ -56,12 +56,7 @@ def answer_proposal(
         raise Conflict(N_("Beantworten lässt sich nur, was öffentlich ist."))
     if seen not in {"", answer_fingerprint(proposal)}:
         raise _answered_meanwhile(proposal)
-    if status is None:
-        raise InvalidInput(N_("Bitte wählen Sie, was aus dem Vorschlag wird."), field="status")
-    clean = text.checked(text.clean_text(body), ANSWER_MAX, field="body",
-                         missing=N_("Bitte schreiben Sie eine Antwort. Alle können sie lesen."),
-                         too_long=N_("Die Antwort ist zu lang. Höchstens %(number)s Zeichen sind möglich."))
-    amount = _clean_cost(cost)
+    status, clean, amount = _checked_answer(status, body, cost)
     is_new = (proposal.answer_status, proposal.answer_body) != (status, clean)
     proposal.answer_status, proposal.answer_body, proposal.answer_cost = status, clean, amount
     proposal.answered_at, proposal.answered_by = now, actor.display_name
@@ -73,6 +68,27 @@ def answer_proposal(
                        proposal_id=proposal.id)
     audit.record(session, at=now, actor=actor.label, action="answer_proposal", subject_type="proposal",
                  subject_id=proposal.id, status=status.value)
+
+
+def _checked_answer(status: AnswerStatus | None, body: str, cost: str) -> tuple[AnswerStatus, str, int | None]:
+    """An answer as it may be kept. Raises InvalidInput with everything that is wrong."""
+    checks = Checks()
+    with checks:
+        chosen = _chosen(status)
+    with checks:
+        clean = text.checked(text.clean_text(body), ANSWER_MAX, field="body",
+                             missing=N_("Bitte schreiben Sie eine Antwort. Alle können sie lesen."),
+                             too_long=N_("Die Antwort ist zu lang. Höchstens %(number)s Zeichen sind möglich."))
+    with checks:
+        amount = _clean_cost(cost)
+    checks.done()
+    return chosen, clean, amount
+
+
+def _chosen(status: AnswerStatus | None) -> AnswerStatus:
+    if status is None:
+        raise InvalidInput(N_("Bitte wählen Sie, was aus dem Vorschlag wird."), field="status")
+    return status
 
 
 def _answered_meanwhile(proposal: Proposal) -> Conflict:

@@ -8,7 +8,7 @@ from flask import flash, render_template, request
 from flask_babel import gettext as _, ngettext
 from markupsafe import escape
 
-from participation import web
+from participation import text, web
 from participation.actions import Action
 from participation.contributions.models import AnswerStatus
 from participation.contributions.proposals.edge import load_proposal, load_standing
@@ -38,7 +38,8 @@ def answer(slug: str, proposal_id: int) -> ResponseReturnValue:
                       body=proposal.answer_body, cost="" if proposal.answer_cost is None else str(proposal.answer_cost))
     form.offer_choices()
     seen, other, code = request.form.get("seen") or answer_fingerprint(proposal), False, 200
-    if request.method == "POST":
+    preview = text.clean_text(form.body.data or "") if "preview" in request.form else ""
+    if request.method == "POST" and "preview" not in request.form:
         wanted = next((one for one in AnswerStatus if one.value == form.status.data), None)
         try:
             answer_proposal(web.current_session(), web.current_actor(), proposal, status=wanted,
@@ -55,7 +56,7 @@ def answer(slug: str, proposal_id: int) -> ResponseReturnValue:
             flash(_("Die Antwort ist veröffentlicht."), "success")
             return web.go("proposals.show", slug=slug, proposal_id=proposal_id, _anchor="antwort")
     return render_template("contributions/proposals/answer.html", form=form, proposal=proposal, seen=seen,
-                           other=other, answer_labels=ANSWER_LABELS, process=proposal.process, limit=ANSWER_MAX), code
+                           other=other, preview=preview, answer_labels=ANSWER_LABELS, process=proposal.process, limit=ANSWER_MAX), code
 
 
 @web.for_staff
