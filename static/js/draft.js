@@ -3,52 +3,96 @@
  * connection loses nothing. Never an address or a name, never at a device that many use. Without this module the form
  * works as ever; the server keeps what it was sent.
  *
- * Hook: <span hidden data-draft="key" data-form="id of the form" data-offer="… {when}" data-take="…" data-drop="…"
- * data-offline="…">
+ * Each text has a place of its own: what was left here once stays until the person takes it up or throws it away,
+ * whatever they write meanwhile.
+ *
+ * Hook: <span hidden data-draft="key" data-form="id of the form" data-offer="… {when}" data-typed="…" data-take="…"
+ * data-drop="…" data-offline="…">
  */
 const KEPT_DAYS = 30;
 const FIELDS = "input[name=title], textarea[name=body], input[name=place], [name=theme_id], [name^=own-]";
+// Which text this tab is writing: the page that comes back from the server goes on with it.
+const CURRENT = "draft-current";
 
-function storage() {
+function storage(kind) {
   try {
-    localStorage.setItem("draft-probe", "1");
-    localStorage.removeItem("draft-probe");
-    return localStorage;
+    const found = window[kind];
+    found.setItem("draft-probe", "1");
+    found.removeItem("draft-probe");
+    return found;
   } catch {
     return null;
   }
 }
 
+const store = storage("localStorage");
+const tab = storage("sessionStorage");
+// The receipt, or the form saved with the account, says that it arrived; only then is the copy here no longer needed.
+if (store && tab && document.querySelector("[data-draft-done]") && document.referrer.includes("/vorschlaege/neu")) {
+  const sent = tab.getItem(CURRENT);
+  if (sent) store.removeItem(sent);
+  tab.removeItem(CURRENT);
+}
+
 const config = document.querySelector("[data-draft]")?.dataset;
 const form = config && document.getElementById(config.form);
-const store = form && storage();
 if (form && store) {
   const key = `draft:${config.draft}`;
+  const isOurs = (name) => name === key || name?.startsWith(`${key}|`);
   const fields = () => [...form.querySelectorAll(FIELDS)];
-  const read = () => {
-    try {
-      const kept = JSON.parse(store.getItem(key) ?? "null");
-      return kept && Date.now() - kept.at < KEPT_DAYS * 86_400_000 ? kept : null;
-    } catch {
-      return null;
-    }
-  };
-  const write = () => {
+  const isChoice = (field) => field.type === "radio" || field.type === "checkbox" || field.tagName === "SELECT";
+  const isEmpty = () => fields().every((field) => isChoice(field) || !field.value.trim());
+  const entered = () => {
     const values = {};
     for (const field of fields()) {
       if (field.type === "checkbox") { if (field.checked) values[field.name] = [...(values[field.name] ?? []), field.value]; }
       else if (field.type === "radio") { if (field.checked) values[field.name] = field.value; } else if (field.value.trim()) values[field.name] = field.value;
     }
-    if (values.title || values.body) store.setItem(key, JSON.stringify({ at: Date.now(), values }));
-    else store.removeItem(key);
+    return values;
   };
-  const note = (text, ...buttons) => {
+  const read = (name) => {
+    try {
+      const kept = JSON.parse(store.getItem(name) ?? "null");
+      return kept && Date.now() - kept.at < KEPT_DAYS * 86_400_000 ? kept : null;
+    } catch {
+      return null;
+    }
+  };
+  let current = tab?.getItem(CURRENT);
+  if (isEmpty() || !isOurs(current)) current = null;
+  const write = () => {
+    if (isEmpty()) {
+      if (current) store.removeItem(current);
+      return;
+    }
+    current ??= `${key}|${Date.now().toString(36)}${Math.random().toString(36).slice(2)}`;
+    store.setItem(current, JSON.stringify({ at: Date.now(), values: entered() }));
+    tab?.setItem(CURRENT, current);
+  };
+  const fill = (values) => {
+    for (const field of fields()) {
+      if (field.type === "checkbox") field.checked = (values[field.name] ?? []).includes(field.value);
+      else if (field.type === "radio") field.checked = field.value === values[field.name];
+      else if (values[field.name] !== undefined || !isChoice(field)) {
+        field.value = values[field.name] ?? "";
+        field.dispatchEvent(new Event("input", { bubbles: true }));
+      }
+    }
+    // What comes back must be seen: optional fields lie folded.
+    for (const field of fields()) {
+      const fold = field.closest("details");
+      if (fold && (field.type === "checkbox" || field.type === "radio" ? field.checked && field.value : field.value)) fold.open = true;
+    }
+  };
+  const note = (words, ...buttons) => {
     const box = document.createElement("div");
     box.className = "bp-panel bp-panel--accent bp-stack--s";
     box.setAttribute("role", "status");
-    const words = document.createElement("p");
-    words.textContent = text;
-    box.append(words);
+    for (const text of words) {
+      const line = document.createElement("p");
+      line.textContent = text;
+      box.append(line);
+    }
     if (buttons.length) {
       const row = document.createElement("div");
       row.className = "bp-actions";
@@ -69,34 +113,35 @@ if (form && store) {
     made.addEventListener("click", act);
     return made;
   };
-
-  const kept = read();
-  const isEmpty = fields().every((field) => field.type === "radio" || field.type === "checkbox" || field.tagName === "SELECT" || !field.value.trim());
-  if (kept && isEmpty) {
-    const when = new Date(kept.at).toLocaleString(document.documentElement.lang, { dateStyle: "long", timeStyle: "short" });
+  const offer = (name, kept, words) => {
+    const { title, body, place } = kept.values;
+    const beginning = title || body || place;
     const box = note(
-      config.offer.replace("{when}", when),
+      beginning ? [words, `„${beginning.slice(0, 80)}${beginning.length > 80 ? "…" : ""}“`] : [words],
       button(config.take, "primary", () => {
-        for (const field of fields()) {
-          if (field.type === "checkbox") field.checked = (kept.values[field.name] ?? []).includes(field.value);
-          else if (field.type === "radio") field.checked = field.value === kept.values[field.name];
-          else if (kept.values[field.name] !== undefined) {
-            field.value = kept.values[field.name];
-            field.dispatchEvent(new Event("input", { bubbles: true }));
-          }
-        }
-        // What comes back must be seen: optional fields lie folded.
-        for (const field of fields()) {
-          const fold = field.closest("details");
-          if (fold && (field.type === "checkbox" || field.type === "radio" ? field.checked && field.value : field.value)) fold.open = true;
-        }
+        // What stands in the form changes places with it: neither replaces the other.
+        write();
+        if (!isEmpty()) offer(current, read(current), config.typed);
+        current = name;
+        tab?.setItem(CURRENT, current);
+        fill(kept.values);
         box.remove();
         form.querySelector("[name=title]")?.focus();
       }),
-      button(config.drop, "secondary", () => { store.removeItem(key); box.remove(); }),
+      button(config.drop, "secondary", () => { store.removeItem(name); box.remove(); }),
     );
-  } else if (!kept) {
-    store.removeItem(key);
+  };
+
+  if (!current) {
+    const now = JSON.stringify(entered());
+    const found = Object.keys(store).filter(isOurs).map((name) => [name, read(name)]);
+    for (const [name, kept] of found.sort((one, other) => (other[1]?.at ?? 0) - (one[1]?.at ?? 0))) {
+      if (!kept) store.removeItem(name);
+      else if (JSON.stringify(kept.values) !== now) {
+        const when = new Date(kept.at).toLocaleString(document.documentElement.lang, { dateStyle: "long", timeStyle: "short" });
+        offer(name, kept, config.offer.replace("{when}", when));
+      }
+    }
   }
 
   let timer = 0;
@@ -109,13 +154,8 @@ if (form && store) {
       event.preventDefault();
       event.stopImmediatePropagation();
       told?.remove();
-      told = note(config.offline);
+      told = note([config.offline]);
       told.scrollIntoView({ block: "center" });
     }
   }, { capture: true });
-}
-// The receipt, or the form saved with the account, says that it arrived; only then is the copy here no longer needed.
-const done = document.querySelector("[data-draft-done]")?.dataset.draftDone;
-if (done && document.referrer.includes("/vorschlaege/neu")) {
-  try { localStorage.removeItem(`draft:${done}`); } catch { /* nothing is kept here */ }
 }

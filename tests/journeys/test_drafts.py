@@ -1,4 +1,4 @@
-"""Putting a proposal aside on the phone, by keyboard alone, and finishing it at another device."""
+"""Putting a proposal aside on the phone, by keyboard alone, and finishing it at another device; what a browser keeps."""
 
 from __future__ import annotations
 
@@ -55,3 +55,59 @@ def test_a_draft_begun_on_the_phone_is_finished_at_the_desk(visit: Callable[...,
     desk.go("/konto/beitraege")
     assert page.get_by_role("link", name="Weiterschreiben").count() == 0
     assert page.get_by_role("link", name=TITLE).count() == 1
+
+
+def _begin(guest: Visitor, title: str, body: str = "") -> None:
+    """Write something and go away."""
+    page = guest.page
+    page.get_by_label("Titel").fill(title)
+    page.get_by_label("Ihr Vorschlag").fill(body)
+    # Leaving keeps what the pause after typing has not yet.
+    guest.go("/verfahren/smart-city")
+    guest.go(ADDRESS)
+
+
+def test_what_lies_in_the_browser_stays_until_the_person_decides(visit: Callable[..., Visitor]) -> None:
+    guest = visit(390)
+    page = guest.go(ADDRESS)
+    # A form with text in it asks before one leaves.
+    page.on("dialog", lambda dialog: dialog.accept())
+    title, body = page.get_by_label("Titel"), page.get_by_label("Ihr Vorschlag")
+    offers = page.get_by_text("In diesem Browser liegt noch ein Text")
+    _begin(guest, TITLE, WORDS)
+    assert offers.count() == 1
+    _begin(guest, "Nur ein anderer Titel")
+    assert offers.count() == 2, "the older one is still there beside what was typed meanwhile"
+    title.fill("etwas")
+    title.fill("")
+    guest.go(ADDRESS)
+    assert offers.count() == 2, "emptying the form throws nothing away"
+
+    title.fill("Und noch etwas Drittes")
+    page.get_by_role("status").filter(has_text=TITLE).get_by_role("button", name="Weiterschreiben").click()
+    assert (title.input_value(), body.input_value()) == (TITLE, WORDS)
+    guest.check()
+    typed = page.get_by_role("status").filter(has_text="Was Sie gerade geschrieben haben")
+    typed.get_by_role("button", name="Weiterschreiben").click()
+    assert (title.input_value(), body.input_value()) == ("Und noch etwas Drittes", "")
+    page.get_by_role("status").filter(has_text=TITLE).get_by_role("button", name="Weiterschreiben").click()
+    assert (title.input_value(), body.input_value()) == (TITLE, WORDS), "back again, nothing is lost on the way"
+
+
+def test_only_the_text_that_was_handed_in_leaves_the_browser(visit: Callable[..., Visitor]) -> None:
+    guest = visit(1280)
+    page = guest.go(ADDRESS)
+    page.on("dialog", lambda dialog: dialog.accept())
+    _begin(guest, TITLE, WORDS)
+    page.get_by_label("Titel").fill("Eine Bank an der Berkel")
+    page.get_by_label("Ihr Vorschlag").fill("Zum Ausruhen auf dem Weg ins Dorf.")
+    page.locator("[name=theme_id]").first.check(force=True)
+    guest.press(page.get_by_role("button", name="Vorschau ansehen"))
+    guest.press(page.get_by_role("button", name="Vorschlag einreichen").last)
+    page.get_by_role("heading", name="Ihr Beleg").wait_for()
+    guest.go(ADDRESS)
+    assert page.get_by_text("In diesem Browser liegt noch ein Text").count() == 1
+    page.get_by_role("button", name="Weiterschreiben").click()
+    assert page.get_by_label("Titel").input_value() == TITLE
+    page.get_by_label("Titel").fill("")
+    page.get_by_label("Ihr Vorschlag").fill("")
