@@ -54,7 +54,7 @@ def _hash_of_nobody() -> str:
 
 
 def check_password(password: str, *personal: str) -> None:
-    """Refuse what is short, common, or made of the person's or the town's own name. Raises InvalidInput."""
+    """Refuse what is short, common, or made of the person's address, their name or the town's. Raises InvalidInput."""
     if len(password) < MIN_LENGTH:
         raise InvalidInput(
             N_("Das Kennwort ist zu kurz. Nehmen Sie mindestens %(number)s Zeichen, zum Beispiel drei Wörter."),
@@ -75,7 +75,9 @@ def check_password(password: str, *personal: str) -> None:
 def _is_easy(password: str, personal: tuple[str, ...]) -> bool:
     """Whether nothing but a few characters remain when known words, runs and repetitions are taken away."""
     rest = password
-    words = {part for name in personal for part in re.split(r"[^\w]+", name.casefold()) if len(part) > 3}  # noqa: PLR2004
+    # Whole too: an address may consist of parts that are too short to count alone.
+    words = {part for name in personal for part in [*re.split(r"[^\w]+", name.casefold()), name.strip().casefold()]
+             if len(part) > 3}  # noqa: PLR2004
     for word in sorted(_COMMON | words, key=len, reverse=True):
         rest = rest.replace(word, "")
     for run in _RUNS:

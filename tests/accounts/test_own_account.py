@@ -318,3 +318,55 @@ def test_an_expired_invitation_is_not_renewed_by_other_links(
         assert browser.submit(path, {"email": "chef@stadt.example"}).request.path == "/konto/post-pruefen"
     run_jobs()
     assert mails() == []
+
+
+def test_who_has_a_second_factor_but_no_role_goes_on_to_where_they_were(
+    session: Session, browser: Browser, keyring: Keyring, town,
+) -> None:
+    account = factories.account(session, password_hash=hash_password(PASSWORD))
+    now = clock.now()
+    app = pyotp.TOTP(factors.begin_second_factor(session, keyring, account))
+    papers = factors.confirm_second_factor(session, keyring, account, app.at(now), now)
+    session.commit()
+    for back, landing, code in (("", "/", papers[0]), ("?next=/verfahren", "/verfahren", papers[1])):
+        asked = browser.submit(f"/konto/anmelden{back}", {"email": account.email, "password": PASSWORD}, form=-1)
+        assert asked.request.path == "/konto/zweiter-faktor"
+        answer = browser.submit(asked.request.full_path, {"code": code}, form=-1)
+        assert (answer.status_code, answer.request.path) == (200, landing)
+        browser.post("/konto/abmelden")
+
+
+@pytest.mark.parametrize("entered", ["klara@leute.example", " Klara@Leute.EXAMPLE ", "k.m@web.de"])
+def test_nobody_takes_their_own_address_as_password(
+    session: Session, browser: Browser, town, entered: str,
+) -> None:
+    email = entered.strip().lower()
+    refused = browser.submit("/konto/registrieren", {"email": email, "display_name": "Nachbarin", "password": entered})
+    account = factories.account(session, Role.EDITOR, town=town, email=email, password_hash=hash_password(PASSWORD))
+    now = clock.now()
+    links = [f"/konto/{path}/{issue_token(session, account.id, purpose, now)}" for path, purpose in
+             (("passwort", TokenPurpose.RESET_PASSWORD), ("einladung", TokenPurpose.STAFF_INVITATION))]
+    session.commit()
+    answers = [refused, *(browser.submit(link, {"password": entered}) for link in links),
+               browser.sign_in(account).submit("/konto/kennwort", {"password": entered}, form=-1)]
+    for answer in answers:
+        assert answer.status_code == 422
+        beside = html.fromstring(answer.get_data(as_text=True)).get_element_by_id("password-fehler")
+        assert "leicht zu erraten" in beside.text_content()
+
+
+def test_a_password_chosen_by_a_mailed_link_is_told_like_one_changed_while_signed_in(
+    session: Session, browser: Browser, town, run_jobs: Callable[[], int], mails: Callable[[], list[str]]
+) -> None:
+    account = factories.account(session, password_hash=hash_password(PASSWORD))
+    newcomer = factories.account(session, Role.EDITOR, town=town, email_confirmed_at=None)
+    reset = issue_token(session, account.id, TokenPurpose.RESET_PASSWORD, clock.now())
+    invitation = issue_token(session, newcomer.id, TokenPurpose.STAFF_INVITATION, clock.now())
+    session.commit()
+    browser.submit(f"/konto/passwort/{reset}", {"password": OTHER})
+    browser.post("/konto/abmelden")
+    browser.submit(f"/konto/einladung/{invitation}", {"password": OTHER})
+    run_jobs()
+    (told,) = mails()
+    assert f"To: {account.email}" in told
+    assert "Subject: Ihr Kennwort ist geändert" in told

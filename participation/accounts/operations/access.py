@@ -102,28 +102,35 @@ def change_password(session: Session, account: Account, password: str, town: str
     Returns the token that stands for this session from now on: a copy of the old one is dead too.
     """
     hold_account(session, account.id)
-    check_password(password, account.email.partition("@")[0], account.display_name, town)
+    check_password(password, account.email, account.display_name, town)
     account.password_hash = hash_password(password)
     revoke_sessions(session, account.id, now, but=token)
+    _tell_of_new_password(session, account, now)
     renewed = tokens.new_token()
     session.execute(update(SignInSession).where(SignInSession.token_hash == tokens.hash_token(token))
                     .values(token_hash=tokens.hash_token(renewed)))
     kill_links(session, account.id, now)
-    outbox.enqueue(session, "mail_password_changed", f"mail-password:{account.id}:{now:%Y%m%d%H%M%S}",
-                   account_id=account.id)
     audit.record(session, at=now, actor=f"account:{account.id}", action="change_password", subject_type="account",
                  subject_id=account.id)
     return renewed
 
 
+def _tell_of_new_password(session: Session, account: Account, now: datetime) -> None:
+    """So that the owner notices when it was somebody else, by whatever way they came in."""
+    outbox.enqueue(session, "mail_password_changed", f"mail-password:{account.id}:{now:%Y%m%d%H%M%S}",
+                   account_id=account.id)
+
+
 def set_password(session: Session, token: str, purpose: TokenPurpose, password: str, town: str, now: datetime) -> Account:
     """By a reset link or an invitation. Every open session ends. Raises Gone or InvalidInput."""
     account = account_of_token(session, token, purpose, now)
-    check_password(password, account.email.partition("@")[0], account.display_name, town)
+    check_password(password, account.email, account.display_name, town)
     use_token(session, token, purpose, now)
     if account.email_confirmed_at is None:
         clear_access(session, account, now)
         account.email_confirmed_at = now
+    if purpose is TokenPurpose.RESET_PASSWORD or account.password_hash is not None:
+        _tell_of_new_password(session, account, now)
     account.password_hash = hash_password(password)
     revoke_sessions(session, account.id, now)
     kill_links(session, account.id, now)

@@ -30,7 +30,7 @@ def register(
     """
     email, display_name = clean_email(email), clean_name(display_name)
     require_no_office(display_name, "display_name")
-    check_password(password, email.partition("@")[0], display_name, town)
+    check_password(password, email, display_name, town)
     # Hashed for a known address too: the time must not tell.
     password_hash = hash_password(password)
     account = add_account(session, Account(email=email, display_name=display_name, password_hash=password_hash,

@@ -126,12 +126,13 @@ def start_session(account: Account) -> str:
 def after_sign_in(account: Account, *, both_factors: bool = False, default: str = "") -> str:
     """Start the session; returns where to go: on to where the person was, or to the second factor first."""
     token = start_session(account)
-    target = web.safe_next(default or url_for("municipalities.home"))
     if both_factors:
         sessions.pass_second_factor(web.current_session(), token, web.current_now())
     elif account.grants or account.totp_confirmed_at is not None:
-        return url_for("accounts.second_factor", next=web.safe_next(default or url_for("administration.index")))
-    return target
+        # A resident may have a second factor too, and has nothing to do where staff have their work.
+        usual = url_for("administration.index" if account.grants else "municipalities.home")
+        return url_for("accounts.second_factor", next=web.safe_next(default or usual))
+    return web.safe_next(default or url_for("municipalities.home"))
 
 
 def _entered_address() -> str:
@@ -242,7 +243,7 @@ def register() -> ResponseReturnValue:
     if form.is_submitted() and web.all_right(
         form, lambda: clean_email(email), lambda: clean_name(name),
         lambda: require_no_office(name, "display_name"),
-        lambda: check_password(password, email.partition("@")[0], name, town_name()),
+        lambda: check_password(password, email, name, town_name()),
     ):
         try:
             registering.register(
