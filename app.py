@@ -301,6 +301,7 @@ def _prepare_templates(app: Flask, settings: Settings) -> None:
         reading=web.reading,
         locale_of=locale_of,
         wording_of=wording_of,
+        lang_mark=web.lang_mark,
         language=lambda: str(get_locale()),
         direction=lambda: direction(str(get_locale())),
         format_date=format_date,

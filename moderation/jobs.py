@@ -81,6 +81,7 @@ def mail_decision(context: outbox.JobContext) -> None:
             title="" if number else title, words="" if number else words, is_comment=comment_id is not None,
             number=number, link=link, rule=rule,
             statement=statement, outcome=outcome.value, outcome_label=OUTCOME_LABELS[outcome], is_change=is_change,
+            is_visible=visible,
         ))
 
 

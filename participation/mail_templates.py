@@ -61,6 +61,7 @@ def render_mail(
     In the given language, else that of the account that has the address, else the one that holds here.
     """
     locale = locale or language_of_address(recipient)
+    context["name"] = addressed(str(context.get("name") or ""))
     with force_locale(locale) if locale else nullcontext():
         plain = render_template(f"mail/{template}.txt", **context)
         foot = render_template("mail/_foot.txt")
@@ -75,6 +76,12 @@ def render_mail(
         html=html, sender_name=municipality.name if municipality else "", headers=headers,
         municipality_id=municipality.id if municipality else None,
     )
+
+
+def addressed(name: str) -> str:
+    """How somebody is greeted: staff write behind a comma where they are of. "Meier, Ute" stays, for it is all name."""
+    first, comma, rest = (part.strip() for part in name.partition(","))
+    return first if comma and (" " in first or " " in rest) else name
 
 
 def language_of_address(address: str) -> str | None:

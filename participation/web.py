@@ -271,6 +271,12 @@ def in_language(wording: str) -> str:
     return Markup('<span lang="{}"{}>{}</span>').format(own, turned, wording)
 
 
+def lang_mark(wording: str = "") -> Markup:
+    """The same as an attribute of the element around a text; without one for what residents and planners write in German."""
+    own = wording_of(wording)
+    return Markup("") if own == str(get_locale()) else Markup(' lang="{}"').format(own)
+
+
 def translated(error: DomainError) -> str:
     """A domain error's message in the reader's language; its numbers and instants as they are written there."""
     params = {name: _as_written(value) for name, value in error.params.items()}

@@ -50,11 +50,11 @@ def _values(name: str, words: str) -> dict[str, Any]:
     reported = {"is_comment": True, "process": words, "title": words, "words": words}
     special: dict[str, dict[str, Any]] = {
         "account_deleted": {"name": "", "take_along": True},
-        "answer": {"title": words, "label": ANSWER_LABELS[status], "answer": words},
+        "answer": {"title": words, "label": ANSWER_LABELS[status], "answer": words, "cost": 1250},
         "barrier": {"message": words, "page": words, "reply_to": "wer@beispiel.example"},
         "confirm_following": {"title": words, "is_known": False},
         "decision": {"title": words, "words": words, "is_comment": True, "number": "", "rule": "Werbung", "statement": words, "outcome": Outcome.REJECT.value,
-                     "outcome_label": "abgelehnt", "is_change": True},
+                     "outcome_label": "abgelehnt", "is_change": True, "is_visible": False},
         "digest": {"news": news, **own},
         "invitation": {"role": "Redaktion", "place": words},
         "invite_co_author": {"process": words},
@@ -155,3 +155,57 @@ def test_a_newsletter_is_signed_alike_in_both_forms(app: Beteiligung, session: S
     (signed,) = [one for one in html.fromstring(found.html).xpath("//p") if "Freundliche Grüße" in one.text_content()]
     assert [part.strip() for part in signed.itertext() if part.strip()] == ["Freundliche Grüße", USUAL, "Musterstadt"]
     assert f"Freundliche Grüße\n{USUAL}\nMusterstadt" in found.plain
+
+
+def _of_values(app: Beteiligung, session: Session, kind: str, /, locale: str, **values: Any) -> tuple[str, html.HtmlElement]:
+    """A mail in a language, with values of its own: as plain text, and as a page."""
+    factories.municipality(session)
+    session.commit()
+    with app.app_context(), mail_context():
+        found = render_mail(kind, key="one", recipient="wer@beispiel.example", locale=locale, **_values(kind, USUAL) | values)
+    return found.plain, html.fromstring(found.html)
+
+
+def test_the_mail_of_an_answer_keeps_paragraphs_addresses_and_cost(app: Beteiligung, session: Session) -> None:
+    plain, page = _of_values(
+        app, session, "answer", "de", cost=1250,
+        answer="Wir stellen die Bank **im Mai** auf.\n\nGrund: [Plan](https://example.org)\n\n- eins\n- zwei")
+    assert "Wir stellen die Bank im Mai auf.\n\nGrund: Plan (https://example.org)\n\n- eins\n- zwei\n" in plain
+    assert [one.text_content() for one in page.xpath("//div/p")] == ["Wir stellen die Bank im Mai auf.", "Grund: Plan"]
+    assert page.xpath("//div//a[. = 'Plan']/@href") == ["https://example.org"]
+    for text in (plain, page.text_content()):
+        assert "Kosten: etwa 1.250 Euro" in text
+    plain, page = _of_values(app, session, "answer", "de", cost=None)
+    assert "Kosten" not in plain + page.text_content()
+
+
+def test_german_words_in_mails_of_another_language_are_marked(app: Beteiligung, session: Session) -> None:
+    """WCAG 2.2, 3.1.2: what residents wrote, and what the administration writes to them."""
+    _plain, page = _of_values(app, session, "answer", "en", title="Eine Bank", answer="Sie kommt.\n\nBald.")
+    assert [one.text_content() for one in page.xpath("//*[@lang='de']")] == ["Eine Bank", "Sie kommt.\nBald.\n"]
+    _plain, page = _of_values(app, session, "decision", "nl", title="Eine Bank", words="So ein", statement="Bitte sachlich.")
+    assert [one.text_content() for one in page.xpath("//*[@lang='de']")] == ["Eine Bank", "So ein", "Bitte sachlich."]
+    _plain, page = _of_values(app, session, "decision", "de")
+    assert not page.xpath("//body//@lang")
+
+
+@pytest.mark.parametrize(("outcome", "is_visible", "wanted"), [
+    (Outcome.RETURN, False, "Hier können Sie ihn ändern:"), (Outcome.APPROVE, True, "Hier ist er zu lesen:"),
+    (Outcome.RETURN, True, "Hier ist er zu lesen:"), (Outcome.REJECT, False, "Hier sehen Sie den aktuellen Stand:"),
+])
+def test_the_link_of_a_decision_says_what_it_is_for(
+    app: Beteiligung, session: Session, outcome: Outcome, is_visible: bool, wanted: str,  # noqa: FBT001 - a parameter
+) -> None:
+    plain, page = _of_values(app, session, "decision", "de", outcome=outcome.value, is_visible=is_visible)
+    assert f"{wanted}\n{LINK}\n" in plain
+    assert page.xpath(f"//p[a/@href='{LINK}']")[0].text_content().startswith(wanted)
+
+
+@pytest.mark.parametrize(("name", "wanted"), [
+    ("Tobias Lünnemann, Stadt Billerbeck", "Guten Tag Tobias Lünnemann,"), ("Ute Meier", "Guten Tag Ute Meier,"),
+    ("Meier, Ute", "Guten Tag Meier, Ute,"), ("Planung, Stadt Billerbeck", "Guten Tag Planung,"), ("", "Guten Tag,"),
+])
+def test_staff_are_greeted_without_where_they_are_of(app: Beteiligung, session: Session, name: str, wanted: str) -> None:
+    plain, page = _of_values(app, session, "role_given", "de", name=name)
+    assert plain.startswith(f"{wanted}\n")
+    assert page.xpath("//body/p")[0].text_content() == wanted

@@ -61,6 +61,7 @@ def test_an_answer_stands_on_page_and_list_and_reaches_the_author(
     run_jobs()
     assert "fragende@beispiel.example" in mails()[-1]
     assert "Drei Bänke kommen im Mai." in mails()[-1]
+    assert "Kosten: etwa 12.000 Euro" in mails()[-1]
     before = len(mails())
     # Another figure alone is no news for the author; another answer is.
     editor.submit(link, {"cost": "13000"}, form=-1)

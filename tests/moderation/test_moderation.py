@@ -123,6 +123,7 @@ def test_decisions_publish_return_and_reject_and_tell_the_author(
     run_jobs()
     decision = next(mail for mail in mails() if "Bitte nennen Sie den Ort." in mail)
     assert "kein Programm" in decision
+    assert "Hier können Sie ihn ändern:\nhttp://localhost/" in decision
     assert len([mail for mail in mails() if "Bitte nennen" in mail]) == 1
     browser.submit(f"/moderation/faelle/{_case(session, second).id}", {"outcome": "approve"}, form="faelle")
     session.refresh(second)

@@ -14,7 +14,6 @@ from participation.contributions.proposals.queries import public_ids_of
 from participation.i18n import N_
 from participation.mail_templates import mail_context, render_mail, send
 from participation.processes.models import Process, ProcessState
-from participation.text import plain_from_markdown
 from participation.web import current_database, current_keyring
 
 BATCH = 100
@@ -46,11 +45,11 @@ def mail_answer(context: outbox.JobContext) -> None:
             return
         slug, proposal_id, name, title = (
             proposal.process.slug, proposal.id, proposal.participant.pseudonym, proposal.title)
-        label, answer = ANSWER_LABELS[proposal.answer_status], plain_from_markdown(proposal.answer_body)
+        label, answer, cost = ANSWER_LABELS[proposal.answer_status], proposal.answer_body, proposal.answer_cost
     with mail_context():
         link = url_for("proposals.show", slug=slug, proposal_id=proposal_id, _anchor="antwort", _external=True)
         send(render_mail("answer", key=context.key, recipient=recipient, name=name, title=title, label=label,
-                         answer=answer, link=link))
+                         answer=answer, cost=cost, link=link))
 
 
 @outbox.job("index_phase", N_("Suche: Vorschläge einer Phase neu aufnehmen"))
