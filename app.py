@@ -302,6 +302,7 @@ def _prepare_templates(app: Flask, settings: Settings) -> None:
         locale_of=locale_of,
         wording_of=wording_of,
         lang_mark=web.lang_mark,
+        in_other_words=web.in_other_words,
         language=lambda: str(get_locale()),
         direction=lambda: direction(str(get_locale())),
         format_date=format_date,

@@ -157,7 +157,7 @@ def safe_link(href: str) -> str | None:
 
 
 def _allow_attribute(tag: str, name: str, value: str) -> bool:
-    return tag == "a" and name == "href" and safe_link(value) is not None
+    return (tag == "a" and name == "href" and safe_link(value) is not None) or (name, value) == ("dir", "auto")
 
 
 def _build_markdown() -> MarkdownIt:
@@ -176,9 +176,17 @@ def clean_html(html: str) -> str:
 
 @lru_cache(maxsize=512)
 def render_markdown(source: str) -> Markup:
-    """An editor's Markdown as safe HTML. Cost is bounded by length and nesting, and repeated texts are cached."""
-    html = str(_MARKDOWN.render(source[:MAX_MARKDOWN_LENGTH]))
-    html = html.replace("<h1>", "<h2>").replace("</h1>", "</h2>")
+    """An editor's Markdown as safe HTML. Cost is bounded by length and nesting, and repeated texts are cached.
+
+    Each paragraph, list and table is written in the direction of its first letter: one text may speak two languages.
+    """
+    blocks = _MARKDOWN.parse(source[:MAX_MARKDOWN_LENGTH])
+    for block in blocks:
+        if block.tag == "h1":
+            block.tag = "h2"
+        if block.nesting == 1 and block.level == 0:
+            block.attrSet("dir", "auto")
+    html = str(_MARKDOWN.renderer.render(blocks, _MARKDOWN.options, {}))
     return Markup(clean_html(html))  # noqa: S704 - bleach was the last to touch it
 
 

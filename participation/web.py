@@ -27,7 +27,7 @@ from participation import clock
 from participation.actions import Action
 from participation.db import Database
 from participation.errors import DomainError, InvalidInput
-from participation.language import DEFAULT, direction, language_of, locale_of, wording_of
+from participation.language import DEFAULT, EASY, Translated, direction, language_of, locale_of, wording_of
 from participation.outbox import MUNICIPALITY
 from participation.permissions import ANONYMOUS, Actor, can as actor_can, require as actor_require
 from participation.text import clean_line
@@ -275,6 +275,13 @@ def lang_mark(wording: str = "") -> Markup:
     """The same as an attribute of the element around a text; without one for what residents and planners write in German."""
     own = wording_of(wording)
     return Markup("") if own == str(get_locale()) else Markup(' lang="{}"').format(own)
+
+
+def in_other_words(wording: str) -> bool:
+    """Whether a text is not in what its reader chose: in German beside another language, or beside Leichte Sprache."""
+    if reading() == EASY:
+        return bool(wording) and not isinstance(wording, Translated)
+    return bool(wording) and wording_of(wording) != str(get_locale())
 
 
 def translated(error: DomainError) -> str:

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from participation import clock
+from participation.catalogue.operations import save_measure
+from participation.contributions.models import AnswerStatus
+from participation.formats import WorkshopSettings
 from participation.language import language_of
+from participation.own_fields import FieldKind, OwnField, store_field
+from participation.permissions import Role
+from participation.processes.models import ProcessDocument, TextVariant
+from participation.uploads import Upload
 from tests import factories
 
 if TYPE_CHECKING:
@@ -64,3 +72,77 @@ def test_mails_come_in_the_language_somebody_last_signed_in_with(
     (text,) = mails()
     assert "Guten Tag" not in text
     assert "Hello" in text
+
+
+@pytest.fixture
+def english(new_browser: Callable[[], Browser]) -> Browser:
+    """Somebody who reads English."""
+    found = new_browser()
+    found.client.environ_base["HTTP_ACCEPT_LANGUAGE"] = "en"
+    return found
+
+
+def _german(browser: Browser, address: str) -> list[str]:
+    """What a page marks as German (WCAG 2.2, 3.1.2)."""
+    main = browser.open(address).xpath("//main")[0]
+    return [" ".join(one.text_content().split()) for one in main.xpath(".//*[@lang='de']")]
+
+
+def test_lists_and_pages_of_proposals_mark_what_people_wrote(
+    session: Session, english: Browser, browser: Browser,
+) -> None:
+    process = factories.process(session, title="Name")
+    proposal = factories.proposal(
+        session, process, title="Eine Bank", body="Für alle.", answer_status=AnswerStatus.ACCEPTED,
+        answer_body="Sie **kommt**.", answered_at=clock.now(), answered_by="Planung")
+    factories.comment(session, proposal, body="Sehr gut!")
+    session.commit()
+    base = f"/verfahren/{process.slug}/vorschlaege"
+    assert {"Eine Bank", "Für alle."} <= set(_german(english, base))
+    found = _german(english, f"{base}/{proposal.id}")
+    assert {"Eine Bank", "Für alle.", "Sie kommt.", "Sehr gut!"} <= set(found)
+    assert "Eine Bank" in _german(english, f"{base}/{proposal.id}/aehnliche")
+    for address in (base, f"{base}/{proposal.id}"):
+        assert _german(browser, address) == [], "a German page is German"
+
+
+def test_the_form_marks_questions_and_choices_that_nobody_translated(
+    session: Session, english: Browser, browser: Browser,
+) -> None:
+    one = OwnField(key="k1", kind=FieldKind.CHOICE, label="Für wen?", hint="Ungefähr.", options=("Kinder", "Alte"))
+    phase = factories.phase("collect")
+    phase.stored_fields = [store_field(one)]
+    process = factories.process(session, phases=[phase], theme_label="Bereich")
+    session.commit()
+    address = f"/verfahren/{process.slug}/vorschlaege/neu"
+    assert {"Für wen?", "Ungefähr.", "Kinder", "Alte", "Bereich", "Verkehr"} <= set(_german(english, address))
+    assert "Not given" not in _german(english, address)
+    assert _german(browser, address) == []
+    session.add_all(TextVariant(process_id=process.id, entity="phase", entity_id=phase.id, language="en", text=text,
+                                field=f"{one.name}-{name}")
+                    for name, text in (("label", "For whom?"), ("hint", "Roughly."), ("options", "Children\nOld")))
+    session.commit()
+    assert set(_german(english, address)) & {"For whom?", "Roughly.", "Children", "Old"} == set()
+    assert "Children" in english.text(address)
+
+
+def test_measures_documents_and_places_are_marked_and_measures_say_why(
+    session: Session, english: Browser, browser: Browser,
+) -> None:
+    workshop = factories.phase("workshop", settings=WorkshopSettings(place="Rathaus"), body="Kommen Sie.")
+    process = factories.process(session, catalogue_is_public=True, phases=[workshop])
+    planner = factories.actor(factories.account(session, Role.PLANNER, on=process))
+    save_measure(session, planner, process, None, {
+        "code": "K1", "title": "Trinkwasser", "goal": "Weniger **Durst**.", "responsible": "Bauamt"}, version_seen=-1, now=clock.now())
+    upload = Upload(municipality_id=process.municipality_id, name="0" * 32, media_type="text/plain", shown_name="a.txt",
+                    sha256="0" * 64, byte_size=1)
+    session.add_all([upload, ProcessDocument(process_id=process.id, upload=upload, title="Der Plan")])
+    session.commit()
+    base, only = f"/verfahren/{process.slug}", "This text is only available in German."
+    assert {"Rathaus", "Der Plan"} <= set(_german(english, base))
+    for address, wanted in ((f"{base}/massnahmen", {"Trinkwasser", "Weniger Durst."}),
+                            (f"{base}/massnahmen/K1", {"Trinkwasser", "Weniger Durst.", "Bauamt"})):
+        assert wanted <= set(_german(english, address))
+        assert english.text(address).count(only) == 1
+        assert _german(browser, address) == []
+        assert "nur auf Deutsch" not in browser.text(address)

@@ -83,3 +83,11 @@ def test_shorten_cuts_between_words() -> None:
 def test_slugs_are_readable() -> None:
     assert text.make_slug("Größe & Straße: Übergang!") == "groesse-strasse-uebergang"
     assert text.make_slug("???") == "verfahren"
+
+
+def test_each_block_of_an_editors_text_has_its_own_direction() -> None:
+    html = str(text.render_markdown("Guten Tag.\n\nمرحبا بكم.\n\n- واحد\n- اثنان\n\n# عنوان\n\n> اقتباس"))
+    for tag in ("p", "ul", "h2", "blockquote"):
+        assert f'<{tag} dir="auto">' in html
+    assert html.count("dir=") == 5, "what lies within a block goes with it"
+    assert "dir=" not in str(text.clean_html('<p dir="rtl">A</p>'))

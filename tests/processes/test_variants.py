@@ -237,3 +237,31 @@ def test_answers_to_own_fields_are_read_in_the_readers_language_and_what_people_
     assert shown.xpath(".//*[@lang='de']/text()") == ["Wer hilft?", "Der Verein"]
     german = new_browser().open(f"/verfahren/{process.slug}/vorschlaege/{proposal.id}")
     assert "Für wen? Kinder" in " ".join(german.text_content().split())
+
+
+def test_a_page_in_leichte_sprache_says_which_of_its_parts_are_not(
+    session: Session, process: Process, editor: Browser, browser: Browser,
+) -> None:
+    phase = process.phases[0]
+    phase.body, process.summary, process.themes[0].description = "Schreiben Sie uns.", "Wie soll er aussehen?", "Autos."
+    news = ProcessNews(process_id=process.id, title="Es geht los", body="Heute.", published_at=clock.now())
+    session.add(news)
+    session.commit()
+    page, address = f"/verwaltung/verfahren/{process.id}/sprachen?sprache=de-x-ls", f"/verfahren/{process.slug}"
+    only = "Diesen Text gibt es noch nicht in Leichter Sprache."
+    written = {_key(process, "title"): "Ein Platz.", _key(process, "summary"): "Sagen Sie uns Ihre Ideen."}
+    editor.submit(page, written, form=-1)
+    browser.get("/sprache/de-x-ls?next=/")
+
+    def said() -> set[str]:
+        """The headings above which parts say so."""
+        return {one.xpath("ancestor::section[1]//h2")[0].text_content() for one in browser.open(address).xpath(f"//p[text()='{only}']")}
+
+    everything = {"Worum es geht", "Neuigkeiten", "Vorschläge nach Thema", "Die Phasen im Einzelnen", "Fragen und Antworten"}
+    assert said() == everything
+    assert only in browser.text(f"{address}/neuigkeiten")
+    editor.submit(page, written | {f"phase-{phase.id}-body": "Schreiben Sie Ihre Ideen auf.", f"news-{news.id}-body": "Heute geht es los."}, form=-1)
+    assert said() == everything - {"Die Phasen im Einzelnen", "Neuigkeiten"}
+    assert only not in browser.text(f"{address}/neuigkeiten")
+    browser.get("/sprache/de?next=/")
+    assert said() == set(), "who reads everyday German misses nothing"

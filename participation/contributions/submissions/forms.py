@@ -24,10 +24,12 @@ from wtforms.widgets import CheckboxInput, ListWidget, Select
 from participation.contributions.proposals.models import WITHDRAWAL_REASONS
 from participation.contributions.proposals.operations.content import ALT_MAX, BODY_MAX, PLACE_MAX, TITLE_MAX
 from participation.contributions.proposals.operations.submitting import PSEUDONYM_MAX
+from participation.language import translated, wording_of
 from participation.own_fields import PREFIX, Answer, FieldKind, OwnField
 from participation.processes.edge import as_read
 from participation.text import clean_line, clean_text
 from participation.tokens import new_token
+from participation.web import language, reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,13 +99,19 @@ class ProposalForm(FlaskForm):
         """Offer the themes of a process: as cards, or as a list to open when they are many."""
         shown = as_read(process)
         self.theme_id.label.text = shown.theme_label
-        choices = [(theme.id, theme.name) for theme in shown.themes]
+        choices = [_choice(theme.id, theme.name) for theme in shown.themes]
         if len(choices) > THEMES_AS_CARDS:
             self.theme_id.widget = Select()
-            choices.insert(0, (0, str(_l("Ohne Angabe") if optional else _l("Bitte wählen"))))
+            choices.insert(0, SelectChoice(0, str(_l("Ohne Angabe") if optional else _l("Bitte wählen"))))
         elif optional:
-            choices.append((0, str(_l("Ohne Angabe"))))
+            choices.append(SelectChoice(0, str(_l("Ohne Angabe"))))
         self.theme_id.choices = choices
+
+
+def _choice(value: Any, shown: str) -> SelectChoice:  # noqa: ANN401 - what is sent when it is chosen
+    """A choice in the words of editors, marked where they are not in the language of the page (WCAG 2.2, 3.1.2)."""
+    own = wording_of(shown)
+    return SelectChoice(value, shown, {} if own == language() else {"lang": own})
 
 
 class ChecksField(SelectMultipleField):
@@ -130,8 +138,8 @@ def _own_field(one: OwnField, before: tuple[str, ...]) -> Any:  # noqa: ANN401 -
     if one.kind is FieldKind.TEXT:
         return TextAreaField(one.label, default=first, filters=[clean_text])
     # The German wording is what is sent and kept, whatever the reader's language.
-    choices = [SelectChoice(*choice) for choice in one.choices]
-    choices += [SelectChoice(value, value) for value in before if value not in one.options]
+    choices = [_choice(value, translated(shown, reading()) if one.shown_options else shown) for value, shown in one.choices]
+    choices += [_choice(value, value) for value in before if value not in one.options]
     if one.kind is FieldKind.CHOICES:
         return ChecksField(one.label, choices=choices, default=list(before), validate_choice=False)
     nothing = SelectChoice("", _l("Bitte wählen") if one.is_required else _l("Ohne Angabe"))

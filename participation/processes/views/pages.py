@@ -10,7 +10,7 @@ from flask_babel import format_decimal, get_locale, gettext as _
 from participation import web
 from participation.actions import Action
 from participation.errors import NotFound
-from participation.language import Translated, wording_of
+from participation.language import EASY, Translated, wording_of
 from participation.municipalities.models import Municipality, MunicipalityKind
 from participation.municipalities.queries import towns_of
 from participation.municipalities.views import blueprint as town_blueprint
@@ -184,12 +184,11 @@ def news_feed(slug: str) -> ResponseReturnValue:
     return make_response(body, 200, {"Content-Type": "application/atom+xml; charset=utf-8"})
 
 
-def _parts_in_other_words(process: Process, parts: dict[str, list[str]]) -> set[str]:
-    """Parts of the page that are not in its language, so that it says so; none where that stands above all of it."""
-    around = web.language()
-    if wording_of(process.summary or process.title) != around:
+def _parts_in_other_words(process: Process, *, has_easy: bool, parts: dict[str, list[str]]) -> set[str]:
+    """Parts of the page that are not in what its reader chose, so that it says so; none where that stands above all of it."""
+    if (web.reading() == EASY and not has_easy) or wording_of(process.summary or process.title) != web.language():
         return set()
-    return {name for name, texts in parts.items() if any(text and wording_of(text) != around for text in texts)}
+    return {name for name, texts in parts.items() if any(web.in_other_words(text) for text in texts)}
 
 
 def _as(whole: str, part: str) -> str:
@@ -222,8 +221,8 @@ def _page(process: Process, *, preview: str = "") -> str:
         step=main_step(reads, now) if process.is_visible else None, card=card(reads, now), is_preview=bool(preview),
         picture_href=picture_href,
         questions=faq, news=news, news_shown=NEWS_SHOWN,
-        foreign=_parts_in_other_words(reads, {
-            "news": [row.body for row in news[:NEWS_SHOWN]], "themes": [theme.description for theme in reads.themes],
+        foreign=_parts_in_other_words(reads, has_easy=has_easy, parts={
+            "body": [reads.body], "news": [row.body for row in news[:NEWS_SHOWN]], "themes": [theme.description for theme in reads.themes],
             "phases": [phase.body for phase in reads.phases], "questions": [answer for _question, answer in faq],
         }),
         next_start=beginning(start) if start else "", annulled_votes=web.part("annulled_votes", process=process) if process.has_annulments and not preview else "",
