@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
 from flask import Flask, current_app, g, make_response, redirect, render_template, request, url_for
@@ -20,7 +20,9 @@ from participation.permissions import ANONYMOUS
 from participation.web import SAFE_METHODS, limiter, translated, way_back
 
 if TYPE_CHECKING:
+    from flask import Response
     from flask.typing import ResponseReturnValue
+    from flask_limiter import RequestLimit
 
 log = logging.getLogger(__name__)
 # Where a page that can't be shown yet leads first.
@@ -95,13 +97,16 @@ def kept_input() -> list[tuple[str, str]]:
     ]
 
 
-def error_page(status: int, message: str = "", cure: str = "", wait: int = 30) -> ResponseReturnValue:
-    """The page of a status. `message` says what exactly hinders; the cure is the status's own unless there is another.
+def error_page(
+    status: int, message: str = "", cure: str = "", wait: int = 30, *, heading: str = "", back: str = "",
+) -> Response:
+    """The page of a status. `message` says what exactly hinders; heading and cure are the status's own unless there are others.
 
-    `wait` is after how many seconds trying again makes sense, where it does.
+    `wait` is after how many seconds trying again makes sense, where it does; `back` the address where that can be done.
     """
     g.do_not_cache = True
     title, usual = _texts(status)
+    title = heading or title
     cure = cure or usual
     try:
         body = render_template(
@@ -111,6 +116,7 @@ def error_page(status: int, message: str = "", cure: str = "", wait: int = 30) -
             message=message,
             cure=cure,
             kept=kept_input(),
+            back=back,
             sign_in_url=url_for("accounts.sign_in", next=way_back()) if status == 401 else None,  # noqa: PLR2004
         )
     except SecurityError:  # a request under a name that is not ours: it gets no whole page, and rings no alarm
@@ -142,22 +148,29 @@ def _words_of(error: DomainError) -> tuple[str, str]:
     return message, cure
 
 
-def _slowed_down() -> ResponseReturnValue:
-    """Too many requests: for how long, as far as the counter says."""
-    limit = limiter.current_limit
+def seconds_left(limit: RequestLimit | None) -> int:
+    """Until when a limit stays reached, as far as the counter says; 0 where it does not."""
     try:
         left = math.ceil(limit.reset_at - time.time()) if limit is not None and limit.breached else 0
     except Exception:  # the counter is out of reach just now
         log.exception("limit_unreadable")
         left = 0
-    if left <= 0:
-        return error_page(429)
+    return max(left, 0)
+
+
+def try_again(left: int) -> str:
+    """When that makes sense, in so many seconds; empty where nobody knows."""
     minutes = math.ceil(left / 60)
-    cure = ngettext("Bitte versuchen Sie es in %(num)s Minute noch einmal.",
-                    "Bitte versuchen Sie es in %(num)s Minuten noch einmal.", minutes)
     if minutes > 120:  # noqa: PLR2004 - two hours
-        cure = _("Bitte versuchen Sie es in %(hours)s Stunden noch einmal.", hours=math.ceil(left / 3600))
-    return error_page(429, cure=cure, wait=left)
+        return str(_("Bitte versuchen Sie es in %(hours)s Stunden noch einmal.", hours=math.ceil(left / 3600)))
+    return str(ngettext("Bitte versuchen Sie es in %(num)s Minute noch einmal.",
+                        "Bitte versuchen Sie es in %(num)s Minuten noch einmal.", minutes)) if minutes else ""
+
+
+def _slowed_down() -> ResponseReturnValue:
+    """Too many requests: for how long, as far as the counter says."""
+    left = seconds_left(limiter.current_limit)
+    return error_page(429, cure=try_again(left), wait=left or 30)
 
 
 def _without_slash() -> str | None:
@@ -188,8 +201,8 @@ def register(app: Flask) -> None:
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> ResponseReturnValue:
-        if error.response is not None and (error.code or 500) < 400:  # noqa: PLR2004 - a redirect of the router
-            return error.response
+        if error.response is not None:  # a redirect of the router, or what a limit says itself
+            return cast("Response", error.response)
         if isinstance(error, NotFound) and (address := _without_slash()):
             return redirect(address, code=308)
         return _slowed_down() if error.code == 429 else error_page(error.code or 500)  # noqa: PLR2004

@@ -271,6 +271,11 @@ def in_language(wording: str) -> str:
     return Markup('<span lang="{}"{}>{}</span>').format(own, turned, wording)
 
 
+def wants_json() -> bool:
+    """Whether a script asks, which shows what it is told on the page that is open."""
+    return request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"
+
+
 def lang_mark(wording: str = "") -> Markup:
     """The same as an attribute of the element around a text; without one for what residents and planners write in German."""
     own = wording_of(wording)

@@ -6,7 +6,7 @@ import email
 from dataclasses import dataclass
 from email import policy
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, flash, render_template, request, url_for
 from flask_babel import gettext as _
@@ -122,10 +122,10 @@ def _own_mails() -> Iterator[Path]:
                       with_nobodys=is_only_one(web.current_session()))
 
 
-def _read(path: Path) -> dict[str, str]:
+def _read(path: Path) -> dict[str, Any]:
     message = email.message_from_bytes(path.read_bytes(), policy=policy.default)
     body = message.get_body(("plain",))
-    return {"to": str(message["To"]), "subject": str(message["Subject"]), "date": str(message["Date"]),
+    return {"to": str(message["To"]), "subject": str(message["Subject"]), "sent_at": message["Date"].datetime,
             "text": str(body.get_content()) if body else ""}
 
 

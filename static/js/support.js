@@ -1,6 +1,7 @@
 /**
  * Supports a proposal, or takes the support back, without leaving the page. The form works without this module; when
- * anything goes wrong here, it is sent as it stands, and the server's page says what hinders.
+ * anything goes wrong here, it is sent as it stands, and the server's page says what hinders. Only where too many votes
+ * came from one address (429) the answer is shown here: sent again it would count as one more.
  */
 for (const box of document.querySelectorAll("[data-support]")) {
   const form = box.querySelector("form");
@@ -35,8 +36,12 @@ for (const box of document.querySelectorAll("[data-support]")) {
         method: "POST",
         headers: { Accept: "application/json", "X-CSRFToken": form.elements.csrf_token.value },
       });
-      if (!answer.ok) { throw new Error(`HTTP ${answer.status}`); }
-      show(await answer.json());
+      if (answer.status === 429) {
+        status.textContent = (await answer.json()).message;
+      } else {
+        if (!answer.ok) { throw new Error(`HTTP ${answer.status}`); }
+        show(await answer.json());
+      }
     } catch {
       form.submit();
       return;

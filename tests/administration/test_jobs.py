@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -76,6 +77,9 @@ def test_each_town_sees_its_own_jobs_and_mails_and_their_links_lead_to_it(
         assert people[foreign.id].email not in page.text_content()
     address = here.open("/verwaltung/mails").xpath("//tbody//a/@href")[0]
     assert here.get(address).status_code == 200
+    for page in ("/verwaltung/mails", address):
+        assert re.search(r"\d\d\.\d\d\.\d{4}, \d\d:\d\d Uhr", here.text(page)), "as Germans write it"
+        assert "+0000" not in here.text(page)
     assert there.get(address).status_code == 404
 
 

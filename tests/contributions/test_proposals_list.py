@@ -14,7 +14,13 @@ from lxml.html import fromstring as html_of
 
 from participation import clock, formats
 from participation.contributions import operations as contributions
-from participation.contributions.models import SHUFFLE_RANGE, ContributionPicture, ContributionState, new_shuffle_key
+from participation.contributions.models import (
+    SHUFFLE_RANGE,
+    AnswerStatus,
+    ContributionPicture,
+    ContributionState,
+    new_shuffle_key,
+)
 from participation.contributions.proposals.jobs import shuffle_lists
 from participation.contributions.proposals.queries import (
     MATCHES_MAX,
@@ -225,6 +231,34 @@ def test_the_feed_holds_what_the_list_holds_and_forgets_what_is_hidden(session: 
     contributions.hide(session, other, "Regel verletzt", clock.now())
     session.commit()
     assert "Radweg nach Darfeld" not in browser.get(everything).get_data(as_text=True)
+
+
+def test_the_feed_says_when_a_proposal_was_answered_or_changed(
+    session: Session, browser: Browser, count_queries: Counter,
+) -> None:
+    process = factories.process(session)
+    then = clock.now() - timedelta(days=9)
+    answered, edited = then + timedelta(days=3), then + timedelta(days=2)
+    factories.proposal(session, process, title="Beantwortet", at=then, edited_at=edited, answered_at=answered,
+                       answer_status=AnswerStatus.ACCEPTED, answer_body="Ja.", answered_by="Planung")
+    factories.proposal(session, process, title="Geändert", at=then, edited_at=edited)
+    factories.proposal(session, process, title="Wie er war", at=then)
+    session.commit()
+    feed = fromstring(browser.get(f"/verfahren/{process.slug}/vorschlaege.atom").get_data())
+    updated = {entry.findtext(f"{ATOM}title"): datetime.fromisoformat(entry.findtext(f"{ATOM}updated"))
+               for entry in feed.iter(f"{ATOM}entry")}
+    assert updated == {"Beantwortet": answered, "Geändert": edited, "Wie er war": then}
+    assert {entry.findtext(f"{ATOM}published") for entry in feed.iter(f"{ATOM}entry")} == {then.isoformat()}
+    assert datetime.fromisoformat(feed.findtext(f"{ATOM}updated")) == answered
+    counted = []
+    for _round in range(2):
+        with count_queries() as statements:
+            browser.get(f"/verfahren/{process.slug}/vorschlaege.atom")
+        counted.append(len(statements))
+        for _number in range(5):
+            factories.proposal(session, process, at=then)
+        session.commit()
+    assert counted[0] == counted[1], "however many there are"
 
 
 def _shuffled(browser: Browser, address: str, agent: str) -> list[str]:

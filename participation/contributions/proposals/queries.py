@@ -132,10 +132,17 @@ class Card:
     support_count: int
     comment_count: int
     answer_status: AnswerStatus | None
+    edited_at: datetime | None
+    answered_at: datetime | None
     picture_id: int | None
     picture_alt: str
     distance: int | None = None
     """Metres from where the reader is, in lists by distance."""
+
+    @property
+    def updated_at(self) -> datetime:
+        """When what everybody reads last changed: a word of it, or the answer to it."""
+        return max(filter(None, (self.published_at, self.edited_at, self.answered_at)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,7 +401,7 @@ def _cards(session: Session, ids: list[int]) -> list[Card]:
         select(
             base.id, own.title, func.substr(base.body, 1, EXCERPT_LENGTH).label("excerpt"), own.place, base.theme_id,
             Participant.pseudonym, base.published_at, base.support_count, base.comment_count,
-            base.answer_status,
+            base.answer_status, own.edited_at, own.answered_at,
         )
         .select_from(Contribution.__table__)
         .join(Proposal.__table__, own.id == base.id)
@@ -405,7 +412,8 @@ def _cards(session: Session, ids: list[int]) -> list[Card]:
     cards = {
         row.id: Card(
             row.id, row.title, row.excerpt, row.place, row.theme_id, row.pseudonym, row.published_at,
-            row.support_count, row.comment_count, row.answer_status, *pictures.get(row.id, (None, "")),
+            row.support_count, row.comment_count, row.answer_status, row.edited_at, row.answered_at,
+            *pictures.get(row.id, (None, "")),
         )
         for row in rows
     }

@@ -143,10 +143,6 @@ def _next_opening(process: Process, now: datetime) -> datetime | None:
     return min((start for start in starts if start > now), default=None)
 
 
-def _wants_json() -> bool:
-    return request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"
-
-
 @blueprint.post("/verfahren/<slug>/vorschlaege/<int:proposal_id>/unterstuetzen")
 @web.public
 @slow_down
@@ -172,7 +168,7 @@ def back(slug: str, proposal_id: int) -> ResponseReturnValue:
 
 
 def _change(slug: str, proposal_id: int, change: Change, supported: bool) -> ResponseReturnValue:  # noqa: FBT001
-    if not _wants_json():
+    if not web.wants_json():
         changed = _apply(slug, proposal_id, change)[0]
         if not changed and is_annulled(slug, proposal_id, proposal_id):
             flash(annulled_message(), "warning")

@@ -260,7 +260,7 @@ def feed(slug: str) -> ResponseReturnValue:
         title += f", {asked.theme.name}"
     if asked.query:
         title += f", „{asked.query}“"
-    updated = page.cards[0].published_at if page.cards else process.published_at or process.created_at
+    updated = max((card.updated_at for card in page.cards), default=process.published_at or process.created_at)
     body = render_template(
         "contributions/proposals/feed.xml", process=process, cards=page.cards, title=title, updated=updated,
         address=asked.address("proposals.feed", sort=None, ab=None, _external=True),
