@@ -10,6 +10,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from lxml import html
 from sqlalchemy import func, select, update
 
 from participation import clock
@@ -277,6 +278,45 @@ def test_results_are_for_nobody_before_their_time(
     assert "Ergebnisse" in voter.text(f"/verfahren/{phase.process.slug}")
     table = voter.get(f"{_page(phase)}/ergebnis.csv").get_data(as_text=True)
     assert f"{first.id};Idee A;3;0;12;" in table
+
+
+def test_equal_points_share_a_place(session: Session, voter: Browser, keyring: Keyring) -> None:
+    phase, proposals = _vote(session, replace(POINTS, results=Results.DURING))
+    marks = {one.id: points for one, points in zip(proposals, (3, 1, 3, 2), strict=True)}
+    operations.cast(session, keyring, factories.actor(factories.account(session)), phase, marks, clock.now())
+    session.commit()
+    assert [(row[0], row[2]) for row in _rows(voter, phase)] == [("1", "3"), ("1", "3"), ("3", "2"), ("4", "1")]
+
+
+def test_an_older_window_does_not_replace_what_was_saved_since_without_a_word(session: Session, voter: Browser) -> None:
+    phase, (first, second, third, *_) = _budget(session, [300, 300, 300])
+    page = _page(phase)
+    old = voter.open(page).xpath("//form[@id='stimmzettel']//input[@name='stand']/@value")[0]
+    voter.submit(page, {"korb": [str(first.id), str(second.id)]}, form="/abstimmung/")
+    assert voter.post(page, {"stand": old, "korb": [str(first.id), str(second.id)]}).status_code == 303, "sent twice"
+    refused = voter.post(page, {"stand": old, "korb": [str(third.id)]})
+    assert refused.status_code == 409
+    assert (_tally(session, first)[0], _tally(session, third)[0]) == (1, 0)
+    tree = html.fromstring(refused.get_data(as_text=True))
+    assert "in einem anderen Fenster gespeichert" in tree.xpath("//*[@role='alert']")[0].text_content()
+    assert tree.xpath("//input[@name='korb'][@checked]/@value") == [str(third.id)], "what was chosen here is kept"
+    again = tree.xpath("//input[@name='stand']/@value")[0]
+    assert voter.post(page, {"stand": again, "korb": [str(third.id)]}).status_code == 303
+    assert (_tally(session, first)[0], _tally(session, third)[0]) == (0, 1)
+
+
+def test_an_older_window_of_points_minds_only_the_proposals_on_its_page(session: Session, voter: Browser) -> None:
+    phase, (first, second, *_) = _vote(session, POINTS)
+    page = _page(phase)
+    old = voter.open(page).xpath("//form[@id='stimmzettel']//input[@name='stand']/@value")[0]
+    voter.submit(page, {f"marke-{first.id}": "4"}, form="/abstimmung/")
+    stale = {"stand": old, "zeile": [str(first.id)], f"marke-{first.id}": "2"}
+    refused = voter.post(page, stale)
+    assert refused.status_code == 409
+    assert html.fromstring(refused.get_data(as_text=True)).get_element_by_id(f"marke-{first.id}").get("value") == "2"
+    other_page = {"stand": old, "zeile": [str(second.id)], f"marke-{second.id}": "2"}
+    assert voter.post(page, other_page).status_code == 303
+    assert (_tally(session, first), _tally(session, second)) == ((1, 0, 4), (1, 0, 2))
 
 
 def test_what_was_withdrawn_or_hidden_stays_in_the_result_without_its_title(

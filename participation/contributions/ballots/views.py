@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -31,7 +32,7 @@ from participation.contributions.ballots.queries import (
 from participation.contributions.models import SHUFFLE_RANGE, ContributionState
 from participation.contributions.proposals.edge import LARGEST_ID, load_standing
 from participation.contributions.proposals.queries import Listing, Sort, list_page, read_cursor
-from participation.errors import Conflict, InvalidInput, NotFound
+from participation.errors import Conflict, DomainError, InvalidInput, NotFound
 from participation.formats import BallotRule
 from participation.i18n import N_
 from participation.page_cache import cached
@@ -39,8 +40,11 @@ from participation.processes.edge import load_process
 from participation.processes.models import Phase, PhaseState
 from participation.processes.plausibility import MORE_HINTS, Hint
 from participation.processes.views.staff import load_for_editing, tabs_of
+from participation.tokens import hash_token
 
 if TYPE_CHECKING:
+    from collections.abc import Container, Sequence
+
     from flask.typing import ResponseReturnValue
     from sqlalchemy.orm import Session
 
@@ -50,6 +54,8 @@ blueprint = Blueprint("ballots", __name__)
 operations.connect()
 # As many as a page of the list of proposals has.
 MARKS_AT_ONCE = 60
+_OTHER_WINDOW = N_("Sie haben Ihren Stimmzettel inzwischen in einem anderen Fenster gespeichert. Hier steht, was Sie in diesem "
+                   "Fenster gewählt haben. Speichern Sie noch einmal, wenn das gelten soll.")
 
 
 def _phase(process: Process, phase_id: int) -> Phase:
@@ -118,7 +124,7 @@ def show(slug: str, phase_id: int) -> ResponseReturnValue:
 
 
 def _paper(
-    process: Process, phase: Phase, own: OwnBallot, problem: str = "", entered: dict[int, int] | None = None,
+    process: Process, phase: Phase, own: OwnBallot, error: DomainError | None = None, entered: dict[int, int] | None = None,
 ) -> ResponseReturnValue:
     web.do_not_cache()
     session, marks, next_href = web.current_session(), own.marks if entered is None else entered, None
@@ -137,14 +143,26 @@ def _paper(
     now = web.current_now()
     body = render_template(
         "contributions/ballots/show.html", process=process, phase=phase, rule=(phase.ballot or BallotRule.SUPPORT).value,
-        lines=lines, marks=marks, spent=_spent(phase, marks, lines), saved=_spent(phase, own.marks, lines), problem=problem, next_href=next_href,
+        lines=lines, marks=marks, spent=_spent(phase, marks, lines), saved=_spent(phase, own.marks, lines), problem=web.translated(error) if error else "", next_href=next_href,
         themes={theme.id: theme for theme in process.themes}, is_open=phase.is_open(now),
         may_vote=web.can(Action.CAST_BALLOT, phase) and not own.why_annulled, why=own.why_annulled,
         is_signed_in=web.current_actor().is_signed_in,
         here=request.full_path.rstrip("?"), results_open=phase.shows_results(now),
-        typed=request.form,
+        typed=request.form, seen=_stand(own.marks, None if phase.ballot is BallotRule.BUDGET else {one.id for one in lines}),
     )
-    return body, 422 if problem else 200
+    return body, error.status if error else 200
+
+
+def _stand(marks: dict[int, int], shown: Container[int] | None) -> str:
+    """What a paper was filled with: who sends it back can be told that they saved another one meanwhile."""
+    return hash_token(json.dumps(sorted((key, mark) for key, mark in marks.items() if shown is None or key in shown)))
+
+
+def _is_outdated(own: OwnBallot, changes: dict[int, int], *, is_budget: bool) -> bool:
+    """Whether a paper is from before the last saving, and says something else than what was saved then."""
+    shown, seen = None if is_budget else changes, request.form.get("stand", "")
+    now = _stand(own.marks, shown)
+    return seen not in {"", now} and _stand({key: mark for key, mark in changes.items() if mark}, shown) != now
 
 
 def _start(phase: Phase) -> int:
@@ -169,22 +187,27 @@ def cast(slug: str, phase_id: int) -> ResponseReturnValue:
     web.require(Action.CAST_BALLOT, phase)
     is_budget = phase.ballot is BallotRule.BUDGET
     changes = _read_marks(is_budget=is_budget)
+    own = _own(phase)
+    if _is_outdated(own, changes, is_budget=is_budget):
+        return _paper(process, phase, own, Conflict(_OTHER_WINDOW), _entered(own, changes, is_budget=is_budget))
     try:
         marks = operations.cast(web.current_session(), web.current_keyring(), web.current_actor(), phase, changes,
                                 web.current_now(), replace=is_budget, source=current_source(process.id))
     except InvalidInput as error:
-        message = web.translated(error)
         if request.form.get("von") == "vorschlag":
-            flash(message, "warning")
+            flash(web.translated(error), "warning")
             return _to_proposal(slug, next(iter(changes), 0))
-        own = _own(phase)
-        entered = changes if is_budget else {**own.marks, **changes}
-        return _paper(process, phase, own, message, {
-            key: value for key, value in entered.items() if value not in {0, operations.NO_MARK}})
+        return _paper(process, phase, own, error, _entered(own, changes, is_budget=is_budget))
     flash(_message(phase, marks), "success")
     if request.form.get("von") == "vorschlag":
         return _to_proposal(slug, next(iter(changes), 0))
     return redirect(web.safe_next(url_for("ballots.show", slug=slug, phase_id=phase_id)), code=303)
+
+
+def _entered(own: OwnBallot, changes: dict[int, int], *, is_budget: bool) -> dict[int, int]:
+    """What to show where nothing was stored: the marks of this page as they were sent, all others as they are."""
+    entered = changes if is_budget else {**own.marks, **changes}
+    return {key: value for key, value in entered.items() if value not in {0, operations.NO_MARK}}
 
 
 def _read_marks(*, is_budget: bool) -> dict[int, int]:
@@ -244,6 +267,15 @@ def gone_title(one: Result) -> str:
     return str(_("Vorschlag %(number)s, nicht mehr öffentlich", number=one.id))
 
 
+def places(phase: Phase, rows: Sequence[Result]) -> list[int]:
+    """The place of each row: equal numbers share one. Of baskets each has its own, since the money goes down the list."""
+    found: list[int] = []
+    for number, row in enumerate(rows, start=1):
+        shares = phase.ballot is not BallotRule.BUDGET and number > 1 and rows[number - 2].total == row.total
+        found.append(found[-1] if shares else number)
+    return found
+
+
 @blueprint.get("/verfahren/<slug>/abstimmung/<int:phase_id>/ergebnis")
 @web.public
 @cached
@@ -258,7 +290,7 @@ def show_results(slug: str, phase_id: int) -> ResponseReturnValue:
         rule=(phase.ballot or BallotRule.SUPPORT).value, rows=rows, gone_title=gone_title, people=sum(people.values()),
         channels=[(CHANNEL_LABELS[kind], number) for kind, number in people.items()],
         most=max((one.people if phase.ballot is BallotRule.BUDGET else abs(one.total) for one in rows), default=0),
-        is_open=phase.is_open(web.current_now()), limit=RESULTS_SHOWN,
+        places=places(phase, rows), is_open=phase.is_open(web.current_now()), limit=RESULTS_SHOWN,
         spent=sum(one.cost or 0 for one in rows if one.fits),
         annulments=session.execute(annulments_in(phase)).all(), undone=undone_in(session, phase),
     )
