@@ -281,9 +281,9 @@ def _number(one: OwnField, raw: str) -> str:
     if "," in found and not one.has_decimals:
         raise InvalidInput(N_("Bitte geben Sie eine ganze Zahl an, ohne Komma."))
     if one.low and _decimal(found) < _decimal(one.low):
-        raise InvalidInput(N_("Das ist zu wenig. Möglich ist es ab %(limit)s."), limit=one.low)
+        raise InvalidInput(N_("Das ist zu wenig. Bitte geben Sie mindestens %(limit)s an."), limit=one.low)
     if one.high and _decimal(found) > _decimal(one.high):
-        raise InvalidInput(N_("Das ist zu viel. Möglich ist es bis %(limit)s."), limit=one.high)
+        raise InvalidInput(N_("Das ist zu viel. Bitte geben Sie höchstens %(limit)s an."), limit=one.high)
     return found
 
 

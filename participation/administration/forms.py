@@ -23,10 +23,10 @@ class InviteForm(FlaskForm):
 
     email = EmailField(_l("E-Mail-Adresse"), [REQUIRED])
     display_name = StringField(_l("Name, wie er bei Antworten steht"), [REQUIRED])
-    role = choice_field(_l("Rolle"), [], validators=[REQUIRED])
+    role = choice_field(_l("Rolle"), [], validators=[InputRequired(_l("Bitte wählen Sie eine Rolle."))])
 
     def offer(self, roles: Iterable[Role]) -> InviteForm:
-        """The roles that may be given, each with what it is for."""
-        self.role.choices = [
-            SelectChoice(role.value, f"{_(ROLE_LABELS[role])}: {_(ROLE_DUTIES[role])}") for role in roles]
+        """The roles that may be given, each with what it is for; none before somebody chose."""
+        self.role.choices = [SelectChoice("", _("Bitte wählen")), *(
+            SelectChoice(role.value, f"{_(ROLE_LABELS[role])}: {_(ROLE_DUTIES[role])}") for role in roles)]
         return self

@@ -62,7 +62,7 @@ class WholeNumberField(IntegerField):
         try:
             super().process_formdata(valuelist)
         except ValueError as error:
-            raise ValueError(_("Bitte geben Sie eine ganze Zahl an, zum Beispiel 30.")) from error
+            raise ValueError(_("Bitte geben Sie eine ganze Zahl an, zum Beispiel %(number)s.", number=self.default or 30)) from error
 
 
 def choice_field(label: Any, choices: list[tuple[Any, Any]], **options: Any) -> Any:  # noqa: ANN401 - a field that its form binds later

@@ -21,7 +21,7 @@ from participation.i18n import N_
 from participation.municipalities.models import PAGE_TITLES, MunicipalityPage, PageKind
 from participation.permissions import Role
 from participation.processes.history import OBLIGATORY
-from participation.processes.models import Phase, PhaseState, Process, ProcessState
+from participation.processes.models import Phase, PhaseState, Process, ProcessDocument, ProcessState
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -31,6 +31,8 @@ FAR = timedelta(days=548)
 GAP = timedelta(days=1)
 # As templates.toml leaves them for the editor to fill.
 _PLACEHOLDER = re.compile(r"<[A-ZÄÖÜ][^<>\n]{3,300}>")
+# "… finden Sie unter **Dokumente**": a part of the page that is there only once something was uploaded.
+_POINTS_TO_DOCUMENTS = re.compile(r"\bunter\s+[*_„\"]*Dokumente\b")
 TAKING_PART = (Action.SUBMIT_PROPOSAL, Action.COMMENT, Action.SUPPORT, Action.CAST_BALLOT)
 
 
@@ -90,6 +92,10 @@ def _text_hints(session: Session, process: Process) -> list[Hint]:
     if any(_PLACEHOLDER.search(text) for text in (process.summary, process.body, process.faq, process.contact)):
         hints.append(Hint(N_("Im Text steht noch ein Platzhalter der Vorlage in spitzen Klammern. Alle würden ihn lesen."),
                           "processes.edit", anchor="body"))
+    texts = [process.summary, process.body, process.faq, process.contact, *(phase.body for phase in process.phases)]
+    has_documents = session.scalar(select(ProcessDocument.id).where(ProcessDocument.process_id == process.id).limit(1))
+    if has_documents is None and any(_POINTS_TO_DOCUMENTS.search(text) for text in texts):
+        hints.append(Hint(N_("Ein Text verweist auf „Dokumente“, aber es ist noch keines hochgeladen."), "processes.documents"))
     twin = select(Process.id).where(
         Process.municipality_id == process.municipality_id, Process.id != process.id, Process.title == process.title,
         Process.state != ProcessState.ARCHIVED)
@@ -142,8 +148,9 @@ def _setting_hints(phase: Phase) -> list[tuple[str, str]]:
 def _order_hints(process: Process) -> list[Hint]:
     """What phases say about each other."""
     hints = []
-    for one, other in pairwise(process.phases):
-        if one.starts_at and other.starts_at and other.starts_at < one.starts_at:
+    dated = [(phase.starts_at, phase) for phase in process.phases if phase.starts_at is not None]
+    for (start, one), (next_start, _other) in pairwise(dated):
+        if next_start < start:
             hints.append(Hint(N_("Die Phase „%(title)s“ steht vor einer, die früher beginnt."), "processes.phases", one.title))
     for one, other in combinations(_collecting(process), 2):
         if _overlap(one, other):

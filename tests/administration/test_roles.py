@@ -123,6 +123,17 @@ def test_what_is_wrong_is_said_beside_its_field_and_nothing_is_stored(
     assert len(session.scalars(select(Account.id)).all()) == before
 
 
+def test_no_role_is_given_that_nobody_chose(
+    session: Session, new_browser: Callable[[], Browser], town: Municipality, process: Process,
+) -> None:
+    admin = _staff(session, new_browser, Role.ADMIN, town=town)
+    for page in (_page(process), "/verwaltung/konten"):
+        answer = admin.submit(page, {"email": "neu@stadt.example", "display_name": "Frau Neu"}, form=-1)
+        assert answer.status_code == 422
+        assert "Bitte wählen Sie eine Rolle." in answer.get_data(as_text=True)
+    assert session.scalars(select(Account).where(Account.email == "neu@stadt.example")).one_or_none() is None
+
+
 def test_nobody_gives_or_takes_more_than_they_have(
     session: Session, new_browser: Callable[[], Browser], town: Municipality, process: Process,
 ) -> None:

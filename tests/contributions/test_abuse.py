@@ -370,7 +370,20 @@ def test_whoever_has_an_annulled_ballot_reads_that_before_filling_it_in(
         words = " ".join(page.text_content().split())
         assert "Ihre Stimme in dieser Phase zählt nicht" in words
         assert "Der Grund: Ein <b>Programm</b> war es." in words
+        assert "Sie können Ihre Stimme bis zum Ende der Phase ändern" not in words
         assert not page.xpath(f"//input[@name='marke-{proposal.id}']")
+
+
+def test_one_vote_that_does_not_count_any_more_is_told_as_one(
+    session: Session, keyring: Keyring, proposal: Proposal, new_browser: Callable[[], Browser],
+) -> None:
+    process = proposal.process
+    votes.support(session, keyring, factories.actor(factories.account(session)), proposal, clock.now(), "einwahl")
+    office = new_browser().sign_in(factories.account(session, Role.PLANNER, on=process))
+    session.commit()
+    wall = [clock.to_berlin(clock.now() + timedelta(hours=step)).strftime("%Y-%m-%dT%H:%M") for step in (-1, 1)]
+    answer = office.submit(f"/verwaltung/verfahren/{process.id}/stimmen/{_window(*wall)}", {"reason": "Programm."}, form=-1)
+    assert "1 Stimme zählt nicht mehr." in answer.get_data(as_text=True)
 
 
 @pytest.mark.parametrize("reason", ["", "x" * 1001])
@@ -439,7 +452,7 @@ def test_votes_of_a_time_are_shown_as_numbers_first_then_annulled_and_given_back
 
 @pytest.mark.parametrize(("since", "until", "message"), [
     ("", "", "verstehen wir nicht"), ("gestern", "2026-11-20T10:00", "verstehen wir nicht"),
-    ("2026-11-20T10:00", "2026-11-20T10:00", "vor dem Beginn"), ("0001-01-01T00:00", "2026-11-20T10:00", "prüfen Sie das Jahr"),
+    ("2026-11-20T10:00", "2026-11-20T10:00", "muss nach dem Beginn liegen"), ("0001-01-01T00:00", "2026-11-20T10:00", "prüfen Sie das Jahr"),
     ("2026-03-29T02:30", "2026-11-20T10:00", ""), ("2026-11-20T10:00", "9999-12-31T23:59", "prüfen Sie das Jahr"),
 ])
 def test_a_window_that_is_none_says_so_beside_the_field(

@@ -109,8 +109,8 @@ def test_a_guest_answers_and_everybody_reads_what_was_asked_in_public(
     ("own-00000001", "", "Bitte wählen Sie etwas aus."),
     ("own-00000001", "Hunde", "Bitte wählen Sie etwas aus der Liste."),
     ("own-00000002", "viel", "Bitte geben Sie eine Zahl an, zum Beispiel 2,5."),
-    ("own-00000002", "-1", "Das ist zu wenig. Möglich ist es ab 0."),
-    ("own-00000002", "1.000.000,01", "Das ist zu viel. Möglich ist es bis 1000000."),
+    ("own-00000002", "-1", "Das ist zu wenig. Bitte geben Sie mindestens 0 an."),
+    ("own-00000002", "1.000.000,01", "Das ist zu viel. Bitte geben Sie höchstens 1000000 an."),
     ("own-00000003", "x" * 41, "Das ist zu lang: 41 Zeichen. Höchstens 40 sind möglich."),
     ("own-00000004", ["Nachts"], "Bitte wählen Sie etwas aus der Liste."),
 ])

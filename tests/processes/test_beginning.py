@@ -175,6 +175,29 @@ def _hints(session: Session, process: Process) -> list[str]:
     return [hint.message % {"title": hint.title, "other": hint.other} if hint.title else hint.message for hint in found]
 
 
+def test_a_phase_without_dates_hides_no_wrong_order(session: Session, town: Municipality) -> None:
+    process = factories.process(session, town, state=ProcessState.DRAFT, published_at=None, phases=[
+        factories.phase("collect", title="Später", opens=30, closes=50),
+        factories.phase("inform", title="Irgendwann", starts_at=None, ends_at=None, vague_dates="Frühjahr 2028"),
+        factories.phase("discuss", title="Früher", opens=10, closes=30),
+    ])
+    assert "Die Phase „Später“ steht vor einer, die früher beginnt." in _hints(session, process)
+
+
+def test_whoever_points_to_documents_is_told_that_there_are_none(session: Session, town: Municipality) -> None:
+    wanted = "Ein Text verweist auf „Dokumente“, aber es ist noch keines hochgeladen."
+    actor = factories.actor(factories.account(session, Role.EDITOR, town=town))
+    for key in sorted(operations.templates()):
+        process = operations.create_from_template(
+            session, actor, town, clock.now(), title=key, summary="", key=key, starts_on=date(2027, 3, 1))
+        texts = " ".join([process.body, process.faq, *(phase.body for phase in process.phases)])
+        assert (wanted in _hints(session, process)) == ("unter **Dokumente**" in texts), key
+    plan = factories.process(session, town, body="Alles steht unter „Dokumente“.")
+    assert wanted in _hints(session, plan)
+    plan.body = "Bringen Sie Dokumente mit."
+    assert wanted not in _hints(session, plan)
+
+
 def test_two_proofs_are_pointed_out_where_the_editor_reads_it_and_an_account_is_none(
     session: Session, town: Municipality, editor: Browser,
 ) -> None:

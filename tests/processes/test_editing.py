@@ -286,6 +286,59 @@ def test_archived_process_is_read_but_takes_nothing(session: Session, process: P
     assert "Vorschlag einreichen" in editor.text(f"/verfahren/{process.slug}")
 
 
+def test_an_archived_process_says_that_nothing_comes_any_more(session: Session, process: Process, editor: Browser) -> None:
+    process.phases[:] = [factories.phase("collect", title="Ideen", opens=-1), factories.phase("vote", title="Wahl", opens=40, closes=50)]
+    session.commit()
+    page = f"/verfahren/{process.slug}"
+    shown = editor.open(page)
+    assert "Bald" not in shown.text_content()
+    assert shown.xpath("//a[contains(@href, '.ics')]")
+    process.state = ProcessState.ARCHIVED
+    process.municipality.content_version += 1
+    session.commit()
+    shown = editor.open(page)
+    timeline = shown.xpath("//ol[contains(@class, 'bp-timeline')]/li")
+    assert ["Entfällt" in one.text_content() for one in timeline] == [False, True]
+    assert not any("Kommt noch" in one.text_content() or "Läuft" in one.text_content() for one in timeline)
+    assert "Dieses Verfahren ist abgeschlossen." in shown.text_content()
+    assert not shown.xpath("//a[contains(@href, '.ics')]")
+
+
+@pytest.mark.parametrize(("before", "heading", "sentence"), [
+    ([], "Bald geht es los", "Die erste Phase beginnt am"),
+    ([factories.phase("inform", opens=-9, closes=-3)], "Bald geht es weiter", "Die nächste Phase beginnt am"),
+])
+def test_what_comes_first_is_no_next_one(
+    session: Session, process: Process, browser: Browser, before: list[Phase], heading: str, sentence: str
+) -> None:
+    process.phases[:] = [*before, factories.phase("collect", opens=10, closes=20)]
+    session.commit()
+    shown = browser.text(f"/verfahren/{process.slug}")
+    assert heading in shown
+    assert sentence in shown
+
+
+def test_a_phase_in_words_stands_in_the_table_as_it_was_written(session: Session, process: Process, editor: Browser) -> None:
+    process.phases[0].starts_at, process.phases[0].ends_at, process.phases[0].vague_dates = None, None, "Frühjahr 2027"
+    session.commit()
+    assert "Frühjahr 2027" in editor.text(f"/verwaltung/verfahren/{process.id}/phasen")
+
+
+def test_what_is_no_whole_number_is_answered_with_one_that_fits(session: Session, process: Process, editor: Browser) -> None:
+    answer = editor.submit(f"/verwaltung/verfahren/{process.id}/phasen/neu?format=budget",
+                           {"title": "Budget", "setting_total": "viel"}, form=-1)
+    assert "Bitte geben Sie eine ganze Zahl an, zum Beispiel 100000." in _errors(answer)
+
+
+def test_own_fields_are_shown_as_the_form_shows_them(session: Session, process: Process, editor: Browser) -> None:
+    page = f"/verwaltung/verfahren/{process.id}/phasen/{process.phases[0].id}/felder"
+    for kind in ("choice", "choices"):
+        editor.submit(f"{page}?art={kind}", {"label": f"Frage {kind}", "options": "Ja\nNein"}, form=-1)
+    shown = editor.open(page).xpath("//section[@aria-labelledby='vorschau']")[0]
+    assert [one.get("type") for one in shown.xpath(".//fieldset//input")] == ["radio", "radio", "checkbox", "checkbox"]
+    assert [" ".join(one.text_content().split()) for one in shown.xpath(".//fieldset//label")] == ["Ja", "Nein"] * 2
+
+
 def test_a_published_process_keeps_the_texts_that_it_needs(session: Session, process: Process, editor: Browser) -> None:
     process.body = "Text"
     session.commit()

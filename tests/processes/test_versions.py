@@ -88,6 +88,26 @@ def test_every_change_can_be_read_and_undone_and_that_too(
     assert "Früheren Stand wiederhergestellt" in editor.text(base)
 
 
+def test_the_history_says_what_was_copied_and_whose_translation_changed(
+    session: Session, process: Process, new_browser: Callable[[], Browser],
+) -> None:
+    account = factories.account(session, Role.EDITOR, town=process.municipality)
+    actor = factories.actor(account)
+    copy = operations.copy_process(session, actor, process, clock.now(), title="Noch ein Platz", summary="",
+                                   starts_on=date(2027, 3, 1))
+    phase, theme = copy.phases[0], copy.themes[0]
+    operations.save_variants(session, actor, copy, "en", {
+        ("process", copy.id, "title"): "Another square", ("phase", phase.id, "title"): "Collecting",
+        ("theme", theme.id, "name"): "Traffic"}, clock.now())
+    session.commit()
+    page = new_browser().sign_in(account).open(f"/verwaltung/verfahren/{copy.id}/verlauf")
+    assert "Aus einem anderen Verfahren kopiert" in page.text_content()
+    assert "Vorlage" not in " ".join(page.xpath("//h2//text()"))
+    named = {" ".join(one.text_content().split()) for one in page.xpath("//summary") if "Übersetzung" in one.text_content()}
+    assert named == {"English, Titel: Übersetzung", f"English, Phase „{phase.title}“, Titel: Übersetzung",
+                     f"English, Thema „{theme.name}“, Name: Übersetzung"}
+
+
 def test_versions_of_another_process_can_not_be_used(
     session: Session, process: Process, actor: Actor, new_browser: Callable[[], Browser],
 ) -> None:

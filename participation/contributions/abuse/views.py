@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, flash, redirect, render_template, request
-from flask_babel import format_datetime, gettext as _
+from flask_babel import format_datetime, gettext as _, ngettext
 
 from participation import clock, web
 from participation.actions import Action
@@ -104,8 +104,9 @@ def annul(process_id: int, flag_id: int) -> ResponseReturnValue:
             flash(web.translated(error), "warning")
             return web.go("abuse.report", process_id=process_id)
         else:
-            flash(_("%(number)s Stimmen zählen nicht mehr. Die Zähler sind berichtigt.",
-                    number=annulment.votes + annulment.ballots), "success")
+            flash(ngettext("%(num)s Stimme zählt nicht mehr. Die Zähler sind berichtigt.",
+                           "%(num)s Stimmen zählen nicht mehr. Die Zähler sind berichtigt.",
+                           annulment.votes + annulment.ballots), "success")
             return web.go("abuse.report", process_id=process_id)
     return _page(process, form=form, chosen=found), 422 if form.errors else 200
 
@@ -157,8 +158,9 @@ def window(process_id: int) -> ResponseReturnValue:
             flash(web.translated(error), "warning")
             return redirect(request.full_path, code=303)
         else:
-            flash(_("%(number)s Stimmen zählen nicht mehr. Die Zähler sind berichtigt.",
-                    number=annulment.votes + annulment.ballots), "success")
+            flash(ngettext("%(num)s Stimme zählt nicht mehr. Die Zähler sind berichtigt.",
+                           "%(num)s Stimmen zählen nicht mehr. Die Zähler sind berichtigt.",
+                           annulment.votes + annulment.ballots), "success")
             return web.go("abuse.report", process_id=process_id)
     return render_template(
         "contributions/abuse/window.html", process=process, form=form, reason=reason, limit=operations.REASON_MAX,

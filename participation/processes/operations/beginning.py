@@ -119,7 +119,7 @@ def copy_process(
     ]
     session.flush()
     _copy_variants(session, source, process)
-    changed(session, actor, process, now, "process_filled", source=source.id)
+    changed(session, actor, process, now, "process_copied", source=source.id)
     return process
 
 

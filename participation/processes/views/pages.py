@@ -226,6 +226,7 @@ def _page(process: Process, *, preview: str = "") -> str:
             "phases": [phase.body for phase in reads.phases], "questions": [answer for _question, answer in faq],
         }),
         next_start=beginning(start) if start else "", annulled_votes=web.part("annulled_votes", process=process) if process.has_annulments and not preview else "",
+        has_begun=any(phase.state(now) is not PhaseState.UPCOMING for phase in process.phases),
         hours={phase.id: hours_of(phase) for phase in process.phases},
         hides_supports=process.hides_supports(now), supports=supports,
         shown=shown_figures({

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 VERSIONS = 10
 ACTIONS = {
     "before_first_change": N_("Vor der ersten Änderung"), "process_created": N_("Angelegt"),
-    "process_filled": N_("Mit einer Vorlage gefüllt"), "process_edited": N_("Angaben geändert"),
+    "process_filled": N_("Mit einer Vorlage gefüllt"),
+    "process_copied": N_("Aus einem anderen Verfahren kopiert"), "process_edited": N_("Angaben geändert"),
     "process_picture_set": N_("Bild gewählt"), "process_picture_removed": N_("Bild entfernt"),
     "phase_added": N_("Phase hinzugefügt"), "phase_edited": N_("Phase geändert"), "phase_deleted": N_("Phase gelöscht"),
     "phase_moved": N_("Phase verschoben"), "theme_added": N_("Thema hinzugefügt"), "theme_edited": N_("Thema geändert"),
@@ -97,7 +98,7 @@ def _differences(before: ProcessVersion | None, after: ProcessVersion) -> list[t
         # As editors see them, not by their lineage, which is random.
         for key in sorted({*old, *new}, key=lambda key: ((new.get(key) or old[key]).get("position", 0), key)):
             one, other = old.get(key, {}), new.get(key, {})
-            owner = _owner_of(group, key, other or one)
+            owner = _owner_of(group, key, other or one, after, before)
             if group in history.GROUPS and not (one and other):
                 # What came or went as a whole is one line, with what it said.
                 label = _("hinzugefügt") if other else _("gelöscht")
@@ -112,12 +113,15 @@ def _whole(values: dict[str, Any]) -> str:
     return "\n".join(str(values[name]) for name in ("title", "name", "body", "description") if values.get(name))
 
 
-def _owner_of(group: str, key: str, values: dict[str, Any]) -> str:
+def _owner_of(group: str, key: str, values: dict[str, Any], *versions: ProcessVersion | None) -> str:
     if group in GROUP_NAMES:
         return str(_(GROUP_NAMES[group], title=values[history.GROUPS[group].name]))
     if group == "variants":
-        language, _entity, _lineage, name = key.split("/", 3)
-        return f"{VARIANTS.get(language, language)}, {_(NAMES.get(name, OWN_FIELD))}"
+        language, entity, lineage, name = key.split("/", 3)
+        part = history.ENTITIES.get(entity, "")
+        rows = [one.content.get(part, {}).get(lineage) for one in versions if one is not None]
+        of = next((_owner_of(part, lineage, row) for row in rows if row), "")
+        return ", ".join(one for one in (VARIANTS.get(language, language), of, _(NAMES.get(name, OWN_FIELD))) if one)
     return ""
 
 
