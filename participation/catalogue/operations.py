@@ -14,7 +14,7 @@ from participation.audit import AuditEntry
 from participation.catalogue.models import Measure, MeasureSource, MeasureState, Priority
 from participation.contributions.proposals.models import Proposal
 from participation.db import is_sqlite
-from participation.errors import Conflict, InvalidInput
+from participation.errors import Checks, Conflict, InvalidInput
 from participation.events import ProposalsTakenUp, emit
 from participation.i18n import N_
 from participation.municipalities.operations import raise_content_version
@@ -44,7 +44,7 @@ def save_measure(
     if measure is not None and measure.version != version_seen:
         raise Conflict(N_("Jemand hat diese Maßnahme inzwischen geändert. Ihr Text steht noch im Formular; vergleichen "
                           "Sie ihn mit der neuen Fassung und speichern Sie noch einmal."))
-    clean = _clean(process, values)
+    clean = checked_measure(process, values)
     is_new = measure is None
     if measure is None:
         last = session.scalar(select(func.max(Measure.position)).where(Measure.process_id == process.id))
@@ -67,24 +67,41 @@ def save_measure(
     return measure
 
 
-def _clean(process: Process, values: dict[str, Any]) -> dict[str, Any]:
+def checked_measure(process: Process, values: dict[str, Any]) -> dict[str, Any]:
+    """What a form says of a measure, cleaned. Raises InvalidInput with everything that is wrong."""
+    checks = Checks()
     clean: dict[str, Any] = {name: text.clean_line(values.get(name))[:LINE_MAX] for name in LINES}
     clean |= {name: text.clean_text(values.get(name))[:TEXT_MAX] for name in TEXTS}
     clean["code"] = text.clean_line(values.get("code"))
     clean["title"] = text.clean_line(values.get("title"))
-    if not clean["code"] or len(clean["code"]) > CODE_MAX or "/" in clean["code"]:
-        raise InvalidInput(N_("Bitte geben Sie eine kurze Kennung an, zum Beispiel K1."), field="code")
-    if not clean["title"] or len(clean["title"]) > TITLE_MAX:
-        raise InvalidInput(N_("Bitte geben Sie einen Titel an, höchstens %(number)s Zeichen."), field="title",
-                           number=TITLE_MAX)
+    with checks:
+        if not clean["code"] or len(clean["code"]) > CODE_MAX or "/" in clean["code"]:
+            raise InvalidInput(N_("Bitte geben Sie eine kurze Kennung an, zum Beispiel K1."), field="code")
+    with checks:
+        if not clean["title"] or len(clean["title"]) > TITLE_MAX:
+            raise InvalidInput(N_("Bitte geben Sie einen Titel an, höchstens %(number)s Zeichen."), field="title",
+                               number=TITLE_MAX)
     theme_id = values.get("theme_id") or None
-    if theme_id is not None and theme_id not in {theme.id for theme in process.themes}:
-        raise InvalidInput(N_("Dieses Handlungsfeld gibt es nicht mehr."), field="theme_id")
+    with checks:
+        if theme_id is not None and theme_id not in {theme.id for theme in process.themes}:
+            raise InvalidInput(N_("Dieses Handlungsfeld gibt es nicht mehr."), field="theme_id")
     clean["theme_id"] = theme_id
     clean["is_greyed"] = bool(values.get("is_greyed"))
-    if clean["is_greyed"] and not clean["remark"]:
-        raise InvalidInput(N_("Ausgegraute Maßnahmen brauchen eine Anmerkung, zum Beispiel: läuft bereits."),
-                           field="remark")
+    with checks:
+        if clean["is_greyed"] and not clean["remark"]:
+            raise InvalidInput(N_("Ausgegraute Maßnahmen brauchen eine Anmerkung, zum Beispiel: läuft bereits."),
+                               field="remark")
+    with checks:
+        _read_state(values, clean)
+    with checks:
+        if clean.get("deviating_priority") is not None and not clean["deviation_reason"]:
+            raise InvalidInput(N_("Eine Abweichung von der Priorität aus der Beteiligung braucht einen Grund."),
+                               field="deviation_reason")
+    checks.done()
+    return clean
+
+
+def _read_state(values: dict[str, Any], clean: dict[str, Any]) -> None:
     try:
         clean["state"] = MeasureState(values.get("state") or "idea")
         clean["priority"] = Priority(values["priority"]) if values.get("priority") else None
@@ -93,10 +110,6 @@ def _clean(process: Process, values: dict[str, Any]) -> dict[str, Any]:
         )
     except ValueError as error:
         raise InvalidInput(N_("Bitte wählen Sie einen Wert aus der Liste."), field="state") from error
-    if clean["deviating_priority"] is not None and not clean["deviation_reason"]:
-        raise InvalidInput(N_("Eine Abweichung von der Priorität aus der Beteiligung braucht einen Grund."),
-                           field="deviation_reason")
-    return clean
 
 
 def take_up_proposal(session: Session, actor: Actor, measure: Measure, proposal: Proposal, now: datetime) -> bool:

@@ -223,7 +223,7 @@ def edit_measure(measure_id: int) -> ResponseReturnValue:
 
 def _edit(process: Process, measure: Measure | None, form: MeasureForm, proposal: Proposal | None) -> ResponseReturnValue:
     status = 200
-    if form.validate_on_submit():
+    if form.is_submitted() and web.all_right(form, lambda: operations.checked_measure(process, form.data)):
         seen = form.version_seen.data or ""
         try:
             saved = operations.save_measure(

@@ -314,10 +314,14 @@ def report_barrier(
 
     What was written stands sealed in the job until it is sent. Raises InvalidInput.
     """
-    body = _clean_long(message, BARRIER_MAX, "message")
-    if not body:
-        raise InvalidInput(N_("Bitte beschreiben Sie kurz, was nicht geht."), field="message")
-    reply_to = clean_email(email) if text.clean_line(email) else ""
+    checks = Checks()
+    with checks:
+        body = _clean_long(message, BARRIER_MAX, "message")
+        if not body:
+            raise InvalidInput(N_("Bitte beschreiben Sie kurz, was nicht geht."), field="message")
+    with checks:
+        reply_to = clean_email(email) if text.clean_line(email) else ""
+    checks.done()
     content = json.dumps({"message": body, "page": text.clean_line(page)[:500], "reply_to": reply_to})
     outbox.enqueue(
         session, "mail_barrier", f"barrier-{tokens.new_token()}", municipality_id=municipality.id,

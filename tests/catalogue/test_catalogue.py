@@ -112,6 +112,15 @@ def test_an_unpublished_catalogue_is_the_planners_own(
         assert browser.get(f"/verfahren/{process.slug}/{path}").status_code == 200
 
 
+def test_everything_that_is_wrong_with_a_measure_is_said_at_once(session: Session, process, planner, browser: Browser) -> None:
+    session.commit()
+    values = {"code": "", "title": "", "is_greyed": "y", "deviating_priority": "high"}
+    answer = browser.sign_in(planner).post(f"/verwaltung/verfahren/{process.id}/massnahmen/neu", values)
+    assert answer.status_code == 422
+    for name in ("code", "title", "remark", "deviation_reason"):
+        assert f'id="{name}-fehler"' in answer.get_data(as_text=True), name
+
+
 def test_planners_of_one_process_have_no_say_in_another(session: Session, planner, browser: Browser) -> None:
     other = factories.process(session)
     session.commit()

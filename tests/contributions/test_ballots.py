@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -278,6 +278,12 @@ def test_results_are_for_nobody_before_their_time(
     assert "Ergebnisse" in voter.text(f"/verfahren/{phase.process.slug}")
     table = voter.get(f"{_page(phase)}/ergebnis.csv").get_data(as_text=True)
     assert f"{first.id};Idee A;3;0;12;" in table
+
+
+def test_a_vote_that_has_not_begun_says_its_hour(session: Session, voter: Browser) -> None:
+    begins = clock.from_berlin(datetime(2099, 12, 7, 19, 0))  # noqa: DTZ001 - a wall clock
+    phase, _proposals = _vote(session, POINTS, starts_at=begins, ends_at=begins + timedelta(days=9))
+    assert "Die Abstimmung beginnt am 7. Dezember 2099, 19:00 Uhr" in voter.text(_page(phase))
 
 
 def test_equal_points_share_a_place(session: Session, voter: Browser, keyring: Keyring) -> None:

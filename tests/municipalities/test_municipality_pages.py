@@ -180,8 +180,9 @@ def test_barrier_report_reaches_the_town_and_is_unreadable_in_the_database(
 
 
 def test_empty_barrier_report_is_explained(town: Municipality, browser: Browser) -> None:
-    response = browser.submit("/barrierefreiheit/melden", {"message": " ", "page": "Karte"})
+    response = browser.submit("/barrierefreiheit/melden", {"message": " ", "page": "Karte", "email": "keine"})
     assert response.status_code == 422
+    assert 'id="email-fehler"' in response.get_data(as_text=True)
     assert "beschreiben Sie kurz" in response.get_data(as_text=True)
     assert 'value="Karte"' in response.get_data(as_text=True)
 

@@ -133,8 +133,10 @@ def test_leichte_sprache_is_one_link_away_once_its_title_is_there(
 
 def test_too_long_and_foreign_texts_are_refused_and_kept(session: Session, process: Process, editor: Browser) -> None:
     page = f"/verwaltung/verfahren/{process.id}/sprachen?sprache=nl"
-    answer = editor.submit(page, {_key(process, "title"): "x" * 500, _key(process, "body"): "Blijft staan."}, form=-1)
+    long = {_key(process, "title"): "x" * 500, _key(process, "summary"): "x" * 5000}
+    answer = editor.submit(page, {**long, _key(process, "body"): "Blijft staan."}, form=-1)
     assert answer.status_code == 422
+    assert [name for name in long if f'id="{name}-fehler"' not in answer.get_data(as_text=True)] == [], "all at once"
     assert "Blijft staan." in answer.get_data(as_text=True)
     assert session.scalar(select(func.count()).select_from(TextVariant)) == 0
     other = factories.process(session)

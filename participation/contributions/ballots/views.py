@@ -39,6 +39,7 @@ from participation.page_cache import cached
 from participation.processes.edge import load_process
 from participation.processes.models import Phase, PhaseState
 from participation.processes.plausibility import MORE_HINTS, Hint
+from participation.processes.views.cards import beginning
 from participation.processes.views.staff import load_for_editing, tabs_of
 from participation.tokens import hash_token
 
@@ -145,6 +146,7 @@ def _paper(
         "contributions/ballots/show.html", process=process, phase=phase, rule=(phase.ballot or BallotRule.SUPPORT).value,
         lines=lines, marks=marks, spent=_spent(phase, marks, lines), saved=_spent(phase, own.marks, lines), problem=web.translated(error) if error else "", next_href=next_href,
         themes={theme.id: theme for theme in process.themes}, is_open=phase.is_open(now),
+        begins=beginning(phase.starts_at) if phase.starts_at else "",
         may_vote=web.can(Action.CAST_BALLOT, phase) and not own.why_annulled, why=own.why_annulled,
         is_signed_in=web.current_actor().is_signed_in,
         here=request.full_path.rstrip("?"), results_open=phase.shows_results(now),

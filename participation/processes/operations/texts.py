@@ -66,18 +66,17 @@ def save_variants(
         raise InvalidInput(N_("Diese Sprache gibt es hier nicht."))
     known = variant_keys(session, process)
     kept = []
+    checks = Checks()
     for key, raw in texts.items():
         if key not in known:
             continue
-        wording = checked_text(raw, "-".join(map(str, key)), known[key][1])
-        if key[2].endswith("-options"):
-            wording = "\n".join(line for raw_line in wording.split("\n") if (line := text.clean_line(raw_line)))
-            if wording and wording.count("\n") != known[key][0].count("\n"):
-                raise InvalidInput(N_("Bitte schreiben Sie jede Antwort in eine eigene Zeile, so viele wie auf Deutsch."),
-                                   field="-".join(map(str, key)))
+        wording = ""
+        with checks:
+            wording = _checked_variant(raw, key, *known[key])
         if wording:
             kept.append(TextVariant(process_id=process.id, entity=key[0], entity_id=key[1], field=key[2],
                                     language=language, text=wording))
+    checks.done()
     for row in session.scalars(
         select(TextVariant).where(TextVariant.process_id == process.id, TextVariant.language == language)):
         if (row.entity, row.entity_id, row.field) in known:
@@ -85,6 +84,16 @@ def save_variants(
     session.flush()
     session.add_all(kept)
     changed(session, actor, process, now, "process_translated", language=language)
+
+
+def _checked_variant(raw: str, key: VariantKey, german: str, limit: int) -> str:
+    wording = checked_text(raw, "-".join(map(str, key)), limit)
+    if key[2].endswith("-options"):
+        wording = "\n".join(line for raw_line in wording.split("\n") if (line := text.clean_line(raw_line)))
+        if wording and wording.count("\n") != german.count("\n"):
+            raise InvalidInput(N_("Bitte schreiben Sie jede Antwort in eine eigene Zeile, so viele wie auf Deutsch."),
+                               field="-".join(map(str, key)))
+    return wording
 
 
 def save_news(

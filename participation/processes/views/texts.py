@@ -51,7 +51,8 @@ def variants(process_id: int) -> ResponseReturnValue:
             operations.save_variants(web.current_session(), web.current_actor(), process, code, entered,
                                      web.current_now())
         except (InvalidInput, Conflict) as error:
-            problems[error.field or "texte"] = web.translated(error)
+            for one in (error, *(error.others if isinstance(error, InvalidInput) else ())):
+                problems[one.field or "texte"] = web.translated(one)
             seen, status = seen_by_form(current, error), status_of(error)
         else:
             flash(_("Gespeichert."), "success")
