@@ -12,6 +12,8 @@ from participation.demo.people import DEMO_PASSWORD
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from playwright.sync_api import Route
+
     from tests.journeys.conftest import Visitor
     from tests.live import LivePlatform
 
@@ -91,6 +93,24 @@ def test_a_screen_reader_finds_names_roles_and_hears_the_new_count(visit: Callab
     assert f"{after} " in status.inner_text()
     assert int(box.locator("[data-support-count]").inner_text()) == after
     visitor.check()
+
+
+def test_a_vote_that_is_slowed_down_says_so_beside_the_button(visit: Callable[..., Visitor]) -> None:
+    """Sent once more as a form it would count as another try."""
+    visitor = visit(1280)
+    visitor.sign_in(RESIDENT, DEMO_PASSWORD, f"{BASE}/vorschlaege/4")
+    page, sent = visitor.page, []
+
+    def refuse(route: Route) -> None:
+        sent.append(route.request.url)
+        route.fulfill(status=429, json={"message": "Diese Stimme ist nicht gespeichert."})
+
+    page.route(re.compile("/unterstuetz"), refuse)
+    page.locator("#unterstuetzen").get_by_role("button").click()
+    page.locator("[data-support-status]").filter(has_text="nicht gespeichert").wait_for()
+    assert page.url.endswith("/vorschlaege/4")
+    assert page.locator("#unterstuetzen").get_by_role("button").get_attribute("aria-disabled") is None
+    assert len(sent) == 1
 
 
 def test_nothing_is_asked_of_strangers_and_only_one_cookie_is_set(visit: Callable[..., Visitor]) -> None:
