@@ -14,10 +14,17 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException, NotFound, SecurityError
 
-from participation.errors import AccountGone, DomainError, SecondFactorNeeded, SignInNeeded, VerificationNeeded
+from participation.errors import (
+    AccountGone,
+    DomainError,
+    SecondFactorNeeded,
+    SignInNeeded,
+    TooManyRequests,
+    VerificationNeeded,
+)
 from participation.i18n import N_
 from participation.permissions import ANONYMOUS
-from participation.web import SAFE_METHODS, limiter, translated, way_back
+from participation.web import SAFE_METHODS, limiter, safe_next, translated, way_back
 
 if TYPE_CHECKING:
     from flask import Response
@@ -29,6 +36,24 @@ log = logging.getLogger(__name__)
 _LEADS_ON: dict[type[DomainError], str] = {
     SignInNeeded: "accounts.sign_in", SecondFactorNeeded: "accounts.second_factor",
     VerificationNeeded: "accounts.verification",
+}
+# From a mailed link that is dead to where one goes on, and what to say about it.
+_AFTER_DEAD_LINK: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
+    "accounts.sign_in_by_link": ("", ((N_("Neuen Link anfordern"), "accounts.request_sign_in_link"),)),
+    "accounts.reset": ("", ((N_("Neuen Link anfordern"), "accounts.request_reset"),)),
+    "accounts.confirm": (
+        N_("Haben Sie Ihre Adresse schon bestätigt? Dann melden Sie sich an. Sonst lassen Sie sich einen Link zum "
+           "Anmelden schicken: Auch er bestätigt Ihre Adresse."),
+        ((N_("Anmelden"), "accounts.sign_in"), (N_("Link per E-Mail schicken"), "accounts.request_sign_in_link"))),
+    "accounts.confirm_new_email": (
+        N_("Haben Sie die neue Adresse schon bestätigt? Dann gilt sie. Sonst fordern Sie einen neuen Link an."),
+        ((N_("Adresse ändern"), "accounts.change_email"),)),
+    "accounts.invitation": (
+        N_("Haben Sie die Einladung schon angenommen? Dann melden Sie sich an. Sonst bitten Sie um eine neue."),
+        ((N_("Anmelden"), "accounts.sign_in"),)),
+    "coauthors.invitation": (
+        N_("Bitten Sie um eine neue, wenn Sie noch nicht mitschreiben."),
+        ((N_("Meine Beiträge"), "personal.contributions"),)),
 }
 # What people type in one word too; of everything else only what has several words was typed, not chosen or put there by us.
 TYPED = {
@@ -91,6 +116,9 @@ def kept_input() -> list[tuple[str, str]]:
         if len(value) > 2 and not any(part in name for part in NEVER_KEPT)  # noqa: PLR2004
         and value.strip() and (name in TYPED or len(value.split()) > 1)
     ]
+    if all(name == "email" for name, _value in kept):
+        # Nobody mourns an address: a sign-in needs no box that says no text is lost.
+        return []
     return [
         (_(TYPED[name]) if name in TYPED else _("Ihre Angabe %(number)s", number=number), value)
         for number, (name, value) in enumerate(kept, 1)
@@ -107,7 +135,8 @@ def error_page(
     g.do_not_cache = True
     title, usual = _texts(status)
     title = heading or title
-    cure = cure or usual
+    instead, ways = _ways_on(status, back)
+    cure = cure or instead or usual
     try:
         body = render_template(
             "errors/error.html",
@@ -116,8 +145,7 @@ def error_page(
             message=message,
             cure=cure,
             kept=kept_input(),
-            back=back,
-            sign_in_url=url_for("accounts.sign_in", next=way_back()) if status == 401 else None,  # noqa: PLR2004
+            ways=ways,
         )
     except SecurityError:  # a request under a name that is not ours: it gets no whole page, and rings no alarm
         body = _plain_page(status, title, message, cure)
@@ -130,6 +158,24 @@ def error_page(
     return response
 
 
+def _ways_on(status: int, back: str) -> tuple[str, list[tuple[str, str]]]:
+    """The cure where this very address knows a better one, and where to go from here: (label, address) each."""
+    if back:
+        return "", [(_("Zurück zu dieser Seite"), back)]
+    if status == 401:  # noqa: PLR2004
+        return "", [(_("Anmelden"), url_for("accounts.sign_in", next=way_back()))]
+    if status == 410 and request.endpoint in _AFTER_DEAD_LINK:  # noqa: PLR2004
+        cure, ways = _AFTER_DEAD_LINK[request.endpoint]
+        return _(cure) if cure else "", [(_(label), url_for(endpoint, next=safe_next("") or None))
+                                         for label, endpoint in ways]
+    if status in {409, 429} and request.method not in SAFE_METHODS:
+        adapter = current_app.create_url_adapter(request)
+        if adapter is not None and adapter.test(request.path, method="GET"):
+            # The page as it is now; what was entered stands on this one.
+            return "", [(_("Zurück zu dieser Seite"), request.full_path.rstrip("?"))]
+    return "", []
+
+
 def _plain_page(status: int, title: str, message: str, cure: str) -> str:
     return current_app.jinja_env.get_template("errors/plain.html").render(
         status=status, title=title, message=message, cure=cure, kept=kept_input()
@@ -139,6 +185,9 @@ def _plain_page(status: int, title: str, message: str, cure: str) -> str:
 def _words_of(error: DomainError) -> tuple[str, str]:
     """What hinders, and the cure where it is not the status's own."""
     message, cure = translated(error), ""
+    if isinstance(error, TooManyRequests):
+        # It says itself how long to wait.
+        return "", message
     if isinstance(error, AccountGone):
         # Read before the deletion: the page of this answer greets nobody any more.
         g.actor = ANONYMOUS
@@ -185,6 +234,13 @@ def _without_slash() -> str | None:
     return quote(path) + (f"?{query}" if query else "")
 
 
+def _page_anew() -> ResponseReturnValue | None:
+    """A mailed link that was pressed in a second window, after signing in by the first: its page knows what to say."""
+    if request.endpoint != "accounts.sign_in_by_link":
+        return None
+    return redirect(request.full_path.rstrip("?"), code=303)
+
+
 def register(app: Flask) -> None:
     """Install the handlers."""
 
@@ -197,7 +253,8 @@ def register(app: Flask) -> None:
 
     @app.errorhandler(CSRFError)
     def csrf_error(_error: CSRFError) -> ResponseReturnValue:
-        return error_page(400, _("Ihre Sitzung ist abgelaufen oder die Anfrage kam von einer fremden Seite."))
+        return _page_anew() or error_page(
+            400, _("Ihre Sitzung ist abgelaufen oder die Anfrage kam von einer fremden Seite."))
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> ResponseReturnValue:

@@ -141,6 +141,11 @@ class Settings:
         if settings.oidc_issuer and not (settings.oidc_client_id and settings.oidc_client_secret):
             message = "OIDC_ISSUER ist gesetzt. Dann gehören OIDC_CLIENT_ID und OIDC_CLIENT_SECRET dazu."
             raise SettingsError(message)
+        if settings.oidc_issuer and environment not in {"development", "test"} and not (
+                settings.oidc_issuer.startswith("https://")):
+            # No answer of it would be believed, and every click on the button would end in an error.
+            message = f"OIDC_ISSUER={settings.oidc_issuer} muss mit https:// beginnen."
+            raise SettingsError(message)
         if settings.is_production:
             problems = insecure_settings(settings, env)
             if problems:
@@ -162,8 +167,6 @@ def insecure_settings(settings: Settings, env: Mapping[str, str]) -> list[str]:
         problems.append("MAIL_FROM fehlt (Absenderadresse der E-Mails).")
     if "*" in settings.trusted_hosts:
         problems.append("TRUSTED_HOSTS darf kein * enthalten. Nennen Sie die Namen einzeln.")
-    if settings.oidc_issuer and not settings.oidc_issuer.startswith("https://"):
-        problems.append("OIDC_ISSUER muss mit https:// beginnen.")
     if not settings.rate_limits:
         problems.append("RATE_LIMITS=off ist nur für Messungen gedacht.")
     return problems

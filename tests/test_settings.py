@@ -44,6 +44,15 @@ def test_production_refuses_and_names_the_setting(name: str, value: str) -> None
         Settings.from_environ({**SAFE, name: value})
 
 
+def test_a_provider_that_would_never_be_believed_is_named_at_the_start(tmp_path: Path) -> None:
+    provider = {"DATA_DIR": str(tmp_path), "OIDC_ISSUER": "http://konto.stadt.example", "OIDC_CLIENT_ID": "a",
+                "OIDC_CLIENT_SECRET": "b"}
+    for environment in ({"BETEILIGUNG_ENV": "demo"}, SAFE):
+        with pytest.raises(SettingsError, match="OIDC_ISSUER=http://konto"):
+            Settings.from_environ({**environment, **provider})
+    assert Settings.from_environ({"BETEILIGUNG_ENV": "development", **provider}).oidc_issuer
+
+
 def test_unreadable_values_are_named() -> None:
     with pytest.raises(SettingsError, match="PORT=achtzig"):
         Settings.from_environ({"PORT": "achtzig"})

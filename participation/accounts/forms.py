@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
-from wtforms import BooleanField, EmailField, IntegerField, PasswordField, StringField
+from wtforms import BooleanField, EmailField, HiddenField, IntegerField, PasswordField, StringField
 from wtforms.validators import InputRequired
+
+from participation.tokens import new_token
 
 REQUIRED = InputRequired(_l("Bitte füllen Sie dieses Feld aus."))
 
@@ -80,6 +82,8 @@ class CountField(IntegerField):
 class LetterBatchForm(FlaskForm):
     """Codes for one posting."""
 
+    # One form counts once: reloading the page with the codes sends it again.
+    submission_key = HiddenField(default=new_token)
     label = StringField(_l("Wofür sind die Codes?"), [REQUIRED])
     count = CountField(_l("Wie viele?"), [REQUIRED], default=100)
     days = CountField(_l("Wie viele Tage gelten sie?"), [REQUIRED], default=90)

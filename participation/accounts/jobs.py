@@ -107,24 +107,25 @@ def _send_link_if_known(context: outbox.JobContext, purpose: TokenPurpose, templ
 
 @outbox.job("mail_change_email", N_("E-Mail: neue Adresse bestätigen"))
 def mail_change_email(context: outbox.JobContext) -> None:
-    """The link that confirms a new address; where that address has an account of its own, a mail that says so."""
+    """The link that confirms a new address; where that address has an account of its own, a mail that says so.
+
+    The link is kept in either case, where it is taken for nobody: what the asking account shows then must not tell who
+    else has one, nor whether an earlier link still works.
+    """
     email = current_keyring().unseal(context.args["email"])
     with context.database.unit_of_work() as session:
         account = session.get(Account, context.args["account_id"])
         if account is None or account.is_disabled or email is None:
             return
+        token = issue_email_change(session, account, context.args["email"], clock.now())
         other = session.scalar(account_by_email(email))
-        if other is None:
-            token = issue_email_change(session, account, context.args["email"], clock.now())
-            name = account.display_name
-        elif other.is_disabled:
+        name, is_taken = (other or account).display_name, other is not None
+        if other is not None and other.is_disabled:
             return
-        else:
-            token, name = "", other.display_name
-    if token:
-        _mail_link(context, "change_email", "accounts.confirm_new_email", token, email, name)
+    if is_taken:
+        _mail_plain(context, "taken_address", email, name, "accounts.request_reset")
     else:
-        _mail_plain(context, "known_address", email, name, "accounts.request_reset")
+        _mail_link(context, "change_email", "accounts.confirm_new_email", token, email, name)
 
 
 @outbox.job("mail_email_changed", N_("E-Mail: Adresse geändert"))

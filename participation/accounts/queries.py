@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Integer, Select, bindparam, func, select
 from sqlalchemy.orm import aliased
@@ -13,11 +13,13 @@ from participation.accounts.models import (
     ExternalIdentity,
     LetterBatch,
     LetterCode,
+    OneTimeToken,
     Participant,
     Passkey,
     RecoveryCode,
     RoleGrant,
     SignInSession,
+    TokenPurpose,
 )
 from participation.audit import AuditEntry
 from participation.municipalities.models import Municipality
@@ -138,6 +140,11 @@ def wrong_codes_since(actor: str, since: datetime) -> Select[int]:
     )
 
 
+def letter_batches_begun(actor: str) -> Select[dict[str, Any]]:
+    """What the log says of each posting that somebody made codes for."""
+    return select(AuditEntry.details).where(AuditEntry.actor == actor, AuditEntry.action == "issue_letter_codes")
+
+
 def letter_batches(municipality_id: int) -> Select[LetterBatch, int, int]:
     """Each posting with how many codes it has and how many were used, the newest first."""
     used = func.count(LetterCode.used_at)
@@ -151,6 +158,16 @@ def letter_batches(municipality_id: int) -> Select[LetterBatch, int, int]:
 def identities_of(account_id: int) -> Select[ExternalIdentity]:
     """By which other providers an account signs in."""
     return select(ExternalIdentity).where(ExternalIdentity.account_id == account_id).order_by(ExternalIdentity.id)
+
+
+def new_email_asked_for(account_id: int, now: datetime) -> Select[str | None]:
+    """The sealed address that an account shall get once its link is opened."""
+    return (
+        select(OneTimeToken.payload_sealed)
+        .where(OneTimeToken.account_id == account_id, OneTimeToken.purpose == TokenPurpose.CHANGE_EMAIL,
+               OneTimeToken.used_at.is_(None), OneTimeToken.expires_at > now)
+        .order_by(OneTimeToken.id.desc()).limit(1)
+    )
 
 
 def live_sessions(account_id: int, now: datetime) -> Select[SignInSession]:

@@ -11,20 +11,20 @@ from sqlalchemy import insert, select, update
 from participation import audit, text
 from participation.accounts.models import Account, AccountVerification, LetterBatch, LetterCode
 from participation.accounts.operations.entered import clean_email
-from participation.accounts.queries import account_by_email, wrong_codes_since
+from participation.accounts.queries import account_by_email, letter_batches_begun, wrong_codes_since
 from participation.actions import Action
 from participation.errors import Conflict, Gone, InvalidInput, NotFound, TooManyRequests
 from participation.formats import Verification
 from participation.i18n import N_
+from participation.municipalities.models import Municipality
 from participation.permissions import require
-from participation.tokens import RECEIPT_ALPHABET
+from participation.tokens import RECEIPT_ALPHABET, hash_token
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy.orm import Session
 
-    from participation.municipalities.models import Municipality
     from participation.permissions import Actor
     from participation.tokens import Keyring
 
@@ -68,20 +68,47 @@ def _hash(keyring: Keyring, code: str) -> str:
     return keyring.person_hash(0, f"letter:{code}")
 
 
-def issue_codes(
-    session: Session, keyring: Keyring, actor: Actor, municipality: Municipality, *, label: str, count: int, days: int,
-    now: datetime,
-) -> list[str]:
-    """New codes for letters, shown this once: only their hashes are kept. Raises InvalidInput."""
-    require(actor, Action.VERIFY_RESIDENTS, municipality, now)
-    label = text.clean_line(label)
+def clean_label(raw: str) -> str:
+    """What a posting is for. Raises InvalidInput (field "label")."""
+    label = text.clean_line(raw)
     if not label or len(label) > LABEL_MAX:
         raise InvalidInput(N_("Bitte geben Sie an, wofür die Codes sind, mit höchstens %(number)s Zeichen."),
                            field="label", number=LABEL_MAX)
+    return label
+
+
+def check_count(count: int) -> None:
+    """Raises InvalidInput (field "count")."""
     if not 1 <= count <= CODES_MAX:
         raise InvalidInput(N_("Möglich sind 1 bis %(number)s Codes auf einmal."), field="count", number=CODES_MAX)
+
+
+def check_days(days: int) -> None:
+    """Raises InvalidInput (field "days")."""
     if not 1 <= days <= DAYS_MAX:
         raise InvalidInput(N_("Die Codes können 1 bis %(number)s Tage gelten."), field="days", number=DAYS_MAX)
+
+
+def issue_codes(
+    session: Session, keyring: Keyring, actor: Actor, municipality: Municipality, *, label: str, count: int, days: int,
+    now: datetime, submission_key: str = "",
+) -> list[str]:
+    """New codes for letters, shown this once: only their hashes are kept. Raises InvalidInput.
+
+    A form (`submission_key`) counts once, or the letters would be printed with codes of which nobody sees that there
+    are others. Raises Conflict.
+    """
+    require(actor, Action.VERIFY_RESIDENTS, municipality, now)
+    label = clean_label(label)
+    check_count(count)
+    check_days(days)
+    form = hash_token(submission_key) if submission_key else ""
+    # The other half of a double click waits here.
+    session.execute(select(Municipality.id).where(Municipality.id == municipality.id).with_for_update())
+    if form and any(one.get("form") == form for one in session.scalars(letter_batches_begun(actor.label))):
+        raise Conflict(N_("Mit diesem Formular haben Sie schon Codes angelegt. Gezeigt werden sie nur einmal. Sind sie "
+                          "verloren, beenden Sie sie unten in der Liste. Wollen Sie weitere anlegen, senden Sie das "
+                          "Formular noch einmal."))
     batch = LetterBatch(municipality_id=municipality.id, label=label, created_at=now,
                         expires_at=now + timedelta(days=days))
     session.add(batch)
@@ -92,7 +119,7 @@ def issue_codes(
     shown = sorted(codes)
     session.execute(insert(LetterCode), [{"batch_id": batch.id, "code_hash": _hash(keyring, code)} for code in shown])
     audit.record(session, at=now, actor=actor.label, action="issue_letter_codes", subject_type="letter_batch",
-                 subject_id=batch.id, count=count, days=days)
+                 subject_id=batch.id, count=count, days=days, **({"form": form} if form else {}))
     return [f"{code[:4]}-{code[4:7]}-{code[7:]}" for code in shown]
 
 

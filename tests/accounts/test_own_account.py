@@ -195,7 +195,7 @@ def test_a_taken_address_is_told_in_its_postbox_only(
     run_jobs()
     assert any(f"To: {other.email}" in mail and "schon ein Konto" in mail for mail in mails())
     purposes = session.scalars(select(OneTimeToken.purpose).where(OneTimeToken.account_id == account.id)).all()
-    assert purposes == [TokenPurpose.CHANGE_EMAIL]
+    assert purposes == [TokenPurpose.CHANGE_EMAIL] * 2, "what the account keeps tells nobody which one was taken"
 
 
 def test_what_changes_the_account_asks_again_after_a_while(session: Session, browser: Browser, town) -> None:
@@ -370,3 +370,84 @@ def test_a_password_chosen_by_a_mailed_link_is_told_like_one_changed_while_signe
     (told,) = mails()
     assert f"To: {account.email}" in told
     assert "Subject: Ihr Kennwort ist geändert" in told
+
+
+@pytest.mark.parametrize(("path", "purpose", "ways"), [
+    ("anmelden", TokenPurpose.SIGN_IN, ["/konto/anmelden-per-link"]),
+    ("passwort", TokenPurpose.RESET_PASSWORD, ["/konto/passwort-vergessen"]),
+    ("bestaetigen", TokenPurpose.CONFIRM_EMAIL, ["/konto/anmelden", "/konto/anmelden-per-link"]),
+    ("einladung", TokenPurpose.STAFF_INVITATION, ["/konto/anmelden"]),
+    ("neue-adresse", TokenPurpose.CHANGE_EMAIL, ["/konto/e-mail"]),
+])
+def test_a_dead_link_leads_to_where_another_one_is_asked_for(
+    session: Session, browser: Browser, town, path: str, purpose: TokenPurpose, ways: list[str],
+) -> None:
+    account = factories.account(session)
+    token = issue_token(session, account.id, purpose, clock.now() - timedelta(days=30))
+    session.commit()
+    answer = browser.get(f"/konto/{path}/{token}")
+    assert answer.status_code == 410
+    buttons = html.fromstring(answer.get_data(as_text=True)).xpath("//main//*[@class='bp-actions']/a/@href")
+    assert buttons[: len(ways)] == ways
+
+
+@pytest.mark.usefixtures("csrf")
+def test_a_link_pressed_in_a_second_window_leads_on(session: Session, browser: Browser, town) -> None:
+    account = factories.account(session, display_name="Klara")
+    link = f"/konto/anmelden/{issue_token(session, account.id, TokenPurpose.SIGN_IN, clock.now())}?next=/verfahren"
+    session.commit()
+    (second,) = browser.open(link).xpath("//form[@method='post']//input[@name='csrf_token']/@value")[-1:]
+    assert browser.submit(link, form=-1).request.path == "/verfahren"
+    answer = browser.post(link, {"csrf_token": second, "next": "/verfahren"}, follow_redirects=True)
+    assert (answer.status_code, answer.request.path) == (200, "/verfahren")
+    assert "Sie sind angemeldet als Klara" in answer.get_data(as_text=True)
+    assert browser.get(link).status_code == 303, "opening it anew says the same"
+
+
+def test_the_account_shows_which_address_it_shall_get_whether_or_not_somebody_has_it(
+    session: Session, browser: Browser, town, run_jobs: Callable[[], int], mails: Callable[[], list[str]]
+) -> None:
+    account, other = factories.account(session), factories.account(session)
+    town.address, town.email = "Markt 1\n48727 Billerbeck", "rathaus@stadt.example"
+    old = account.email
+    session.commit()
+    browser.sign_in(account)
+    for email in (other.email, "neu@beispiel.example"):
+        assert browser.submit("/konto/e-mail", {"email": email}, form=-1).request.path == "/konto"
+        run_jobs()
+        assert f"Bald: {email}" in browser.text("/konto")
+    told, asked = mails()
+    assert f"To: {other.email}" in told
+    assert "bei einem anderen Konto eintragen" in " ".join(told.split())
+    assert "Konto anlegen" not in told
+    landing = browser.submit(link_in(asked), form=-1)
+    assert landing.request.path == "/konto"
+    assert "Bald:" not in browser.text("/konto")
+    run_jobs()
+    assert f"To: {old}" in mails()[2]
+    assert "rufen Sie uns an" not in mails()[2]
+    assert "Markt 1\n48727 Billerbeck\nrathaus@stadt.example" in mails()[2]
+
+
+def test_what_is_said_where_the_password_was_emptied(session: Session, browser: Browser, town) -> None:
+    account = factories.account(session, password_hash=hash_password(PASSWORD))
+    session.commit()
+    answer = browser.submit("/konto/anmelden", {"email": account.email, "password": "falsch"}, form=-1)
+    (summary,) = html.fromstring(answer.get_data(as_text=True)).xpath("//*[@data-error-summary]")
+    said = " ".join(summary.text_content().split())
+    assert "Nichts ist verloren" not in said
+    assert "Das Kennwort geben Sie bitte noch einmal ein" in said
+    assert "E-Mail-Adresse: E-Mail-Adresse" not in said
+    browser.sign_in(account)
+    answer = browser.submit("/konto/kennwort", {"password": "kurz"}, form=-1)
+    assert "Bitte geben Sie das Kennwort noch einmal ein." in answer.get_data(as_text=True)
+
+
+def test_who_waits_after_wrong_passwords_is_not_told_of_texts(session: Session, throttled: Beteiligung, town) -> None:
+    browser = Browser(throttled)
+    for _guess in range(11):
+        answer = browser.post("/konto/anmelden", {"email": "wer@beispiel.example", "password": "falsch"})
+    page = html.fromstring(answer.get_data(as_text=True))
+    assert answer.status_code == 429
+    assert "Ihr Text ist nicht verloren" not in page.text_content()
+    assert page.xpath("//main//*[@class='bp-actions']/a/@href")[0] == "/konto/anmelden"

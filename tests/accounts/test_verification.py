@@ -10,6 +10,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from lxml import html
 from sqlalchemy import func, select, update
 
 from participation import clock, formats
@@ -23,6 +24,7 @@ from participation.formats import Verification
 from participation.permissions import Actor, Role, can, require
 from participation.tokens import hash_token
 from tests import factories
+from tests.conftest import NOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -274,3 +276,64 @@ def test_staff_of_one_town_give_out_nothing_for_another(session: Session, keyrin
     other = factories.actor(factories.account(session, Role.ADMIN, town=factories.municipality(session)))
     with pytest.raises(NotAllowed):
         issue_codes(session, keyring, other, process.municipality, label="X", count=1, days=1, now=clock.now())
+
+
+def test_the_page_with_the_codes_sent_again_makes_no_others(
+    session: Session, browser: Browser, process: Process
+) -> None:
+    admin = factories.account(session, Role.EDITOR, town=process.municipality)
+    session.commit()
+    browser.sign_in(admin)
+    sent = dict(next(form for form in browser.open("/verwaltung/nachweise").forms if "label" in form.fields).form_values())
+    sent |= {"label": "Kernort", "count": "3", "days": "30", "as": "print"}
+    assert browser.post("/verwaltung/nachweise", sent).status_code == 200
+    again = browser.post("/verwaltung/nachweise", sent)
+    assert again.status_code == 409
+    text = again.get_data(as_text=True)
+    assert "schon Codes angelegt" in text
+    assert not re.findall(r"[A-Z0-9]{4}-[A-Z0-9]{3}-[A-Z0-9]{3}<", text)
+    assert session.scalar(select(func.count()).select_from(LetterBatch)) == 1
+    # Whoever means it sends that form: it is another one.
+    form = next(one for one in html.fromstring(text).forms if "label" in one.fields)
+    assert form.fields["label"] == "Kernort"
+    assert browser.post("/verwaltung/nachweise", dict(form.form_values()) | {"as": "csv"}).status_code == 200
+    assert session.scalar(select(func.count()).select_from(LetterBatch)) == 2
+
+
+def test_a_slip_says_from_whom_it_comes_what_to_do_and_until_when(
+    session: Session, browser: Browser, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin = factories.account(session, Role.EDITOR, town=process.municipality)
+    session.commit()
+    monkeypatch.setattr(clock, "now", lambda: NOW)
+    browser.sign_in(admin)
+    answer = browser.submit("/verwaltung/nachweise", {"label": "Kernort", "count": "1", "days": "30", "as": "print"},
+                            form=-1)
+    (slip,) = html.fromstring(answer.get_data(as_text=True)).xpath("//ul[@class='letter-codes']/li")
+    said = slip.text_content()
+    for part in (process.municipality.name, "dass Sie hier wohnen", "http://localhost/konto/nachweise", "20. Dezember 2026"):
+        assert part in said
+
+
+def test_all_that_is_wrong_about_a_batch_is_said_at_once(session: Session, browser: Browser, process: Process) -> None:
+    admin = factories.account(session, Role.EDITOR, town=process.municipality)
+    session.commit()
+    browser.sign_in(admin)
+    answer = browser.post("/verwaltung/nachweise", {"label": " ", "count": "0", "days": "400"})
+    assert answer.status_code == 422
+    tree = html.fromstring(answer.get_data(as_text=True))
+    assert all(tree.get_element_by_id(f"{name}-fehler") is not None for name in ("label", "count", "days"))
+
+
+def test_too_many_guessed_codes_say_once_how_long_to_wait(
+    session: Session, browser: Browser, process: Process
+) -> None:
+    account = factories.account(session)
+    session.commit()
+    browser.sign_in(account)
+    for guess in range(WRONG_MAX + 1):
+        answer = browser.post("/konto/nachweise", {"code": f"FALSCH{guess:04}"})
+    assert answer.status_code == 429
+    text = answer.get_data(as_text=True)
+    assert "in einer Stunde noch einmal" in text
+    assert "Bitte warten Sie eine Weile" not in text

@@ -7,13 +7,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from lxml import html
 from sqlalchemy import func, select, update
 
 from participation import clock
 from participation.contributions import operations as contributions
 from participation.contributions.coauthors import operations
 from participation.contributions.coauthors.models import Invitation
-from participation.contributions.models import CoAuthor
+from participation.contributions.models import CoAuthor, Revision
 from participation.contributions.personal.operations import delete_account
 from participation.contributions.proposals.models import Proposal
 from participation.errors import Conflict, NotAllowed
@@ -82,7 +83,7 @@ def test_invited_by_link_agreed_by_button_and_both_change_the_text(
     for values in ({}, {"confirmed": "yes"}):
         assert bert.post(f"{page}/zurueckziehen", values).status_code in {403, 404}
     assert "Das schreiben Sie mit" in bert.text("/konto/beitraege")
-    assert stranger.get(link).status_code == 404, "an invitation is for one"
+    assert stranger.get(link).status_code == 410, "an invitation is for one"
     assert new_browser().sign_in(factories.account(session)).get(f"{page}/mitschreibende").status_code == 404
 
 
@@ -187,21 +188,21 @@ def test_a_link_opens_nothing_once_it_was_used_revoked_or_the_text_is_gone(
     bert, other = new_browser().sign_in(friend), new_browser().sign_in(factories.account(session))
     session.commit()
     bert.submit(f"/mitschreiben/{first}", form=-1)
-    assert other.get(f"/mitschreiben/{first}").status_code == 404
+    assert other.get(f"/mitschreiben/{first}").status_code == 410
     again = bert.post(f"/mitschreiben/{second}", follow_redirects=True)
     assert "schreiben hier schon mit" in again.get_data(as_text=True)
     assert session.scalar(select(func.count()).select_from(Invitation)) == 1, "who is in leaves it to somebody else"
     page = f"{_page(proposal)}/mitschreibende"
     assert bert.post(f"{page}/einladungen-widerrufen").status_code == 403
     new_browser().sign_in(author).submit(page, form="/einladungen-widerrufen")
-    assert other.get(f"/mitschreiben/{second}").status_code == 404
+    assert other.get(f"/mitschreiben/{second}").status_code == 410
     session.expire_all()
     proposal.is_own = True
     third = operations.invite(session, keyring, actor, proposal, now)
     contributions.withdraw(session, actor, proposal, now)
     session.commit()
-    assert other.get(f"/mitschreiben/{third}").status_code == 404, "a withdrawn text is shown to nobody"
-    assert other.post(f"/mitschreiben/{third}").status_code == 404
+    assert other.get(f"/mitschreiben/{third}").status_code == 410, "a withdrawn text is shown to nobody"
+    assert other.post(f"/mitschreiben/{third}").status_code == 410
     with pytest.raises(Conflict):
         operations.invite(session, keyring, actor, proposal, now)
 
@@ -232,3 +233,27 @@ def test_the_open_form_of_somebody_who_writes_along_no_more_changes_nothing(
     assert "Mein langer neuer Text." in answer.get_data(as_text=True), "what was written is not lost"
     session.expire_all()
     assert session.get_one(Proposal, proposal.id).body == before
+
+
+def test_whoever_of_two_is_later_gets_the_form_back_beside_the_new_text(
+    session: Session, keyring: Keyring, proposal: Proposal, author: Account, friend: Account,
+    new_browser: Callable[[], Browser],
+) -> None:
+    _join(session, keyring, proposal, author, friend)
+    anna, bert = new_browser().sign_in(author), new_browser().sign_in(friend)
+    page = f"{_page(proposal)}/bearbeiten"
+    open_form = dict(bert.open(page).forms[-1].form_values())
+    anna.submit(page, {"body": "Annas neuer Text."}, form=-1)
+    late = bert.post(page, open_form | {"body": "Berts neuer Text."})
+    assert late.status_code == 409
+    tree = html.fromstring(late.get_data(as_text=True))
+    assert "Annas neuer Text." in tree.get_element_by_id("neue-fassung").text_content()
+    form = tree.forms[-1]
+    assert form.fields["body"].strip() == "Berts neuer Text."
+    # Having read the other one, they save what they make of both.
+    both = dict(form.form_values()) | {"body": "Annas und Berts Text."}
+    assert bert.post(page, both).status_code == 303
+    session.expire_all()
+    newest = session.scalars(select(Revision.body).where(Revision.contribution_id == proposal.id)
+                             .order_by(Revision.number)).all()
+    assert newest[-2:] == ["Annas neuer Text.", "Annas und Berts Text."]

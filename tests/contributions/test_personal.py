@@ -418,3 +418,63 @@ def test_own_contributions_are_read_page_by_page_in_few_queries(
     second = browser.text(first.xpath("//a[@rel='next']/@href")[0])
     assert "Idee 04" in second
     assert "Idee 00" in second
+
+
+@pytest.mark.parametrize("reason", [None, "done"])
+def test_a_comment_below_a_withdrawn_proposal_says_so_and_can_be_taken_back(
+    session: Session, keyring: Keyring, browser: Browser, new_browser: Callable[[], Browser], process: Process,
+    reason: str | None,
+) -> None:
+    account = factories.account(session)
+    proposal = factories.proposal(session, process, title="Der Brunnen")
+    comment = factories.comment(session, proposal, participant=member(session, keyring, account, process))
+    proposal.state, proposal.withdrawal_reason, proposal.decided_at = ContributionState.WITHDRAWN, reason, clock.now()
+    session.commit()
+    home, stranger = browser.sign_in(account), new_browser().sign_in(factories.account(session))
+    session.commit()
+    (card,) = home.open("/konto/beitraege").find_class("bp-contribution")
+    assert "Der Vorschlag wurde zurückgezogen." in card.getparent().text_content()
+    assert "Veröffentlicht" not in card.text_content()
+    assert ("Der Brunnen" in card.text_content()) is bool(reason)
+    assert [home.get(link).status_code for link in card.xpath(".//a/@href")] == ([410] if reason else [])
+    address = f"/konto/beitraege/{comment.id}/zurueckziehen"
+    assert stranger.post(address).status_code == 404
+    home.submit("/konto/beitraege", form=address)
+    session.expire_all()
+    assert session.get_one(Contribution, comment.id).state is ContributionState.WITHDRAWN
+    assert address not in home.open("/konto/beitraege").xpath("//form/@action")
+
+
+def test_the_download_names_what_one_voted_for_at_the_same_cost_for_one_and_for_many(
+    session: Session, keyring: Keyring, browser: Browser, process: Process, count_queries: Callable[..., Any],
+) -> None:
+    phase = factories.phase("vote", title="Was zuerst?", settings=VoteSettings(ballot=BallotRule.POINTS))
+    process.phases.append(phase)
+    account, wanted = factories.account(session), [factories.proposal(session, process) for _number in range(3)]
+    session.flush()
+    browser.sign_in(account)
+    costs = []
+    for given in ({wanted[0].id: 2}, {one.id: 1 for one in wanted}):
+        cast(session, keyring, factories.actor(account), phase, given, clock.now())
+        session.commit()
+        with count_queries() as statements:
+            found = json.loads(browser.get("/konto/meine-daten.json").get_data(as_text=True))
+        costs.append(len(statements))
+    (mine,) = found["teilnahmen"]
+    assert {(one["phase_titel"], one["titel"]) for one in mine["stimmzettel"]} == {
+        ("Was zuerst?", one.title) for one in wanted}
+    assert costs[0] == costs[1]
+
+
+def test_taking_a_proposal_back_with_a_reason_says_what_stays(
+    session: Session, keyring: Keyring, browser: Browser, process: Process,
+) -> None:
+    account = factories.account(session)
+    proposal = factories.proposal(session, process, participant=member(session, keyring, account, process))
+    session.commit()
+    browser.sign_in(account)
+    answer = browser.post(f"/verfahren/{process.slug}/vorschlaege/{proposal.id}/zurueckziehen",
+                          {"confirmed": "yes", "reason": "done"}, follow_redirects=True)
+    said = answer.get_data(as_text=True)
+    assert "nur noch der Titel und Ihr Grund" in said
+    assert "Niemand liest ihn mehr" not in said

@@ -11,7 +11,14 @@ from flask_babel import gettext as _
 from participation import tokens, web
 from participation.accounts.forms import EmailForm, NameForm, PasswordForm, ProofForm
 from participation.accounts.operations import access, sessions
-from participation.accounts.queries import has_second_factor, identities_of, last_proof, live_sessions, passkeys_of
+from participation.accounts.queries import (
+    has_second_factor,
+    identities_of,
+    last_proof,
+    live_sessions,
+    new_email_asked_for,
+    passkeys_of,
+)
 from participation.accounts.views.signing import blueprint, own_account, town_name, was_wrong
 from participation.actions import Action
 from participation.errors import InvalidInput
@@ -84,7 +91,10 @@ def overview() -> ResponseReturnValue:
 def show_overview(form: NameForm, status: int) -> ResponseReturnValue:
     """The first page of the account, perhaps with an error in its form."""
     web.do_not_cache()
-    return render_template("accounts/overview.html", account=own_account(), form=form), status
+    account = own_account()
+    sealed = web.current_session().scalar(new_email_asked_for(account.id, web.current_now()))
+    return render_template("accounts/overview.html", account=account, form=form,
+                           new_email=web.current_keyring().unseal(sealed) if sealed else None), status
 
 
 @blueprint.get("/konto/sicherheit")
@@ -120,7 +130,7 @@ def change_email() -> ResponseReturnValue:
         else:
             flash(_("Wir haben an die neue Adresse geschrieben. Öffnen Sie den Link in dieser E-Mail: Erst dann gilt "
                     "die neue Adresse."), "success")
-            return web.go("accounts.security")
+            return web.go("accounts.overview")
     return render_template("accounts/change_email.html", form=form, account=account), (
         422 if form.is_submitted() else 200
     )

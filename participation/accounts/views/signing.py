@@ -27,7 +27,7 @@ from participation.accounts.operations import access, links, registering, sessio
 from participation.accounts.operations.entered import clean_email, clean_name
 from participation.accounts.passwords import check_password
 from participation.accounts.queries import signed_in_actor
-from participation.errors import InvalidInput
+from participation.errors import Gone, InvalidInput
 from participation.permissions import ANONYMOUS, Actor
 
 if TYPE_CHECKING:
@@ -153,6 +153,11 @@ def was_wrong(response: Response) -> bool:
     return response.status_code == 422  # noqa: PLR2004 - the form again
 
 
+def _owes_second_factor() -> bool:
+    """Whether this browser has signed in and only the second factor is missing."""
+    return "_user_id" in cookie and current_user.is_authenticated and bool(current_user.actor.second_factor_awaited)
+
+
 @blueprint.route("/konto/anmelden", methods=["GET", "POST"])
 @web.public
 @web.limiter.limit("40 per 5 minutes", methods=["POST"], deduct_when=was_wrong)
@@ -160,9 +165,7 @@ def was_wrong(response: Response) -> bool:
 def sign_in() -> ResponseReturnValue:
     """Sign in with address and password; a link by mail and a passkey stand beside it."""
     form = SignInForm()
-    if request.method == "GET" and "_user_id" in cookie and current_user.is_authenticated and (
-        current_user.actor.second_factor_awaited
-    ):
+    if request.method == "GET" and _owes_second_factor():
         return web.go("accounts.second_factor", next=web.safe_next("") or None)
     if form.validate_on_submit():
         account = sessions.check_credentials(web.current_session(), form.email.data or "", form.password.data or "")
@@ -202,10 +205,20 @@ def sign_in_by_link(token: str) -> ResponseReturnValue:
     """A button, then the sign-in: mail scanners that open links must not use them up."""
     web.do_not_cache()
     form = EmptyForm()
-    if form.validate_on_submit():
-        account = access.sign_in_by_link(web.current_session(), token, web.current_now())
-        return redirect(after_sign_in(account), code=303)
-    account = links.account_of_token(web.current_session(), token, TokenPurpose.SIGN_IN, web.current_now())
+    try:
+        if form.validate_on_submit():
+            account = access.sign_in_by_link(web.current_session(), token, web.current_now())
+            return redirect(after_sign_in(account), code=303)
+        account = links.account_of_token(web.current_session(), token, TokenPurpose.SIGN_IN, web.current_now())
+    except Gone:
+        # Mostly the same link in another window of this browser.
+        if _owes_second_factor():
+            return web.go("accounts.second_factor", next=web.safe_next("") or None)
+        if not web.current_actor().is_signed_in:
+            raise
+        flash(_("Dieser Link ist schon benutzt. Sie sind angemeldet als %(name)s.",
+                name=web.current_actor().display_name), "info")
+        return redirect(web.safe_next(url_for("municipalities.home")), code=303)
     return render_template("accounts/sign_in_by_link.html", form=form, name=account.display_name,
                            next=web.safe_next(""))
 
@@ -289,7 +302,7 @@ def confirm_new_email(token: str) -> ResponseReturnValue:
     if form.validate_on_submit():
         access.change_email(web.current_session(), web.current_keyring(), token, web.current_now())
         flash(_("Ihre neue E-Mail-Adresse gilt ab jetzt."), "success")
-        return web.go("accounts.security" if web.current_actor().is_signed_in else "accounts.sign_in")
+        return web.go("accounts.overview" if web.current_actor().is_signed_in else "accounts.sign_in")
     _account, email = access.new_email_of(web.current_session(), web.current_keyring(), token, web.current_now())
     return render_template("accounts/confirm_new_email.html", form=form, email=email)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from flask import Response, flash, redirect, render_template, request, url_for
-from flask_babel import gettext as _
+from flask_babel import format_date, gettext as _
 
 from participation import web
 from participation.accounts import verification as proofs
@@ -15,8 +16,10 @@ from participation.accounts.forms import EmailForm, LetterBatchForm, LetterCodeF
 from participation.accounts.queries import letter_batches, verifications_of
 from participation.accounts.views.signing import blueprint, own_account
 from participation.actions import Action
+from participation.clock import to_berlin
 from participation.errors import Conflict, Gone, InvalidInput
 from participation.formats import CHOICE_LABELS, Verification
+from participation.tokens import new_token
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -64,16 +67,20 @@ def letters() -> ResponseReturnValue:
     municipality = web.the_municipality()
     web.require(Action.VERIFY_RESIDENTS, municipality)
     form = LetterBatchForm()
-    if form.validate_on_submit():
+    label, count, days = form.label.data or "", form.count.data or 0, form.days.data or 0
+    if form.is_submitted() and web.all_right(
+        form, lambda: proofs.clean_label(label), lambda: proofs.check_count(count), lambda: proofs.check_days(days),
+    ):
         try:
             codes = proofs.issue_codes(
-                web.current_session(), web.current_keyring(), web.current_actor(), municipality,
-                label=form.label.data or "", count=form.count.data or 0, days=form.days.data or 0, now=web.current_now(),
+                web.current_session(), web.current_keyring(), web.current_actor(), municipality, label=label,
+                count=count, days=days, now=web.current_now(), submission_key=form.submission_key.data or "",
             )
-        except InvalidInput as error:
+        except Conflict as error:
             web.attach(form, error)
-        else:
-            return _handed_out(codes, form.label.data or "")
+            form.submission_key.data = new_token()
+            return _staff_page(form, EmailForm(formdata=None), 409)
+        return _handed_out(codes, label, web.current_now() + timedelta(days=days))
     return _staff_page(form, EmailForm(formdata=None), 422 if form.is_submitted() else 200)
 
 
@@ -82,18 +89,20 @@ def _staff_page(form: LetterBatchForm, person: EmailForm, status: int) -> Respon
     return render_template("accounts/letters.html", form=form, person=person, batches=batches), status
 
 
-def _handed_out(codes: list[str], label: str) -> ResponseReturnValue:
+def _handed_out(codes: list[str], label: str, expires_at: datetime) -> ResponseReturnValue:
     """The only time that anybody sees the codes: as a table for a serial letter, or to print and cut."""
+    address = web.current_settings().base_url + url_for("accounts.verification")
     if request.form.get("as") == "csv":
         out = io.StringIO()
         writer = csv.writer(out, delimiter=";", lineterminator="\r\n")
-        writer.writerow([_("Code"), _("Adresse zum Eingeben")])
-        writer.writerows([code, web.current_settings().base_url + url_for("accounts.verification")] for code in codes)
+        writer.writerow([_("Code"), _("Adresse zum Eingeben"), _("Gültig bis")])
+        until = format_date(to_berlin(expires_at), "long", rebase=False)
+        writer.writerows([code, address, until] for code in codes)
         response = Response("\ufeff" + out.getvalue(), mimetype="text/csv")
         response.headers["Content-Disposition"] = 'attachment; filename="codes.csv"'
     else:
-        response = Response(render_template("accounts/letter_codes.html", codes=codes, label=label,
-                                            address=web.current_settings().base_url + url_for("accounts.verification")))
+        response = Response(render_template("accounts/letter_codes.html", codes=codes, label=label, address=address,
+                                            expires_at=expires_at))
     response.headers["Cache-Control"] = "no-store"
     return response
 

@@ -22,11 +22,10 @@ from participation.contributions.proposals.models import Proposal
 from participation.contributions.votes.models import Vote
 from participation.formats import BallotRule
 from participation.i18n import N_
+from participation.processes.models import Phase
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
-
-    from participation.processes.models import Phase
 
 RESULTS_SHOWN = 100
 EXCERPT_LENGTH = 400
@@ -102,13 +101,16 @@ def own_ballot(session: Session, phase_id: int, voter_id: int) -> OwnBallot:
 
 
 def ballots_of(voter_ids: Sequence[int]) -> Select[*tuple[Any, ...]]:
-    """(process, phase, contribution, value, when changed, whether it counts), for the person concerned only."""
+    """(process, phase, its title, contribution, its title, value, when changed, whether it counts), for the voter only."""
+    title = Proposal.__table__.c
     return (
-        select(Voter.process_id, Ballot.phase_id, BallotMark.contribution_id, BallotMark.value,
+        select(Voter.process_id, Ballot.phase_id, Phase.title, BallotMark.contribution_id, title.title, BallotMark.value,
                Ballot.changed_at, Ballot.annulment_id.is_(None))
         .select_from(Ballot)
         .join(Voter, Voter.id == Ballot.voter_id)
         .join(BallotMark, BallotMark.ballot_id == Ballot.id)
+        .join(Phase, Phase.id == Ballot.phase_id)
+        .outerjoin(Proposal.__table__, title.id == BallotMark.contribution_id)
         .where(Ballot.voter_id.in_(voter_ids))
         .order_by(Ballot.phase_id, BallotMark.contribution_id)
     )

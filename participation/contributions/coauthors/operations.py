@@ -19,7 +19,7 @@ from participation.contributions.models import CoAuthor, Contribution, Contribut
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.queries import lock_contribution
 from participation.db import is_sqlite
-from participation.errors import Conflict, NotFound
+from participation.errors import Conflict, Gone
 from participation.events import Event, ParticipantsMerged, listen
 from participation.i18n import N_
 from participation.municipalities.operations import raise_content_version
@@ -83,10 +83,10 @@ def revoke_invitations(session: Session, actor: Actor, proposal: Proposal, now: 
 
 
 def invitation_of(session: Session, token: str, now: datetime) -> Invitation:
-    """Raises NotFound when there is none, it was used or has expired, or the text is not to be read any more."""
+    """Raises Gone when there is none, it was used or has expired, or the text is not to be read any more: all the same."""
     found = session.scalar(select(Invitation).where(Invitation.token_hash == hash_token(token), Invitation.expires_at > now))
     if found is None or found.proposal.state in OVER:
-        raise NotFound
+        raise Gone(N_("Diese Einladung ist schon angenommen, abgelaufen oder zurückgenommen."))
     return found
 
 

@@ -167,14 +167,26 @@ def _clean_body(body: str) -> str:
 
 
 def _clean_quote(quote: str, proposal: Contribution) -> str:
-    """The passage as it stands in the proposal, whatever its spaces; nobody is quoted with words of somebody else."""
-    passage = " ".join(text.clean_text(quote).split())
-    if not passage:
+    """The passage as it stands in the proposal; nobody is quoted with words of somebody else.
+
+    Blanks count for nothing: a field of one line joins the words around a line break. A sentence that is begun in the
+    middle gets a capital letter, and loses it where one quotes into a sentence of one's own.
+    """
+    entered = "".join(text.clean_text(quote).split())
+    if not entered:
         return ""
-    if len(passage) > QUOTE_MAX:
+    places = [place for place, char in enumerate(proposal.body) if not char.isspace()]
+    said = "".join(proposal.body[place] for place in places)
+    ways = (entered, entered[0].upper() + entered[1:], entered[0].lower() + entered[1:])
+    found = next(((said.index(way), len(way)) for way in ways if way in said), None)
+    passage = ""
+    if found is not None:
+        first, length = found
+        passage = " ".join(proposal.body[places[first] : places[first + length - 1] + 1].split())
+    if max(len(entered), len(passage)) > QUOTE_MAX:
         raise InvalidInput(N_("Die zitierte Stelle ist zu lang. Höchstens %(number)s Zeichen sind möglich."),
                            field="quote", number=QUOTE_MAX)
-    if passage not in " ".join(proposal.body.split()):
+    if not passage:
         raise InvalidInput(N_("Diese Stelle steht so nicht im Vorschlag. Kopieren Sie bitte eine Stelle daraus."),
                            field="quote")
     return passage

@@ -95,10 +95,10 @@ def own_data(session: Session, keyring: Keyring, account: Account, folder: Path,
     for row in session.execute(written_along(ids)):
         takes_part[row.process_id].setdefault("mitgeschrieben", []).append(
             {"beitrag": row.id, "titel": row.title, "seit": row.joined_at.isoformat()})
-    for process_id, phase_id, contribution_id, value, at, counts in session.execute(ballots_of(voter_ids)):
+    for process_id, phase_id, phase, contribution_id, title, value, at, counts in session.execute(ballots_of(voter_ids)):
         takes_part[process_id].setdefault("stimmzettel", []).append(
-            {"phase": phase_id, "beitrag": contribution_id, "stimme": value, "am": at.isoformat(),
-             "zaehlt": counts})
+            {"phase": phase_id, "phase_titel": phase, "beitrag": contribution_id, "titel": title, "stimme": value,
+             "am": at.isoformat(), "zaehlt": counts})
     for process_id, contribution_id, title, at, counts in session.execute(own_votes(voter_ids)):
         takes_part[process_id]["unterstuetzungen"].append(
             {"beitrag": contribution_id, "titel": title, "am": at.isoformat(), "zaehlt": counts})

@@ -47,17 +47,20 @@ def voters_of(session: Session, keyring: Keyring, account_id: int) -> list[Voter
 
 
 def own_contributions(participant_ids: Sequence[int], before: int | None = None) -> Select[Any]:
-    """(contribution, title of the proposal it is or belongs to, its id), the newest first, by descending id.
+    """(contribution, and of the proposal it is or belongs to title, id, state and reason), by descending id.
 
     `before` is the last id of the page before.
     """
     base, proposal, comment = Contribution.__table__.c, Proposal.__table__, Comment.__table__
+    above = Contribution.__table__.alias("above")
     statement = (
         select(Contribution.id, Contribution.kind, Contribution.state, Contribution.created_at, Contribution.body,
                Contribution.support_count, Contribution.comment_count, Contribution.process_id,
-               proposal.c.title, proposal.c.id.label("proposal_id"))
+               proposal.c.title, proposal.c.id.label("proposal_id"), proposal.c.withdrawal_reason,
+               above.c.state.label("proposal_state"))
         .outerjoin(comment, comment.c.id == base.id)
         .join(proposal, proposal.c.id == func.coalesce(comment.c.proposal_id, base.id))
+        .join(above, above.c.id == proposal.c.id)
         .where(Contribution.participant_id.in_(participant_ids))
         .order_by(Contribution.id.desc())
     )

@@ -12,14 +12,16 @@ from participation.accounts.forms import NameForm
 from participation.accounts.views.own import ask_again, show_overview
 from participation.accounts.views.signing import forget_pages, own_account
 from participation.actions import Action
+from participation.contributions.comments.models import Comment
 from participation.contributions.drafts.views import KEPT_DAYS, rows_of
-from participation.contributions.models import ContributionState
+from participation.contributions.models import WITHDRAWABLE, ContributionState
+from participation.contributions.operations import mark_own, withdraw
 from participation.contributions.personal import jobs, operations  # noqa: F401 - jobs register themselves
 from participation.contributions.personal.export import as_json, own_data
 from participation.contributions.personal.forms import TAKE, DeleteForm
 from participation.contributions.personal.queries import own_contributions, participants_of, processes_of, written_along
 from participation.contributions.submissions.views import contribution_of_token, remove_after_commit
-from participation.errors import Conflict, InvalidInput
+from participation.errors import Conflict, InvalidInput, NotFound
 from participation.processes.edge import shown_names
 
 if TYPE_CHECKING:
@@ -68,10 +70,22 @@ def contributions() -> ResponseReturnValue:
         "contributions/personal/contributions.html", rows=shown, along=along, processes=processes,
         names={one.id: one.title for one in shown_names(list(processes.values()))},
         secret={one.id for one in processes.values() if one.hides_supports(web.current_now())},
-        published=ContributionState.PUBLISHED, is_first=before is None,
+        states=ContributionState, withdrawable=WITHDRAWABLE, is_first=before is None,
         drafts=rows_of() if before is None else [], kept_days=KEPT_DAYS,
         next_url=url_for("personal.contributions", vor=shown[-1].id) if len(rows) > PER_PAGE else None,
     )
+
+
+@blueprint.post("/konto/beitraege/<int:comment_id>/zurueckziehen")
+@web.allows(Action.MANAGE_OWN_ACCOUNT)
+def withdraw_comment(comment_id: int) -> ResponseReturnValue:
+    """Take a comment back whose proposal nobody can open any more, and with it the page where that is done otherwise."""
+    comment = web.current_session().get(Comment, min(comment_id, LARGEST_ID))
+    if comment is None or not mark_own(web.current_keyring(), web.current_actor(), comment):
+        raise NotFound
+    withdraw(web.current_session(), web.current_actor(), comment, web.current_now())
+    flash(_("Ihr Kommentar ist zurückgezogen."), "success")
+    return web.go("personal.contributions")
 
 
 @blueprint.get("/konto/daten")
@@ -132,7 +146,7 @@ def attach(token: str) -> ResponseReturnValue:
     except Conflict as error:
         flash(web.translated(error), "info")
     else:
-        flash(_("Das gehört jetzt zu Ihrem Konto. Sie finden ihn unter „Meine Beiträge“."), "success")
+        flash(_("Ihr Beitrag gehört jetzt zu Ihrem Konto. Sie finden ihn unter „Meine Beiträge“."), "success")
     return web.go("submissions.receipt", token=token)
 
 

@@ -42,6 +42,15 @@ if TYPE_CHECKING:
 EDITABLE = frozenset({ContributionState.SUBMITTED, ContributionState.RETURNED, ContributionState.PUBLISHED})
 
 
+class ChangedMeanwhile(Conflict):
+    """Somebody else who writes it, or the author in another window, was faster."""
+
+    def __init__(self) -> None:
+        """There is one thing to say."""
+        super().__init__(
+            N_("Der Vorschlag wurde inzwischen an anderer Stelle geändert. Ihr Text ist nicht gespeichert."))
+
+
 def revise_proposal(
     session: Session, actor: Actor, proposal: Proposal, draft: ProposalDraft, now: datetime, *, onto: int | None = None
 ) -> bool:
@@ -75,7 +84,7 @@ def revise_proposal(
     if newest is not None and onto is not None and newest.number != onto:
         if (newest.title, newest.body, newest.changes) == (draft.title, draft.body, changes) and not draft.pictures:
             return newest.number == proposal.pending_revision
-        raise Conflict(N_("Der Vorschlag wurde inzwischen an anderer Stelle geändert. Ihr Text ist nicht gespeichert."))
+        raise ChangedMeanwhile
     number = newest.number + 1 if newest else 1
     revision = Revision(contribution_id=proposal.id, number=number, title=draft.title, body=draft.body, created_at=now,
                         changes=changes)

@@ -16,7 +16,12 @@ from participation.actions import Action
 from participation.contributions.models import ContributionPicture, ContributionState
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.proposals.operations.content import ALT_MAX, ProposalDraft
-from participation.contributions.proposals.operations.revising import EDITABLE, revise_proposal, withdraw_proposal
+from participation.contributions.proposals.operations.revising import (
+    EDITABLE,
+    ChangedMeanwhile,
+    revise_proposal,
+    withdraw_proposal,
+)
 from participation.contributions.queries import newest_revision, pictures_of
 from participation.contributions.submissions.forms import PictureForm, ProposalForm, WithdrawForm, proposal_form
 from participation.contributions.submissions.operations import discard_files
@@ -88,8 +93,17 @@ def edit(slug: str, proposal_id: int) -> ResponseReturnValue:
         return _back(proposal, token)
     if process.phase_opening(Action.EDIT_PROPOSAL, now) is None:
         raise Conflict(" ".join([_("Überarbeiten ist zurzeit nicht möglich."), *phase_dates(process, now)]))
+    is_changed_elsewhere = False
     if form.is_submitted():
-        message = _revise(form, proposal, base, actor)
+        try:
+            message = _revise(form, proposal, base, actor)
+        except ChangedMeanwhile as error:
+            # The form again, with the other text to compare: sent once more, it goes on from that one.
+            is_changed_elsewhere, message = True, ""
+            web.attach(form, error)
+            web.current_session().refresh(proposal, ["title", "body", "revision_number", "pending_revision"])
+            base = _base(proposal)
+            form.revision_seen.data = str(base.number)
         if message:
             flash(message, "success")
             return _back(proposal, token)
@@ -98,9 +112,9 @@ def edit(slug: str, proposal_id: int) -> ResponseReturnValue:
     body = form_page(
         "edit", form, process, proposal=proposal, token=token, pictures=shown_inline(base.pictures), base=base,
         decision=filled_hole("decision_of", contribution_id=proposal.id) if is_returned or base.was_refused else "",
-        own=own_address(proposal, token), own_fields=shown,
+        own=own_address(proposal, token), own_fields=shown, is_changed_elsewhere=is_changed_elsewhere,
     )
-    return private(body, 422 if form.is_submitted() else 200)
+    return private(body, 409 if is_changed_elsewhere else 422 if form.is_submitted() else 200)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +182,8 @@ def _revise(form: ProposalForm, proposal: Proposal, base: Base, actor: Actor) ->
     if is_same and draft.pictures is None and proposal.state is not ContributionState.RETURNED:
         return str(_("Sie haben nichts geändert."))
     if (form.revision_seen.data or str(base.number)) != str(base.number):
-        raise Conflict(_("Der Vorschlag wurde inzwischen an anderer Stelle geändert. Ihr Text ist nicht gespeichert."))
+        keep_pictures(form, draft, drops_shown=drops)
+        raise ChangedMeanwhile
     if draft.pictures is None and base.has_own_pictures:
         draft.pictures = [(picture.upload, picture.alt) for picture in base.pictures]
     try:
@@ -284,7 +299,9 @@ def withdraw(slug: str, proposal_id: int) -> ResponseReturnValue:
         except InvalidInput as error:
             web.attach(form, error)
         else:
-            flash(_("Ihr Vorschlag ist zurückgezogen. Niemand liest ihn mehr."), "success")
+            flash(_("Ihr Vorschlag ist zurückgezogen. Unter seiner Adresse stehen nur noch der Titel und Ihr Grund.")
+                  if proposal.withdrawal_reason else _("Ihr Vorschlag ist zurückgezogen. Niemand liest ihn mehr."),
+                  "success")
             return _back(proposal, token)
     else:
         form.reason.data = ""
