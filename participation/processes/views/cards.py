@@ -106,7 +106,7 @@ def _date(instant: datetime) -> str:
 
 def _oclock(hours: str) -> str:
     """With the word that belongs to it in German."""
-    return f"{hours} Uhr" if str(get_locale()) == DEFAULT else hours
+    return f"{hours}\u00a0Uhr" if str(get_locale()) == DEFAULT else hours
 
 
 def status_of(process: Process, now: datetime) -> PhaseState:
