@@ -126,11 +126,12 @@ def kept_input() -> list[tuple[str, str]]:
 
 
 def error_page(
-    status: int, message: str = "", cure: str = "", wait: int = 30, *, heading: str = "", back: str = "",
+    status: int, message: str = "", cure: str = "", wait: int = 30, *, heading: str = "", back: tuple[str, str] | None = None,
 ) -> Response:
     """The page of a status. `message` says what exactly hinders; heading and cure are the status's own unless there are others.
 
-    `wait` is after how many seconds trying again makes sense, where it does; `back` the address where that can be done.
+    `wait` is after how many seconds trying again makes sense, where it does; `back` leads where that can be done: what it
+    is called, and its address.
     """
     g.do_not_cache = True
     title, usual = _texts(status)
@@ -158,10 +159,10 @@ def error_page(
     return response
 
 
-def _ways_on(status: int, back: str) -> tuple[str, list[tuple[str, str]]]:
+def _ways_on(status: int, back: tuple[str, str] | None) -> tuple[str, list[tuple[str, str]]]:
     """The cure where this very address knows a better one, and where to go from here: (label, address) each."""
     if back:
-        return "", [(_("Zurück zu dieser Seite"), back)]
+        return "", [back]
     if status == 401:  # noqa: PLR2004
         return "", [(_("Anmelden"), url_for("accounts.sign_in", next=way_back()))]
     if status == 410 and request.endpoint in _AFTER_DEAD_LINK:  # noqa: PLR2004

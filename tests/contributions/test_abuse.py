@@ -496,14 +496,15 @@ def _tells_why(innocent: Browser, proposal: Proposal) -> None:
     """Somebody else at the same address, who votes once: that it is not stored, why, until when, and where to try again."""
     process = f"/verfahren/{proposal.process.slug}"
     comment = f"{process}/vorschlaege/{proposal.id}/kommentare/1/unterstuetzen"
-    for address in (f"{process}/vorschlaege/{proposal.id}/unterstuetzen", f"{process}/abstimmung/{proposal.process.phases[1].id}", comment):
+    for address, label in ((f"{process}/vorschlaege/{proposal.id}/unterstuetzen", "Zurück zum Vorschlag"), (comment, "Zurück zum Vorschlag"),
+                           (f"{process}/abstimmung/{proposal.process.phases[1].id}", "Zum Stimmzettel")):
         answer = innocent.post(address, {})
         assert answer.status_code == 429
         tree = html.fromstring(answer.get_data(as_text=True))
         text = " ".join(tree.text_content().split())
         for wanted in ("Diese Stimme ist nicht gespeichert", "Von Ihrem Internet-Anschluss kamen gerade sehr viele Stimmen", "Minuten noch einmal"):
             assert wanted in text, wanted
-        assert tree.xpath("//a[contains(., 'Zurück')]/@href") == [address]
+        assert tree.xpath(f"//main//a[contains(., '{label}')]/@href") == [address]
     answer = innocent.client.post(f"{process}/vorschlaege/{proposal.id}/unterstuetzen", headers={"Accept": "application/json"})
     assert answer.status_code == 429
     assert answer.json["message"].startswith("Diese Stimme ist nicht gespeichert. Von Ihrem Internet-Anschluss kamen")

@@ -38,7 +38,8 @@ def _breached(limit: RequestLimit) -> Response:
         answer = make_response(jsonify(message=" ".join(filter(None, (f"{heading}.", message, try_again(left))))), 429)
         answer.headers["Retry-After"] = str(left or 30)
         return answer
-    return error_page(429, message, try_again(left), left or 30, heading=heading, back=web.way_back())
+    where = _("Zurück zum Vorschlag") if "proposal_id" in (request.view_args or {}) else _("Zum Stimmzettel")
+    return error_page(429, message, try_again(left), left or 30, heading=heading, back=(where, web.way_back()))
 
 
 def _tell_planners() -> None:
