@@ -42,22 +42,25 @@ const post = async (address, token, body) => {
 if (window.PublicKeyCredential && navigator.credentials) {
   document.querySelectorAll("[data-passkey-missing]").forEach((note) => { note.hidden = true; });
   for (const form of document.querySelectorAll("[data-passkey]")) {
-    const status = form.querySelector("[role=status], [role=alert]");
+    const status = form.querySelector("[role=alert]");
+    const error = form.querySelector("[data-passkey-error]").content;
     const button = form.querySelector("button");
     form.hidden = false;
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       if (button.getAttribute("aria-disabled") === "true") { return; }
       button.setAttribute("aria-disabled", "true");
-      status.textContent = "";
+      status.replaceChildren();
       const token = form.elements.csrf_token.value;
       try {
         const publicKey = decoded(await post(form.dataset.begin, token, {}));
         const credential = await navigator.credentials[form.dataset.passkey]({ publicKey });
         await post(form.dataset.finish, token, { credential: encoded(credential), name: form.elements.name?.value });
         return;
-      } catch (error) {
-        status.textContent = (error instanceof Refusal && error.message) || form.dataset.failed;
+      } catch (reason) {
+        const said = error.cloneNode(true);
+        said.querySelector("[data-passkey-message]").textContent = (reason instanceof Refusal && reason.message) || form.dataset.failed;
+        status.replaceChildren(said);
         button.removeAttribute("aria-disabled");
       }
     });

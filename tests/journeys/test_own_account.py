@@ -198,3 +198,15 @@ def test_from_the_receipt_to_leaving_by_keyboard_alone(
     visitor.check()
     page.go_back()
     assert "Am Gleis" not in page.content(), "the button back shows nothing"
+
+
+def test_a_passkey_that_comes_to_nothing_is_told_like_any_other_error(visit: Callable[..., Visitor]) -> None:
+    visitor = visit(390)
+    visitor.page.add_init_script("navigator.credentials.get = () => Promise.reject(new Error('no'))")
+    page = visitor.go("/konto/anmelden")
+    page.get_by_role("button", name="Passkey benutzen").click()
+    told = page.get_by_role("alert")
+    told.get_by_text("Es wurde kein Passkey benutzt").wait_for()
+    assert told.inner_text().startswith("Fehler:")
+    assert told.locator("svg").is_visible()
+    visitor.check()
