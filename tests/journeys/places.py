@@ -133,7 +133,8 @@ def prepared(session: Session, keyring: Keyring, mails: Path) -> dict[str, list[
     session.flush()
     mails.mkdir(exist_ok=True)
     letter_name = f"20260101T000000_walk_{city.municipality_id}.eml"
-    (mails / letter_name).write_text("To: wer@beispiel.example\nSubject: Guten Tag\n\nEin Text.\n", encoding="utf-8")
+    (mails / letter_name).write_text("To: wer@beispiel.example\nSubject: Guten Tag\nDate: Thu, 01 Jan 2026 00:00:00 +0000\n\nEin Text.\n",
+                                     encoding="utf-8")
 
     def link(purpose: TokenPurpose) -> list[dict[str, Any]]:
         return [{"token": issue_token(session, hanne.id, purpose, now)}]
