@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email import policy
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -124,8 +125,10 @@ def _own_mails() -> Iterator[Path]:
 
 def _read(path: Path) -> dict[str, Any]:
     message = email.message_from_bytes(path.read_bytes(), policy=policy.default)
-    body = message.get_body(("plain",))
-    return {"to": str(message["To"]), "subject": str(message["Subject"]), "sent_at": message["Date"].datetime,
+    body, date = message.get_body(("plain",)), message["Date"]
+    # Of a file from elsewhere without a date, or with one that is none, the time at which it was put there.
+    sent_at = getattr(date, "datetime", None) or datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    return {"to": str(message["To"]), "subject": str(message["Subject"]), "sent_at": sent_at,
             "text": str(body.get_content()) if body else ""}
 
 

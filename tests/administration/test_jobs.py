@@ -81,6 +81,10 @@ def test_each_town_sees_its_own_jobs_and_mails_and_their_links_lead_to_it(
         assert re.search(r"\d\d\.\d\d\.\d{4}, \d\d:\d\d Uhr", here.text(page)), "as Germans write it"
         assert "+0000" not in here.text(page)
     assert there.get(address).status_code == 404
+    kept = next(path for path in app.extensions["platform"].settings.mail_dir.iterdir() if path.name in address)
+    kept.write_text("".join(line for line in kept.read_text().splitlines(keepends=True) if not line.startswith("Date:")))
+    for page in ("/verwaltung/mails", address):
+        assert re.search(r"\d\d\.\d\d\.\d{4}, \d\d:\d\d Uhr", here.text(page)), "without a date, when it was kept"
 
 
 def test_a_parked_job_of_another_town_is_left_alone_and_nobodys_belongs_to_the_operator(
