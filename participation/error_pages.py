@@ -24,7 +24,7 @@ from participation.errors import (
 )
 from participation.i18n import N_
 from participation.permissions import ANONYMOUS
-from participation.web import SAFE_METHODS, limiter, safe_next, translated, way_back
+from participation.web import SAFE_METHODS, current_actor, limiter, safe_next, translated, way_back
 
 if TYPE_CHECKING:
     from flask import Response
@@ -55,6 +55,8 @@ _AFTER_DEAD_LINK: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
         N_("Bitten Sie um eine neue, wenn Sie noch nicht mitschreiben."),
         ((N_("Meine Beiträge"), "personal.contributions"),)),
 }
+# Links that have done their work for whoever is signed in.
+_OF_SIGNING_UP = {"accounts.confirm", "accounts.invitation"}
 # What people type in one word too; of everything else only what has several words was typed, not chosen or put there by us.
 TYPED = {
     "title": N_("Titel"), "text": N_("Text"), "body": N_("Text"), "place_text": N_("Ort"), "place": N_("Ort"),
@@ -165,6 +167,8 @@ def _ways_on(status: int, back: tuple[str, str] | None) -> tuple[str, list[tuple
         return "", [back]
     if status == 401:  # noqa: PLR2004
         return "", [(_("Anmelden"), url_for("accounts.sign_in", next=way_back()))]
+    if status == 410 and request.endpoint in _OF_SIGNING_UP and current_actor().email_is_confirmed:  # noqa: PLR2004
+        return _("Sie sind schon angemeldet."), [(_("Mein Konto"), url_for("accounts.overview"))]
     if status == 410 and request.endpoint in _AFTER_DEAD_LINK:  # noqa: PLR2004
         cure, ways = _AFTER_DEAD_LINK[request.endpoint]
         return _(cure) if cure else "", [(_(label), url_for(endpoint, next=safe_next("") or None))

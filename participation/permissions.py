@@ -419,6 +419,9 @@ def require(actor: Actor, action: Action, target: object, now: datetime) -> None
     if can(actor, action, target, now):
         return
     if action in PHASE_BOUND and not phase_opens(action)(actor, target, now):
+        if action in {Action.SUPPORT, Action.CAST_BALLOT}:
+            raise Conflict(N_("Phase beendet: Hier kann man nicht mehr abstimmen, oder noch nicht. Ihre Stimme ist nicht "
+                              "gespeichert."))
         raise Conflict(N_("Phase beendet: Das ist zurzeit nicht möglich. Ihr Text ist nicht gespeichert."))
     if action in {Action.COMMENT, Action.SUPPORT} and getattr(target, "is_published", None) is False:
         # Whoever gets here sees it nevertheless: its author left word why it went, or it is their own.

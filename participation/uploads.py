@@ -184,6 +184,8 @@ def check_document(stream: IO[bytes], file_name: str, limit: int) -> None:
 def _read_document(stream: IO[bytes], file_name: str, limit: int) -> tuple[str, bytes]:
     ending = Path(file_name.replace("\\", "/")).suffix.lower()
     data = stream.read(limit + 1)
+    if not file_name and not data:
+        raise InvalidInput(N_("Bitte wählen Sie eine Datei aus."), field="document")
     if ending not in DOCUMENT_TYPES or not _looks_like(ending, data):
         raise InvalidInput(
             N_("Dieser Dateityp ist nicht möglich. Erlaubt sind PDF, DOCX, ODT, XLSX und TXT."), field="document"

@@ -157,13 +157,14 @@ def _order_hints(process: Process) -> list[Hint]:
             hints.append(_of_phase(
                 one, N_("Die Phase „%(title)s“ sammelt zur gleichen Zeit Vorschläge wie eine andere."), "starts_at"))
     supporting = [phase for phase in process.phases if phase.opens(Action.SUPPORT)]
-    for one, other in combinations(supporting, 2):
-        if one.votes_per_person != other.votes_per_person and _overlap(one, other):
-            limited = min((one, other), key=lambda phase: phase.votes_per_person or NUMBER_MAX)
-            hints.append(_of_phase(
-                limited, N_("Die Phase „%(title)s“ begrenzt die Unterstützungen je Person, und zur gleichen Zeit ist in "
-                            "einer anderen Phase Unterstützen möglich. Die kleinere Zahl gilt dann für beide."),
-                "setting_votes_per_person"))
+    limiting = (min(two, key=lambda phase: phase.votes_per_person or NUMBER_MAX) for two in combinations(supporting, 2)
+                if two[0].votes_per_person != two[1].votes_per_person and _overlap(*two))
+    hints += [
+        _of_phase(one, N_("Die Phase „%(title)s“ begrenzt die Unterstützungen je Person, und zur gleichen Zeit ist in einer "
+                          "anderen Phase Unterstützen möglich. Die kleinere Zahl gilt dann für beide."),
+                  "setting_votes_per_person")
+        for one in dict.fromkeys(limiting)
+    ]
     hints += [_of_two_proofs(one, other) for one, other in combinations(supporting, 2)
               if _proof_of_supports(one) is not _proof_of_supports(other)]
     for one, other in combinations(process.phases, 2):

@@ -58,8 +58,10 @@ def test_register_confirm_and_sign_in(
     assert session.scalar(select(Account.email_confirmed_at).where(Account.email == "neu@beispiel.example")) is None
     browser.submit(link)
     assert browser.get(link).status_code == 410
+    assert "Haben Sie Ihre Adresse schon bestätigt?" in browser.get(link).get_data(as_text=True)
     answer = browser.submit("/konto/anmelden", {"email": "NEU@beispiel.example", "password": PASSWORD})
     assert "Neu" in answer.get_data(as_text=True)
+    assert "Sie sind schon angemeldet." in browser.get(link).get_data(as_text=True)
     assert browser.get("/konto").status_code == 200
 
 

@@ -327,10 +327,11 @@ def test_a_quote_must_stand_in_the_proposal(session: Session, proposal: Proposal
     resident.submit(page, {"body": "Genau!", "quote": "fehlen überdachte  Stellplätze"}, form="kommentare")
     assert resident.open(page).find_class("bp-comment__quote")[0].text_content() == "fehlen überdachte Stellplätze"
     # A field of one line drops the break that was copied along; a sentence may be begun with a small letter, or end so.
-    for number, quote in enumerate(("am Bahnhof fehlen", "Am Bahnhof fehlenüberdachte Stellplätze", "Überdachte\r\nStellplätze")):
+    for number, quote in enumerate(("am Bahnhof fehlen", "Am Bahnhof fehlenüberdachte Stellplätze", "Überdachte\r\nStellplätze",
+                                    "„Stellplätze für Räder.“")):
         resident.submit(page, {"body": f"Genau! {number}", "quote": quote}, form="kommentare")
     quoted = [one.text_content() for one in resident.open(page).find_class("bp-comment__quote")]
-    assert sorted(quoted) == ["Am Bahnhof fehlen", "Am Bahnhof fehlen überdachte Stellplätze",
+    assert sorted(quoted) == ["Am Bahnhof fehlen", "Am Bahnhof fehlen überdachte Stellplätze", "Stellplätze für Räder.",
                               "fehlen überdachte Stellplätze", "überdachte Stellplätze"], "the text's own words"
     refused = resident.post(f"{page}/kommentare", {"body": "Genau!", "quote": "Alle Räder gehören verboten",
                                                    "submission_key": "zwei"})

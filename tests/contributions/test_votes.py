@@ -125,6 +125,7 @@ def test_one_second_decides_at_the_end_of_the_phase(
     answer = late.post(f"{page}/unterstuetzen", headers=JSON)
     assert answer.status_code == 409
     assert "Phase beendet" in answer.json["message"]
+    assert "Ihre Stimme ist nicht gespeichert" in answer.json["message"]
     # Taking back is voting, too.
     early = new_browser().sign_in(people[0])
     assert early.post(f"{page}/unterstuetzung-zuruecknehmen").status_code == 409

@@ -69,7 +69,7 @@ def _archive(*names: str) -> bytes:
 @pytest.mark.parametrize(("name", "content", "message"), [
     ("a.svg", SVG, "Dieser Dateityp ist nicht möglich"), ("a.html", PAGE, "Dieser Dateityp ist nicht möglich"),
     ("a.pdf.html", PAGE, "Dieser Dateityp ist nicht möglich"), ("a.html.pdf", PAGE, "Dieser Dateityp ist nicht möglich"),
-    ("a.pdf", b"", "Dieser Dateityp ist nicht möglich"), ("a.txt", b"", "Die Datei ist leer"),
+    ("", b"", "Bitte wählen Sie eine Datei aus."), ("a.pdf", b"", "Dieser Dateityp ist nicht möglich"), ("a.txt", b"", "Die Datei ist leer"),
     ("a.docx", _archive("META-INF/MANIFEST.MF"), "Dieser Dateityp ist nicht möglich"),
     ("a.xlsx", b"PK\x03\x04kaputt", "Dieser Dateityp ist nicht möglich"), ("a.exe", b"MZ", "Dieser Dateityp ist nicht möglich"),
     ("pdf", b"%PDF-1.4", "Dieser Dateityp ist nicht möglich"), ("a.txt", b"a\x00b", "Dieser Dateityp ist nicht möglich"),

@@ -216,7 +216,7 @@ def sign_in_by_link(token: str) -> ResponseReturnValue:
             return web.go("accounts.second_factor", next=web.safe_next("") or None)
         if not web.current_actor().is_signed_in:
             raise
-        flash(_("Dieser Link ist schon benutzt. Sie sind angemeldet als %(name)s.",
+        flash(_("Dieser Link gilt nicht mehr. Aber Sie sind schon angemeldet: %(name)s",
                 name=web.current_actor().display_name), "info")
         return redirect(web.safe_next(url_for("municipalities.home")), code=303)
     return render_template("accounts/sign_in_by_link.html", form=form, name=account.display_name,

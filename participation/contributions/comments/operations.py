@@ -177,7 +177,9 @@ def _clean_quote(quote: str, proposal: Contribution) -> str:
         return ""
     places = [place for place, char in enumerate(proposal.body) if not char.isspace()]
     said = "".join(proposal.body[place] for place in places)
-    ways = (entered, entered[0].upper() + entered[1:], entered[0].lower() + entered[1:])
+    # Whoever copies a passage that stands in quotation marks of their own means what is between them.
+    bare = entered.strip("„“”‚‘’»«›‹\"'") or entered
+    ways = (entered, *(way for one in (entered, bare) for way in (one[0].upper() + one[1:], one[0].lower() + one[1:])))
     found = next(((said.index(way), len(way)) for way in ways if way in said), None)
     passage = ""
     if found is not None:
