@@ -304,14 +304,14 @@ def test_an_archived_process_says_that_nothing_comes_any_more(session: Session, 
     assert not shown.xpath("//a[contains(@href, '.ics')]")
 
 
-@pytest.mark.parametrize(("before", "heading", "sentence"), [
+@pytest.mark.parametrize(("formats_before", "heading", "sentence"), [
     ([], "Bald geht es los", "Die erste Phase beginnt am"),
-    ([factories.phase("inform", opens=-9, closes=-3)], "Bald geht es weiter", "Die nächste Phase beginnt am"),
+    (["inform"], "Bald geht es weiter", "Die nächste Phase beginnt am"),
 ])
 def test_what_comes_first_is_no_next_one(
-    session: Session, process: Process, browser: Browser, before: list[Phase], heading: str, sentence: str
+    session: Session, process: Process, browser: Browser, formats_before: list[str], heading: str, sentence: str
 ) -> None:
-    process.phases[:] = [*before, factories.phase("collect", opens=10, closes=20)]
+    process.phases[:] = [*(factories.phase(one, opens=-9, closes=-3) for one in formats_before), factories.phase("collect", opens=10, closes=20)]
     session.commit()
     shown = browser.text(f"/verfahren/{process.slug}")
     assert heading in shown
