@@ -400,7 +400,7 @@ def test_a_link_pressed_in_a_second_window_leads_on(session: Session, browser: B
     assert browser.submit(link, form=-1).request.path == "/verfahren"
     answer = browser.post(link, {"csrf_token": second, "next": "/verfahren"}, follow_redirects=True)
     assert (answer.status_code, answer.request.path) == (200, "/verfahren")
-    assert "Sie sind angemeldet als Klara" in answer.get_data(as_text=True)
+    assert "Sie sind schon angemeldet: Klara" in answer.get_data(as_text=True)
     assert browser.get(link).status_code == 303, "opening it anew says the same"
 
 
