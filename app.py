@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache
 from gettext import NullTranslations
 from importlib import import_module
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from babel.support import Translations
 from flask import Flask, Request, g, request
-from flask.sessions import SecureCookieSessionInterface
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_babel import Babel, format_date, format_datetime, format_decimal, get_locale
 from flask_login import LoginManager
 from flask_wtf.csrf import CSRFProtect
+from itsdangerous import BadSignature
 from jinja2 import FileSystemBytecodeCache, StrictUndefined
 from markupsafe import Markup
 from redis import Redis
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent
 SESSION_DAYS = 30
+COOKIES_KEPT = 1000
 VIEWS = (
     telemetry,
     municipalities_views,
@@ -96,17 +98,41 @@ class TranslatedRequest(Request):
 
 
 class CookieSessions(SecureCookieSessionInterface):
-    """Flask's sessions in a signed cookie, with one signer for all requests instead of two for each."""
+    """Flask's sessions in a signed cookie, with one signer for all requests, and each cookie verified once in a while.
+
+    Whether somebody is still signed in does not hang on the cookie: the database is asked in every request.
+    """
 
     def __init__(self) -> None:
         """The keys are read at the first request."""
         self._signer: URLSafeTimedSerializer | None = None
+        self._verified: dict[str, tuple[dict[str, Any], datetime]] = {}
 
     def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
         """What signs and reads the cookie."""
         if self._signer is None:
             self._signer = super().get_signing_serializer(app)
         return self._signer
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """What the cookie holds, if we have signed it and it is not too old; else an empty session."""
+        sent, signer = request.cookies.get(self.get_cookie_name(app)), self.get_signing_serializer(app)
+        if not sent or signer is None:
+            return super().open_session(app, request)
+        lifetime = app.permanent_session_lifetime
+        known = self._verified.get(sent)
+        if known is not None and datetime.now(UTC) - known[1] <= lifetime:
+            return self.session_class(known[0])
+        try:
+            values, signed_at = signer.loads(sent, max_age=int(lifetime.total_seconds()), return_timestamp=True)
+        except BadSignature:
+            return self.session_class()
+        # What could be changed in one request must not be seen in the next.
+        if all(isinstance(value, str | int | None) for value in values.values()):
+            if len(self._verified) >= COOKIES_KEPT:
+                self._verified.clear()
+            self._verified[sent] = values, signed_at
+        return self.session_class(values)
 
 
 class Beteiligung(Flask):

@@ -34,11 +34,15 @@ _COMPRESSIBLE = frozenset(
         "application/atom+xml",
     }
 )
+_STORED = struct.Struct("<BHH")
 _static: dict[tuple[str, str], bytes] = {}
 
 
 def compress(response: Response) -> Response:
-    """Compress a text answer when the browser can read it."""
+    """Compress a text answer when the browser can read it; a page that is in pieces is put together here."""
+    pieces: list[Piece] | None = g.get("pieces")
+    if pieces is not None:
+        return _one_page(response, pieces)
     if (
         response.mimetype not in _COMPRESSIBLE
         or response.status_code in {204, 206, 304}
@@ -64,8 +68,20 @@ def compress(response: Response) -> Response:
         data = response.get_data()
         if len(data) < SMALLEST:
             return response
-        pieces: list[Piece] = g.get("pieces", [])
-        body = put_together(pieces) if any(packed is not None for _whole, packed in pieces) else _with_random_length(data)
+        body = _with_random_length(data)
+    return _is_gzip(response, body)
+
+
+def _one_page(response: Response, pieces: list[Piece]) -> Response:
+    if not takes_gzip(request.headers.get("Accept-Encoding", "")) or response.mimetype not in _COMPRESSIBLE:
+        response.set_data(b"".join([whole for whole, _packed in pieces]))
+        return response
+    if any(packed is not None for _whole, packed in pieces):
+        return _is_gzip(response, put_together(pieces))
+    return _is_gzip(response, _with_random_length(b"".join([whole for whole, _packed in pieces])))
+
+
+def _is_gzip(response: Response, body: bytes) -> Response:
     response.set_data(body)
     response.headers["Content-Encoding"] = "gzip"
     response.vary.add("Accept-Encoding")
@@ -105,6 +121,15 @@ class Packed:
 
 # A piece of a page: as it is read, and compressed if somebody has done that already.
 Piece = tuple[bytes, Packed | None]
+
+
+def as_it_is(text: bytes) -> Piece:
+    """A short piece that is not worth compressing: random characters, which nothing else may be matched with either.
+
+    In a block of its own that holds it unchanged (RFC 1951, 3.2.4). Less than SHORT.
+    """
+    length = len(text)
+    return text, Packed(_STORED.pack(0, length, length ^ 0xFFFF) + text, length, 0, 0)
 
 
 def put_together(pieces: list[Piece]) -> bytes:

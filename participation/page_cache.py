@@ -247,7 +247,8 @@ def fill_holes(layout: Layout) -> list[Piece]:
     for number, stretch in enumerate(layout.stretches):
         if number:
             name, params = layout.holes[number - 1]
-            pieces.append((str(makers[name](**params)).encode(), None))
+            made = makers[name](**params)
+            pieces += getattr(made, "pieces", None) or [(str(made).encode(), None)]
         if someone and any(place in found[name] for name, place in stretch.rare):
             pieces.append((_with_rare(stretch, found), None))
             continue
@@ -310,10 +311,10 @@ def finish_page(response: Response) -> Response:
         layout = page.layouts.get(for_staff)
         if layout is None:
             layout = page.layouts[for_staff] = lay_out(page.texts, page.holes, for_staff=for_staff)
+        # Put together, and compressed, when all else is done; see compression.py.
         g.pieces = fill_holes(layout)
-        response.set_data(b"".join(whole for whole, _packed in g.pieces))
         if not page.compressed and not cookie and not cookie.modified:
-            page.compressed = gzip.compress(response.get_data(), 6)
+            page.compressed = gzip.compress(b"".join(whole for whole, _packed in g.pieces), 6)
         return response
     holes: Holes = g.get("holes", [])
     if holes and response.mimetype == "text/html" and not response.is_streamed:

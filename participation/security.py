@@ -63,5 +63,8 @@ def add_headers(response: Response, settings: Settings) -> Response:
             Action.MANAGE_OWN_ACCOUNT) or "token" in (request.view_args or {})
         kept = response.mimetype == "text/html" and not is_own
         response.headers["Cache-Control"] = "private, no-cache" if kept else "no-store"
-    response.vary.add("Cookie")
+    if "vary" in known:
+        response.vary.add("Cookie")
+    else:
+        response.headers["Vary"] = "Cookie"
     return response

@@ -9,6 +9,7 @@ import hmac
 import logging
 import sys
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import structlog
@@ -96,12 +97,18 @@ def start_timer() -> None:
     g.started = time.perf_counter()
 
 
+@lru_cache(maxsize=1000)
+def _metrics_of(endpoint: str, status_class: int) -> tuple[Counter, Histogram]:
+    return requests_total.labels(endpoint, f"{status_class}xx"), request_seconds.labels(endpoint)
+
+
 def observe(response: AnyResponse) -> AnyResponse:
     """At its end: count it, and log what changes something, fails or is slow."""
     seconds = time.perf_counter() - g.get("started", time.perf_counter())
     endpoint = request.endpoint or "none"
-    requests_total.labels(endpoint, f"{response.status_code // 100}xx").inc()
-    request_seconds.labels(endpoint).observe(seconds)
+    counter, histogram = _metrics_of(endpoint, response.status_code // 100)
+    counter.inc()
+    histogram.observe(seconds)
     if request.method not in SAFE_METHODS or response.status_code >= 500 or seconds > SLOW_SECONDS:  # noqa: PLR2004
         _log.info(
             "request",

@@ -43,18 +43,19 @@ class Keyring:
         """Derive the keys. The secret must be the same on every machine of the installation."""
         self._secret = secret_key.encode()
         self._fernet = Fernet(base64.urlsafe_b64encode(self._derive("seal")))
+        # Asked several times in every request of whoever takes part.
+        self._person, self._voter = self._derive("person"), self._derive("voter")
 
     def _derive(self, purpose: str) -> bytes:
         return hmac.new(self._secret, f"beteiligung:{purpose}".encode(), hashlib.sha256).digest()
 
     def person_hash(self, process_id: int, identity: str) -> str:
         """Who somebody is within one process: stable there, not linkable to another process without the key."""
-        message = f"{process_id}:{identity}".encode()
-        return hmac.new(self._derive("person"), message, hashlib.sha256).hexdigest()
+        return hmac.digest(self._person, f"{process_id}:{identity}".encode(), "sha256").hex()
 
     def voter_number(self, person_hash: str) -> int:
         """Under which number a person votes: only the key leads from a participant's hash to it, and nothing leads back."""
-        digest = hmac.new(self._derive("voter"), person_hash.encode(), hashlib.sha256).digest()
+        digest = hmac.digest(self._voter, person_hash.encode(), "sha256")
         # 63 bits are what both databases hold in a whole number.
         return int.from_bytes(digest[:8]) >> 1
 

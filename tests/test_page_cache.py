@@ -15,7 +15,7 @@ from lxml import html
 from app import Beteiligung, create_app
 from participation import clock
 from participation.accounts.models import ParticipantKind
-from participation.compression import Packed, put_together
+from participation.compression import SHORT, Packed, as_it_is, put_together
 from participation.contributions import operations as contributions
 from participation.contributions.models import CoAuthor
 from participation.contributions.proposals.models import Proposal
@@ -244,3 +244,14 @@ def test_a_page_put_together_from_packed_pieces_is_whole() -> None:
                       for text, is_packed in zip(texts, packed, strict=True)]
             # Checks the sum over everything too.
             assert gzip.decompress(put_together(pieces)) == b"".join(texts)
+
+
+def test_short_pieces_stand_in_a_page_as_they_are() -> None:
+    tokens = [os.urandom(length) for length in (1, 43, 91, SHORT - 1)]
+    text = "Radwege und Sitzbänke ".encode() * 300
+    for around in ((text, None), (text, Packed.of(text))):
+        pieces = [around, *(part for token in tokens for part in (as_it_is(token), around)), as_it_is(b"the last")]
+        body = put_together(pieces)
+        assert gzip.decompress(body) == b"".join(whole for whole, _packed in pieces)
+        # Unchanged, so nothing of them is told by how long the page is.
+        assert all(token in body for token in tokens)

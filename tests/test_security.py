@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import logging
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from flask import session
 
 from app import create_app
 from participation.settings import Settings
@@ -112,3 +114,43 @@ def test_settings_do_not_show_secrets() -> None:
     assert "pass@mail" not in shown
     assert "abc" not in shown
     assert dataclasses.is_dataclass(Settings)
+
+
+def _cookie_with(app: Beteiligung, values: dict[str, object]) -> str:
+    signer = app.session_interface.get_signing_serializer(app)
+    return f"session={signer.dumps(values)}"
+
+
+def test_a_cookie_that_was_read_before_is_still_refused_when_it_is_too_old(
+    app: Beteiligung, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = _cookie_with(app, {"guest": "a token"})
+    for _ in range(2):
+        with app.test_request_context("/", headers={"Cookie": sent}):
+            assert session.get("guest") == "a token"
+    monkeypatch.setitem(app.config, "PERMANENT_SESSION_LIFETIME", timedelta(seconds=-1))
+    with app.test_request_context("/", headers={"Cookie": sent}):
+        assert "guest" not in session
+
+
+def test_a_forged_cookie_holds_nothing_however_often_it_is_sent(app: Beteiligung) -> None:
+    real = _cookie_with(app, {"guest": "a token"})
+    with app.test_request_context("/", headers={"Cookie": real}):
+        assert session.get("guest") == "a token"
+    forged = real[:-1] + ("A" if real[-1] != "A" else "B")
+    for _ in range(2):
+        with app.test_request_context("/", headers={"Cookie": forged}):
+            assert "guest" not in session
+
+
+def test_what_one_request_changes_in_its_session_is_not_seen_by_another_with_the_same_cookie(app: Beteiligung) -> None:
+    sent = _cookie_with(app, {"guest": "a token", "some": ["first"]})
+    for _ in range(3):
+        with app.test_request_context("/", headers={"Cookie": sent}):
+            assert session["some"] == ["first"]
+            session["some"].append("second")
+    plain = _cookie_with(app, {"guest": "a token"})
+    for _ in range(3):
+        with app.test_request_context("/", headers={"Cookie": plain}):
+            assert session["guest"] == "a token"
+            session["guest"] = "another"

@@ -33,7 +33,7 @@ SHOWN = 200
 _IS_FOLLOWED = "is_followed"
 
 
-def follow_box(slug: str, process_id: int, proposal_id: int | None = None, *, is_own: bool = False) -> str:
+def follow_box(slug: str, process_id: int, proposal_id: int | None = None, *, is_own: bool = False) -> web.Filling:
     """The button, as it fits the reader: to follow, or to follow no more. Authors are asked, and follow nothing unasked."""
     actor, is_following = web.current_actor(), False
     if actor.is_signed_in:
@@ -46,7 +46,7 @@ def follow_box(slug: str, process_id: int, proposal_id: int | None = None, *, is
                            is_signed_in=actor.is_signed_in and actor.email_is_confirmed)
 
 
-HOLES: dict[str, Callable[..., str]] = {"follow": follow_box}
+HOLES: dict[str, Callable[..., web.Filling]] = {"follow": follow_box}
 ASIDES[_IS_FOLLOWED] = Aside(
     FOLLOWED.exists(), lambda actor, proposal_id: {"account_id": actor.account_id, "target": target_of(0, proposal_id)})
 

@@ -60,14 +60,15 @@ def load_user(token: str) -> SignedIn | None:
 
 def load_actor() -> Actor:
     """Who acts in this request. Whoever still owes the second factor is nobody, except where it is asked for."""
-    if "_user_id" in cookie and current_user.is_authenticated:
-        actor: Actor = current_user.actor
+    user = current_user._get_current_object() if "_user_id" in cookie else None  # noqa: SLF001 - the object behind it
+    if user is not None and user.is_authenticated:
+        actor: Actor = user.actor
         return actor if not actor.second_factor_awaited or request.endpoint in HALF_WAY else ANONYMOUS
     guest = cookie.get(web.GUEST_TOKEN)
     return Actor(guest_token=guest) if isinstance(guest, str) else ANONYMOUS
 
 
-def account_menu() -> str:
+def account_menu() -> web.Filling:
     """The header's right side; a hole of cached pages."""
     actor = web.current_actor()
     # Who reads something of a process comes back to it; from elsewhere the way leads to where staff have their work.

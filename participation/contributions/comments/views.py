@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 blueprint = Blueprint("comments", __name__)
 
 
-def comment_form(slug: str, proposal_id: int) -> str:
+def comment_form(slug: str, proposal_id: int) -> web.Filling:
     """The field below the comments, or what is missing to use it."""
     proposal = load_standing(slug, proposal_id)
     if not proposal.is_published:
@@ -73,7 +73,7 @@ def _next_opening(process: Process, now: datetime) -> datetime | None:
     return min((start for start in starts if start > now), default=None)
 
 
-def comment_votes(target: str) -> str:
+def comment_votes(target: str) -> web.Filling:
     """The form that the buttons below the comments send: they themselves are the same for every reader."""
     return web.render_kept("contributions/comments/_votes.html", is_signed_in=web.current_actor().is_signed_in,
                            target=target)
@@ -90,11 +90,11 @@ def own_comment(comments: list[dict[str, Any]]) -> dict[int, str]:
 
 
 def _own_comment(part: OwnPart, slug: str, proposal_id: int, comment_id: int, participant_id: int) -> str:
-    return web.render_kept(
+    return str(web.render_kept(
         "contributions/comments/_own.html", slug=slug, proposal_id=proposal_id, comment_id=comment_id,
         is_supported=comment_id in part.supported, is_own=participant_id == part.participant_id,
         why=why_annulled(slug) if comment_id in part.annulled else None,
-    )
+    ))
 
 
 HOLES: dict[str, Callable[..., Any]] = {

@@ -45,7 +45,7 @@ if supports_of not in SUPPORTS_OF:
     SUPPORTS_OF.append(supports_of)
 
 
-def support_box(slug: str, proposal_id: int) -> str:
+def support_box(slug: str, proposal_id: int) -> web.Filling:
     """The number of supports with the one button that fits the reader; empty for what is not public."""
     # First, because it may bring along what is loaded next.
     own = own_part_here(slug, proposal_id)
@@ -119,7 +119,7 @@ def aside(name: str) -> Any:  # noqa: ANN401 - whatever its column holds
     return known.asides.get(name) if known is not None else None
 
 
-HOLES: dict[str, Callable[..., str]] = {"support": support_box}
+HOLES: dict[str, Callable[..., web.Filling]] = {"support": support_box}
 
 
 def why_annulled(slug: str) -> str:
