@@ -16,7 +16,7 @@ from sqlalchemy.orm import DeclarativeBase, Session, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 from participation import clock
-from participation.prepared import Prepared, prepare
+from participation.prepared import prepared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,8 +28,6 @@ SQLITE_BUSY_TIMEOUT_MS = 15_000
 SQLITE_RETRY_SECONDS = 0.001
 # A server that goes away is away for longer than that.
 RESTED_SECONDS = 1.0
-# Far more than there are: only statements that a module keeps are worth it.
-PREPARED_KEPT = 200
 _USED_AT = "used_at"
 NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -113,7 +111,6 @@ class Database:
         self._write_engine = self.engine.execution_options(immediate=True)
         self._connection: Connection | None = None
         self._glances = threading.local()
-        self._prepared: dict[Executable, Prepared | None] = {}
 
     @classmethod
     def joined_to(cls, connection: Connection, url: str) -> Database:
@@ -164,11 +161,11 @@ class Database:
             return self._connection.execute(statement, values).all()
         kept: Connection | None = getattr(self._glances, "connection", None)
         if kept is not None:
-            prepared = self._prepare(statement)
-            if prepared is not None:
+            quick = prepared(kept, statement)
+            if quick is not None:
                 try:
-                    return prepared.read(self._glances.driver, values, self.engine.dialect)
-                except self.engine.dialect.loaded_dbapi.Error:
+                    return quick.run(self._glances.driver, values)
+                except kept.dialect.loaded_dbapi.Error:
                     # What it was, SQLAlchemy finds out: it knows which errors mean that the connection is gone.
                     pass
             try:
@@ -179,18 +176,6 @@ class Database:
         kept = self._glances.connection = self.engine.connect().execution_options(**self._single_read)
         self._glances.driver = kept.connection.dbapi_connection
         return self._read(kept, statement, values)
-
-    def _prepare(self, statement: Executable) -> Prepared | None:
-        """None where SQLAlchemy has to do it, also for whoever listens to what it sends."""
-        if self.engine.dispatch.before_cursor_execute:
-            return None
-        try:
-            return self._prepared[statement]
-        except KeyError:
-            if len(self._prepared) >= PREPARED_KEPT:
-                self._prepared.clear()
-            found = self._prepared[statement] = prepare(statement, self.engine.dialect)
-            return found
 
     def _read(
         self, connection: Connection, statement: Executable, values: dict[str, Any]

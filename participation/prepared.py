@@ -1,7 +1,7 @@
-"""Small reads that run in nearly every request, translated once to what the driver takes and gives.
+"""Short statements that run in nearly every request, translated once to what the driver takes and gives.
 
-SQLAlchemy looks a statement up, checks it, and wraps its rows each time that it is executed: for a read by key that is
-several times what the database itself needs. Types are its own here as well, so values are the same either way.
+SQLAlchemy looks a statement up, checks it, and wraps its rows each time that it is executed: for a row by its key that
+is several times what the database itself needs. Types are its own here as well, so values are the same either way.
 """
 
 from __future__ import annotations
@@ -10,28 +10,35 @@ from collections import namedtuple
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
+from sqlalchemy import Dialect, Insert
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.selectable import SelectBase
 
 if TYPE_CHECKING:
-    from sqlalchemy import Dialect, Executable
+    from sqlalchemy import Connection, Executable
     from sqlalchemy.sql.compiler import SQLCompiler
 
 Processor = Callable[[Any], Any]
 # Of names that are known only when the program runs.
 _record_of: Any = partial(namedtuple, "Record")  # noqa: PYI024
+# Far more than there are: only statements that a module keeps are worth it.
+KEPT = 200
+_kept: WeakKeyDictionary[Dialect, dict[Executable, Prepared | None]] = WeakKeyDictionary()
 
 
 class Prepared:
-    """A statement that a module keeps, for one kind of database."""
+    """A statement for one kind of database."""
 
-    __slots__ = ("_columns", "_convert", "_fixed", "_given", "_order", "_record", "_text", "_types")
+    __slots__ = ("_columns", "_convert", "_dialect", "_fixed", "_given", "_order", "_record", "text")
 
-    def __init__(self, compiled: SQLCompiler, types: Sequence[Any], dialect: Dialect) -> None:
+    def __init__(self, compiled: SQLCompiler, columns: Sequence[Any], dialect: Dialect) -> None:
         """Take apart what was compiled; what the rows look like is known after the first time."""
-        self._text = str(compiled)
+        self.text = str(compiled)
         self._order: tuple[str, ...] | None = tuple(compiled.positiontup) if compiled.positiontup is not None else None
-        self._types = types
+        self._columns, self._dialect = columns, dialect
         self._fixed: dict[str, Any] = {}
         self._given: list[tuple[str, Processor | None]] = []
         for name, bind in compiled.binds.items():
@@ -44,17 +51,19 @@ class Prepared:
         self._record: Any = None
         self._convert: list[tuple[int, Processor]] = []
 
-    def read(self, connection: Any, values: dict[str, Any], dialect: Dialect) -> list[Any]:  # noqa: ANN401 - the driver's own type
+    def run(self, connection: Any, values: dict[str, Any]) -> list[Any]:  # noqa: ANN401 - the driver's own type
         """The rows, on a connection of the driver. Raises the driver's errors, and KeyError for a missing value."""
         sent = self._fixed.copy()
         for name, process in self._given:
             sent[name] = process(values[name]) if process else values[name]
         cursor = connection.cursor()
         try:
-            cursor.execute(self._text, sent if self._order is None else [sent[name] for name in self._order])
+            cursor.execute(self.text, sent if self._order is None else [sent[name] for name in self._order])
+            if not self._columns:
+                return []
             rows: list[Any] = cursor.fetchall()
             if self._record is None:
-                self._learn(cursor.description, dialect)
+                self._learn(cursor.description)
         finally:
             cursor.close()
         make = self._record._make
@@ -68,20 +77,53 @@ class Prepared:
             found.append(make(cells))
         return found
 
-    def _learn(self, description: Sequence[Sequence[Any]], dialect: Dialect) -> None:
+    def _learn(self, description: Sequence[Sequence[Any]]) -> None:
         processors = [
-            kind.dialect_impl(dialect).result_processor(dialect, told[1])
-            for kind, told in zip(self._types, description, strict=True)
+            column.type.dialect_impl(self._dialect).result_processor(self._dialect, told[1])
+            for column, told in zip(self._columns, description, strict=True)
         ]
         self._convert = [(place, process) for place, process in enumerate(processors) if process is not None]
         self._record = _record_of([told[0] for told in description], rename=True)
 
 
-def prepare(statement: Executable, dialect: Dialect) -> Prepared | None:
-    """None for what can't be written down once: no Select, or a list whose length changes the text."""
-    if not isinstance(statement, SelectBase):
+def prepared(connection: Connection, statement: Executable) -> Prepared | None:
+    """None where SQLAlchemy has to do it: what can't be written down once, or somebody listens to what it sends."""
+    if connection.dispatch.before_cursor_execute:
+        return None
+    kept = _kept.setdefault(connection.dialect, {})
+    try:
+        return kept[statement]
+    except KeyError:
+        if len(kept) >= KEPT:
+            kept.clear()
+        found = kept[statement] = _prepare(statement, connection.dialect)
+        return found
+
+
+def run(connection: Connection, statement: Executable, values: dict[str, Any]) -> Sequence[Any]:
+    """The rows of a statement in the transaction of a connection. Raises SQLAlchemyError."""
+    quick = prepared(connection, statement)
+    if quick is None:
+        result = connection.execute(statement, values)
+        return result.all() if result.returns_rows else ()
+    driver, dialect = connection.connection, connection.dialect
+    try:
+        return quick.run(driver.dbapi_connection, values)
+    except dialect.loaded_dbapi.Error as error:
+        is_gone = dialect.is_disconnect(error, driver.dbapi_connection, None)
+        if is_gone:
+            connection.invalidate(error)
+        # As SQLAlchemy would raise it, without the values: they are nobody's business in a log.
+        raise DBAPIError.instance(
+            quick.text, None, error, dialect.loaded_dbapi.Error, connection_invalidated=is_gone, dialect=dialect
+        ) from error
+
+
+def _prepare(statement: Executable, dialect: Dialect) -> Prepared | None:
+    if not isinstance(statement, SelectBase | UpdateBase) or (isinstance(statement, Insert) and statement.select is None):
         return None
     compiled: Any = statement.compile(dialect=dialect)
-    if compiled.post_compile_params or compiled.literal_execute_params:
+    # A list changes the text with its length; a default is a call of Python's each time.
+    if compiled.post_compile_params or compiled.literal_execute_params or compiled.prefetch:
         return None
-    return Prepared(compiled, [column.type for column in statement.selected_columns], dialect)
+    return Prepared(compiled, list(statement.exported_columns), dialect)

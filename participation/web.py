@@ -152,6 +152,14 @@ def reads_only() -> None:
     g.session = platform().database.new_session(write=False)
 
 
+def save() -> None:
+    """Commit now what this request has changed, so that nobody waits for the write lock while its answer is made.
+
+    For where nothing is changed any more, and no job was written; app.py commits everything else at the end.
+    """
+    current_session().commit()
+
+
 def glance(statement: Executable, values: dict[str, Any]) -> Sequence[Row[Any]]:
     """The rows of one small read: in this request's session if it has one, so that it sees what was just changed.
 

@@ -20,6 +20,7 @@ from participation.accounts.models import (
 from participation.db import is_sqlite
 from participation.errors import AccountGone
 from participation.i18n import N_
+from participation.prepared import run
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -58,7 +59,7 @@ def hold_account(session: Session, account_id: int | None, *, alone: bool = Fals
 def await_leaving(session: Session, account_id: int, *, alone: bool = False) -> None:
     """The first half of `hold_account`: a deletion that has begun has ended. Whether the account is there is not asked yet."""
     if not is_sqlite(session):
-        session.execute(_HOLD_ALONE if alone else _HOLD, {"account_id": account_id})
+        run(session.connection(), _HOLD_ALONE if alone else _HOLD, {"account_id": account_id})
 
 
 def forget_expired(session: Session, now: datetime) -> int:

@@ -20,6 +20,7 @@ from participation.db import is_sqlite
 from participation.errors import Conflict
 from participation.i18n import N_
 from participation.permissions import Actor, require
+from participation.prepared import run
 from participation.processes.models import Phase
 
 if TYPE_CHECKING:
@@ -101,8 +102,7 @@ def _added_by_known(session: Session, actor: Actor, values: dict[str, Any]) -> b
     if actor.account_id is None:
         return False
     await_leaving(session, actor.account_id)
-    added = session.connection().execute(_ADD_OF_KNOWN[is_sqlite(session)], values | {"account_id": actor.account_id})
-    return added.scalar_one_or_none() is not None
+    return bool(run(session.connection(), _ADD_OF_KNOWN[is_sqlite(session)], values | {"account_id": actor.account_id}))
 
 
 def coarse(at: datetime, begin: datetime, starts: Iterable[datetime | None]) -> datetime:
@@ -162,11 +162,11 @@ def _count(session: Session, contribution: Contribution, voter_id: int, step: in
     # Not by the session, which holds none of these rows: a vote would take a twentieth longer.
     connection = session.connection()
     if contribution.kind == "proposal":
-        connection.execute(_COUNT_OF_VOTER, {"key": voter_id, "step": step})
-    counted = connection.execute(_COUNT, {"key": contribution.id, "step": step}).scalar_one_or_none()
-    if counted is None:
+        run(connection, _COUNT_OF_VOTER, {"key": voter_id, "step": step})
+    counted = run(connection, _COUNT, {"key": contribution.id, "step": step})
+    if not counted:
         raise Conflict(N_("Dieser Vorschlag ist gerade ausgeblendet worden. Ihre Stimme ist nicht gespeichert."))
-    set_committed_value(contribution, "support_count", counted)
+    set_committed_value(contribution, "support_count", counted[0].support_count)
 
 
 # ---- many votes at once

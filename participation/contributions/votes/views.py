@@ -203,6 +203,8 @@ def _apply(slug: str, proposal_id: int, change: Change) -> tuple[bool, int | Non
     contribution = load_standing(slug, proposal_id)
     changed = change(web.current_session(), web.current_keyring(), web.current_actor(), contribution,
                      web.current_now())
+    if changed:
+        web.save()
     return changed, None if contribution.process.hides_supports(web.current_now()) else contribution.support_count
 
 
