@@ -164,7 +164,7 @@ class Database:
             quick = prepared(kept, statement)
             if quick is not None:
                 try:
-                    return quick.run(self._glances.driver, values)
+                    return quick.run(self._glances.cursor, values)
                 except kept.dialect.loaded_dbapi.Error:
                     # What it was, SQLAlchemy finds out: it knows which errors mean that the connection is gone.
                     pass
@@ -174,7 +174,7 @@ class Database:
                 if not error.connection_invalidated:
                     raise
         kept = self._glances.connection = self.engine.connect().execution_options(**self._single_read)
-        self._glances.driver = kept.connection.dbapi_connection
+        self._glances.cursor = kept.connection.cursor()
         return self._read(kept, statement, values)
 
     def _read(

@@ -51,21 +51,17 @@ class Prepared:
         self._record: Any = None
         self._convert: list[tuple[int, Processor]] = []
 
-    def run(self, connection: Any, values: dict[str, Any]) -> list[Any]:  # noqa: ANN401 - the driver's own type
-        """The rows, on a connection of the driver. Raises the driver's errors, and KeyError for a missing value."""
+    def run(self, cursor: Any, values: dict[str, Any]) -> list[Any]:  # noqa: ANN401 - the driver's own type
+        """The rows, by a cursor of the driver. Raises the driver's errors, and KeyError for a missing value."""
         sent = self._fixed.copy()
         for name, process in self._given:
             sent[name] = process(values[name]) if process else values[name]
-        cursor = connection.cursor()
-        try:
-            cursor.execute(self.text, sent if self._order is None else [sent[name] for name in self._order])
-            if not self._columns:
-                return []
-            rows: list[Any] = cursor.fetchall()
-            if self._record is None:
-                self._learn(cursor.description)
-        finally:
-            cursor.close()
+        cursor.execute(self.text, sent if self._order is None else [sent[name] for name in self._order])
+        if not self._columns:
+            return []
+        rows: list[Any] = cursor.fetchall()
+        if self._record is None:
+            self._learn(cursor.description)
         make = self._record._make
         if not self._convert:
             return [make(row) for row in rows]
@@ -108,7 +104,11 @@ def run(connection: Connection, statement: Executable, values: dict[str, Any]) -
         return result.all() if result.returns_rows else ()
     driver, dialect = connection.connection, connection.dialect
     try:
-        return quick.run(driver.dbapi_connection, values)
+        cursor = driver.cursor()
+        try:
+            return quick.run(cursor, values)
+        finally:
+            cursor.close()
     except dialect.loaded_dbapi.Error as error:
         is_gone = dialect.is_disconnect(error, driver.dbapi_connection, None)
         if is_gone:

@@ -64,7 +64,7 @@ def test_a_list_of_any_length_can_be_asked_for(engine: Database) -> None:
 def test_a_connection_that_was_closed_meanwhile_is_replaced(engine: Database) -> None:
     for _ in range(2):
         engine.glance(_MANY_KINDS, _VALUES)
-    engine._glances.driver.close()
+    engine._glances.cursor.connection.close()
     assert engine.glance(_MANY_KINDS, _VALUES)[0].number == 7
     assert engine.glance(_MANY_KINDS, _VALUES)[0].role is Role.PLANNER
 
