@@ -47,7 +47,7 @@ _VERSION: Select[int] = (
     .where(column("id", Integer) == bindparam("id"))
 )
 MAX_AGE_SECONDS = 5.0
-MAX_BYTES = 12 * 1024 * 1024
+MAX_BYTES = 8 * 1024 * 1024
 MAX_QUERY_LENGTH = 300
 # A random mark of this process: nothing that a resident writes can look like a hole.
 _MARK = secrets.token_hex(12)
