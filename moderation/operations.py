@@ -18,7 +18,7 @@ from participation.contributions.models import Contribution, ContributionState
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.proposals.operations.revising import apply_revision, refuse_revision
 from participation.contributions.queries import lock_contribution
-from participation.errors import Conflict, InvalidInput
+from participation.errors import Checks, Conflict, InvalidInput
 from participation.i18n import N_
 from participation.own_fields import as_text
 from participation.permissions import Actor, require
@@ -73,16 +73,23 @@ def report_contribution(
         return known
     if not contribution.is_published:
         raise Conflict(N_("Dieser Beitrag ist nicht mehr zu sehen. Eine Meldung ist nicht mehr nötig."))
-    if reason_key not in REPORT_REASONS:
-        raise InvalidInput(N_("Bitte wählen Sie aus, worum es geht."), field="reason_key")
-    clean = text.checked(
-        text.clean_text(statement), STATEMENT_MAX, field="statement",
-        missing=N_("Bitte schreiben Sie kurz, was nicht in Ordnung ist."),
-        too_long=N_("Der Text ist zu lang. Höchstens %(number)s Zeichen sind möglich."))
-    address = clean_email(email) if email.strip() else ""
-    if not in_good_faith:
-        raise InvalidInput(N_("Bitte bestätigen Sie, dass Ihre Angaben nach Ihrem Wissen stimmen."),
-                           field="in_good_faith")
+    clean = address = ""
+    checks = Checks()
+    with checks:
+        if reason_key not in REPORT_REASONS:
+            raise InvalidInput(N_("Bitte wählen Sie aus, worum es geht."), field="reason_key")
+    with checks:
+        clean = text.checked(
+            text.clean_text(statement), STATEMENT_MAX, field="statement",
+            missing=N_("Bitte schreiben Sie kurz, was nicht in Ordnung ist."),
+            too_long=N_("Der Text ist zu lang. Höchstens %(number)s Zeichen sind möglich."))
+    with checks:
+        address = clean_email(email) if email.strip() else ""
+    with checks:
+        if not in_good_faith:
+            raise InvalidInput(N_("Bitte bestätigen Sie, dass Ihre Angaben nach Ihrem Wissen stimmen."),
+                               field="in_good_faith")
+    checks.done()
     contact = f"{address}\n{text.clean_line(name)[:NAME_MAX]}"
     report = Report(
         contribution_id=contribution.id, reason_key=reason_key, statement=clean, created_at=now,

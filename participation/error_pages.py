@@ -174,11 +174,17 @@ def _ways_on(status: int, back: tuple[str, str] | None) -> tuple[str, list[tuple
         return _(cure) if cure else "", [(_(label), url_for(endpoint, next=safe_next("") or None))
                                          for label, endpoint in ways]
     if status in {409, 429} and request.method not in SAFE_METHODS:
-        adapter = current_app.create_url_adapter(request)
-        if adapter is not None and adapter.test(request.path, method="GET"):
-            # The page as it is now; what was entered stands on this one.
-            return "", [(_("Zurück zu dieser Seite"), request.full_path.rstrip("?"))]
+        return "", _way_back_to_it()
     return "", []
+
+
+def _way_back_to_it() -> list[tuple[str, str]]:
+    """To the page as it is now, where a form was sent; what was entered stands on this one."""
+    adapter = current_app.create_url_adapter(request)
+    if adapter is not None and adapter.test(request.path, method="GET"):
+        return [(_("Zurück zu dieser Seite"), request.full_path.rstrip("?"))]
+    above = way_back()
+    return [(_("Zurück"), above)] if above != "/" else []
 
 
 def _plain_page(status: int, title: str, message: str, cure: str) -> str:

@@ -54,6 +54,18 @@ class WallClockField(DateTimeLocalField):
             raise ValueError(message) from error
 
 
+class DayField(DateField):
+    """A day."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """As the base class, with a message that says how to write it."""
+        try:
+            super().process_formdata(valuelist)
+        except ValueError as error:
+            message = _("Diesen Tag verstehen wir nicht. Schreiben Sie zum Beispiel: 30.06.2027")
+            raise ValueError(message) from error
+
+
 class WholeNumberField(IntegerField):
     """A whole number."""
 
@@ -80,7 +92,7 @@ class NewProcessForm(FlaskForm):
     title = StringField(_l("Titel"), validators=[Needed()])
     summary = TextAreaField(_l("Kurzbeschreibung"))
     source = RadioField(_l("Womit möchten Sie beginnen?"), validate_choice=False, default=EMPTY)
-    starts_on = DateField(_l("Wann geht es los?"), format=DAY_FORMATS, validators=[Optional()])
+    starts_on = DayField(_l("Wann geht es los?"), format=DAY_FORMATS, validators=[Optional()])
 
     def offer(self, templates: Iterable[tuple[str, str]], processes: Iterable[tuple[str, str]]) -> NewProcessForm:
         """Templates and processes to copy as (value, text), the empty beginning first."""

@@ -113,7 +113,10 @@ if (form && store) {
     made.addEventListener("click", act);
     return made;
   };
+  // How each text was offered: one that is only put aside again is not what was "just written".
+  const wordsOf = new Map();
   const offer = (name, kept, words) => {
+    wordsOf.set(name, words);
     const { title, body, place } = kept.values;
     const beginning = title || body || place;
     const box = note(
@@ -121,7 +124,7 @@ if (form && store) {
       button(config.take, "primary", () => {
         // What stands in the form changes places with it: neither replaces the other.
         write();
-        if (!isEmpty()) offer(current, read(current), config.typed);
+        if (!isEmpty()) offer(current, read(current), wordsOf.get(current) ?? config.typed);
         current = name;
         tab?.setItem(CURRENT, current);
         fill(kept.values);
@@ -145,7 +148,11 @@ if (form && store) {
   }
 
   let timer = 0;
-  form.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(write, 400); });
+  form.addEventListener("input", (event) => {
+    if (event.isTrusted) wordsOf.delete(current);
+    clearTimeout(timer);
+    timer = setTimeout(write, 400);
+  });
   addEventListener("pagehide", () => { if (timer) write(); });
   let told = null;
   form.addEventListener("submit", (event) => {

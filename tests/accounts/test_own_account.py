@@ -416,7 +416,13 @@ def test_the_account_shows_which_address_it_shall_get_whether_or_not_somebody_ha
         assert browser.submit("/konto/e-mail", {"email": email}, form=-1).request.path == "/konto"
         run_jobs()
         assert f"Bald: {email}" in browser.text("/konto")
-    told, asked = mails()
+        assert "bisherige Adresse bleibt" in browser.submit("/konto", form="abbrechen").get_data(as_text=True)
+        assert "Bald:" not in browser.text("/konto")
+    told, cancelled = mails()
+    assert browser.get(link_in(cancelled)).status_code == 410
+    assert browser.submit("/konto/e-mail", {"email": "neu@beispiel.example"}, form=-1).request.path == "/konto"
+    run_jobs()
+    asked = mails()[2]
     assert f"To: {other.email}" in told
     assert "bei einem anderen Konto eintragen" in " ".join(told.split())
     assert "Konto anlegen" not in told
@@ -424,9 +430,9 @@ def test_the_account_shows_which_address_it_shall_get_whether_or_not_somebody_ha
     assert landing.request.path == "/konto"
     assert "Bald:" not in browser.text("/konto")
     run_jobs()
-    assert f"To: {old}" in mails()[2]
-    assert "rufen Sie uns an" not in mails()[2]
-    assert "Markt 1\n48727 Billerbeck\nrathaus@stadt.example" in mails()[2]
+    assert f"To: {old}" in mails()[3]
+    assert "rufen Sie uns an" not in mails()[3]
+    assert "Markt 1\n48727 Billerbeck\nrathaus@stadt.example" in mails()[3]
 
 
 def test_what_is_said_where_the_password_was_emptied(session: Session, browser: Browser, town) -> None:

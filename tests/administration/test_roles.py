@@ -123,6 +123,16 @@ def test_what_is_wrong_is_said_beside_its_field_and_nothing_is_stored(
     assert len(session.scalars(select(Account.id)).all()) == before
 
 
+def test_everything_that_is_wrong_is_said_at_once(
+    session: Session, new_browser: Callable[[], Browser], town: Municipality, process: Process,
+) -> None:
+    admin = _staff(session, new_browser, Role.ADMIN, town=town)
+    for page in (_page(process), "/verwaltung/konten"):
+        text = admin.post(page, {"email": "kein-at", "display_name": "", "role": ""}).get_data(as_text=True)
+        for message in ("Das ist keine E-Mail-Adresse", "Bitte füllen Sie dieses Feld aus.", "Bitte wählen Sie eine Rolle."):
+            assert message in text
+
+
 def test_no_role_is_given_that_nobody_chose(
     session: Session, new_browser: Callable[[], Browser], town: Municipality, process: Process,
 ) -> None:

@@ -175,8 +175,11 @@ def _measure_load(
             path = urllib.parse.quote(path, safe="/?=&")  # noqa: PLW2901
             result = load.run(port, _uncached(path), seconds=seconds, ok=(b"200",))
             _print(f"{name} (not in the cache)", result, bare, "")
-        votes = _votes(cookies, base, proposal, size)
-        _print("vote", load.run(port, votes, seconds=seconds, ok=(b"302", b"303", b"201")), bare, "")
+        half = size // 2
+        rush = _votes(cookies, base, [proposal + number * 6 for number in range(half)])
+        _print("vote, all for one, by form", load.run(port, rush, seconds=seconds, ok=(b"302", b"303")), bare, "")
+        evening = _votes(cookies, base, [proposal + number * 6 for number in range(half, size)], by_script=True)
+        _print("vote, for many, by script", load.run(port, evening, seconds=seconds, ok=(b"201",)), bare, "")
         comments = _posts(cookies, f"{base}/vorschlaege/{proposal}/kommentare", {"body": "Das sehe ich auch so."})
         _print("comment", load.run(port, comments, seconds=seconds, ok=(b"302", b"303")), bare, "")
         similar = _posts(
@@ -231,23 +234,26 @@ def _signed_in(app: Any, token: str) -> tuple[str, str]:
     return f"{app.config['SESSION_COOKIE_NAME']}={value}", csrf
 
 
-def _post(path: str, cookie: str, values: dict[str, str]) -> bytes:
+def _post(path: str, cookie: str, values: dict[str, str], accept: str = "text/html") -> bytes:
     body = urlencode(values).encode()
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\nReferer: http://localhost/\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\nReferer: http://localhost/\r\nAccept: {accept}\r\n"
         f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
 
 
-def _votes(cookies: list[tuple[str, str]], base: str, first: int, size: int) -> Callable[[], bytes | None]:
-    """Each account supports each proposal once."""
+def _votes(
+    cookies: list[tuple[str, str]], base: str, proposals: list[int], *, by_script: bool = False
+) -> Callable[[], bytes | None]:
+    """Each account supports each proposal once: as forms all for one and then for the next, by script each for another."""
 
     def all_votes() -> Iterator[bytes]:
-        for number in range(size):
-            for cookie, csrf in cookies:
-                path = f"{base}/vorschlaege/{first + number * 6}/unterstuetzen"
-                yield _post(path, cookie, {"csrf_token": csrf})
+        for number in range(len(proposals)):
+            for place, (cookie, csrf) in enumerate(cookies):
+                key = proposals[(number + place) % len(proposals) if by_script else number]
+                accept = "application/json" if by_script else "text/html"
+                yield _post(f"{base}/vorschlaege/{key}/unterstuetzen", cookie, {"csrf_token": csrf}, accept)
 
     requests = all_votes()
     return lambda: next(requests, None)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import time_machine
+from lxml import html
 from sqlalchemy import select
 
 from participation import clock, formats
@@ -319,6 +320,10 @@ def test_a_withdrawn_comment_is_gone_but_answers_stay(
     assert "voreilig" not in text
     assert "Ich finde es gut" in text
     assert "Dieser Kommentar ist nicht mehr zu sehen" in text
+    again = resident.post(edit.replace("bearbeiten", "zurueckziehen"), {}, headers={"Referer": f"http://localhost{page}"})
+    assert again.status_code == 409
+    ways = html.fromstring(again.get_data(as_text=True)).xpath("//main//a[contains(@class, 'kern-btn')]/@href")
+    assert ways[0] == page
 
 
 def test_a_quote_must_stand_in_the_proposal(session: Session, proposal: Proposal, resident: Browser, page: str) -> None:

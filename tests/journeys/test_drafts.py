@@ -90,6 +90,7 @@ def test_what_lies_in_the_browser_stays_until_the_person_decides(visit: Callable
     typed = page.get_by_role("status").filter(has_text="Was Sie gerade geschrieben haben")
     typed.get_by_role("button", name="Weiterschreiben").click()
     assert (title.input_value(), body.input_value()) == ("Und noch etwas Drittes", "")
+    assert "liegt noch ein Text" in page.get_by_role("status").filter(has_text=TITLE).inner_text(), "not what was just written"
     page.get_by_role("status").filter(has_text=TITLE).get_by_role("button", name="Weiterschreiben").click()
     assert (title.input_value(), body.input_value()) == (TITLE, WORDS), "back again, nothing is lost on the way"
 

@@ -109,6 +109,15 @@ def test_a_report_with_a_gap_keeps_its_text_and_says_what_is_missing(
     assert session.scalars(select(Report)).all() == []
 
 
+def test_everything_that_is_wrong_with_a_report_is_said_at_once(proposal: Proposal, browser: Browser) -> None:
+    values = {**GOOD, "reason_key": "", "statement": "", "email": "keine-adresse"}
+    del values["in_good_faith"]
+    text = browser.submit(f"/melden/{proposal.id}", values, form=-1).get_data(as_text=True)
+    for message in ("Bitte wählen Sie aus, worum es geht", "Bitte schreiben Sie kurz", "Das ist keine E-Mail-Adresse",
+                    "Bitte bestätigen Sie"):
+        assert message in text
+
+
 def test_good_faith_must_be_confirmed_and_is_not_pre_ticked(proposal: Proposal, browser: Browser) -> None:
     page = browser.open(f"/melden/{proposal.id}")
     assert not page.xpath("//input[@name='in_good_faith'][@checked]")

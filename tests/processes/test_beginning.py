@@ -46,6 +46,14 @@ def editor(session: Session, town: Municipality, browser: Browser) -> Browser:
     return browser.sign_in(account)
 
 
+def test_a_day_that_is_none_is_told_with_an_example(editor: Browser) -> None:
+    answer = editor.submit(NEW, {"title": "Der neue Park", "starts_on": "irgendwann im Mai"}, form=-1)
+    text = answer.get_data(as_text=True)
+    assert answer.status_code == 422
+    assert "Schreiben Sie zum Beispiel: 30.06.2027" in text
+    assert "Der neue Park" in text
+
+
 def _newest(session: Session) -> Process:
     session.expire_all()
     return session.scalars(select(Process).order_by(Process.id.desc()).limit(1)).one()

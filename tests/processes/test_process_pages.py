@@ -114,7 +114,8 @@ def test_home_of_a_kreis_leads_to_its_towns(session: Session, browser: Browser) 
 
 @pytest.mark.parametrize(
     ("format_key", "button", "target"),
-    [("collect", "Vorschlag einreichen", "/vorschlaege/neu"), ("discuss", "Mitreden", "/vorschlaege")],
+    [("collect", "Vorschlag einreichen", "/vorschlaege/neu"), ("discuss", "Mitreden", "/vorschlaege"),
+     ("vote", "Jetzt abstimmen", "/vorschlaege")],
 )
 def test_main_action_follows_the_open_phase(
     session: Session, town: Municipality, browser: Browser, format_key: str, button: str, target: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from participation import audit, outbox, tokens
@@ -54,7 +54,10 @@ def request_email_change(session: Session, keyring: Keyring, account: Account, e
     if email == account.email:
         raise InvalidInput(N_("Das ist schon Ihre Adresse. Geben Sie die neue an."), field="email")
     to = keyring.person_hash(0, f"mail:{email}")[:16]
-    outbox.enqueue(session, "mail_change_email", f"mail-change:{account.id}:{to}:{now:%Y%m%d%H%M}",
+    # Pressed twice it is one mail; after the link has come, another one may be asked for within the minute.
+    last = session.scalar(select(func.max(OneTimeToken.id)).where(
+        OneTimeToken.account_id == account.id, OneTimeToken.purpose == TokenPurpose.CHANGE_EMAIL))
+    outbox.enqueue(session, "mail_change_email", f"mail-change:{account.id}:{to}:{last or 0}:{now:%Y%m%d%H%M}",
                    account_id=account.id, email=keyring.seal(email))
 
 
@@ -63,6 +66,12 @@ def issue_email_change(session: Session, account: Account, sealed: str, now: dat
     # The address is stored with it, and must not come to lie behind an account that is gone.
     hold_account(session, account.id)
     return issue_token(session, account.id, TokenPurpose.CHANGE_EMAIL, now, sealed)
+
+
+def cancel_email_change(session: Session, account: Account, now: datetime) -> None:
+    """The old address stays: the link in the postbox of the new one does nothing any more."""
+    hold_account(session, account.id)
+    kill_links(session, account.id, now, TokenPurpose.CHANGE_EMAIL)
 
 
 def new_email_of(session: Session, keyring: Keyring, token: str, now: datetime) -> tuple[Account, str]:

@@ -136,6 +136,15 @@ def change_email() -> ResponseReturnValue:
     )
 
 
+@blueprint.post("/konto/e-mail/abbrechen")
+@web.allows(Action.MANAGE_OWN_ACCOUNT)
+def cancel_email_change() -> ResponseReturnValue:
+    """Keep the address after all."""
+    access.cancel_email_change(web.current_session(), own_account(), web.current_now())
+    flash(_("Ihre bisherige Adresse bleibt. Der Link in der anderen E-Mail gilt nicht mehr."), "success")
+    return web.go("accounts.overview")
+
+
 @blueprint.route("/konto/kennwort", methods=["GET", "POST"])
 @web.allows(Action.MANAGE_OWN_ACCOUNT)
 def change_password() -> ResponseReturnValue:

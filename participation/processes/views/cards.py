@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from participation import clock, web
 from participation.actions import Action
-from participation.formats import CollectSettings
+from participation.formats import BallotRule, CollectSettings
 from participation.language import DEFAULT
 from participation.permissions import NEEDED
 from participation.processes.models import Phase, PhaseState, Process, ProcessState
@@ -166,8 +166,12 @@ def _step(process: Process, phase: Phase) -> Step:
         hint = f"{hint} {_(needed)}" if needed else hint
         label, href, icon = _("Vorschlag einreichen"), url_for("submissions.new", slug=slug), "plus"
         title = _("Was schlagen Sie vor?")
-    elif phase.opens(Action.CAST_BALLOT):
-        label, href, icon = _("Jetzt abstimmen"), url_for("ballots.show", slug=slug, phase_id=phase.id), "check"
+    elif phase.opens(Action.CAST_BALLOT) or phase.ballot is BallotRule.SUPPORT:
+        href = url_for("ballots.show", slug=slug, phase_id=phase.id)
+        if not phase.opens(Action.CAST_BALLOT):
+            # Each support is a vote: they are given where the proposals stand.
+            href = url_for("proposals.index", slug=slug)
+        label, icon = _("Jetzt abstimmen"), "check"
         title, hint = phase.title, _(phase.format.question)
     elif phase.opens(Action.COMMENT) or phase.opens(Action.SUPPORT):
         label, href, icon = _("Mitreden"), url_for("proposals.index", slug=slug), "comment"
