@@ -225,7 +225,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.teardown_appcontext(_close_session)
     page_cache.cookie_name = app.config["SESSION_COOKIE_NAME"]
     page_cache.on_hit = telemetry.count_page_cache_hit
-    page_cache.application = app.wsgi_app
+    page_cache.application, page_cache.request_context = app.wsgi_app, app.request_context
     app.wsgi_app = page_cache  # type: ignore[method-assign]
     if settings.proxy_count:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]

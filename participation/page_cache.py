@@ -6,7 +6,9 @@ content_version is the one they were made with. So what a moderator hides is gon
 in every process. Supports do not raise the version (a busy evening would never hit the cache); therefore no page lives
 longer than MAX_AGE_SECONDS.
 
-Anonymous visitors without any cookie are answered before Flask is entered, from complete bytes.
+Anonymous visitors without any cookie are answered before Flask is entered, from complete bytes. For everybody else a kept
+page needs Flask's request (who reads, their session), but none of the way to a view and back, which would take as long as
+all that is personal on the page; whatever is unusual about such a request goes that way.
 """
 
 from __future__ import annotations
@@ -27,12 +29,13 @@ from markupsafe import Markup
 from sqlalchemy import Integer, Select, bindparam, column, select, table
 from sqlalchemy.exc import SQLAlchemyError
 
-from participation.compression import Packed, Piece, takes_gzip
+from participation.compression import Packed, Piece, put_together, takes_gzip
 from participation.language import language_of
 from participation.security import header_list
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from flask.ctx import RequestContext
     from flask.typing import ResponseReturnValue
     from werkzeug.wrappers import Response
 
@@ -96,15 +99,26 @@ class Page:
     # For residents and for staff, who have holes of their own.
     layouts: dict[bool, Layout] = field(default_factory=dict)
 
+    def layout(self) -> Layout:
+        """As whoever reads in this request gets it."""
+        from participation.web import current_actor  # noqa: PLC0415 - web imports this module
+
+        for_staff = current_actor().is_staff
+        found = self.layouts.get(for_staff)
+        if found is None:
+            found = self.layouts[for_staff] = lay_out(self.texts, self.holes, for_staff=for_staff)
+        return found
+
 
 class PageCache:
     """The pages of one process, and the WSGI layer in front of Flask that serves the complete ones."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
-        """Start empty. `application` is set by app.py."""
+        """Start empty. `application` and `request_context` are set by app.py."""
         self.enabled = settings.page_cache
         self.cookie_name = ""
         self.application: Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]] | None = None
+        self.request_context: Callable[[WSGIEnvironment], RequestContext] | None = None
         self.on_hit: Callable[[], None] | None = None
         self._settings = settings
         self._database = database
@@ -117,24 +131,25 @@ class PageCache:
         if self.application is None:  # pragma: no cover - app.py always sets it
             message = "no application behind the page cache"
             raise RuntimeError(message)
-        if (
-            environ["REQUEST_METHOD"] == "GET"
-            and self.enabled
-            and self.cookie_name not in environ.get("HTTP_COOKIE", "")
-        ):
-            page = self.find(environ_key(environ))
-            if page is not None and page.compressed and page.version == self.current_version(page.municipality_id):
-                if self.on_hit:
-                    self.on_hit()
-                return self._serve(page, environ, start_response)
-        return self.application(environ, start_response)
+        page = self.find(environ_key(environ)) if environ["REQUEST_METHOD"] == "GET" and self.enabled else None
+        body = None
+        if page is not None and self.cookie_name in environ.get("HTTP_COOKIE", ""):
+            body = self._personal(page, environ)
+        elif page is not None and page.compressed and page.version == self.current_version(page.municipality_id):
+            body = page.compressed
+        if page is None or body is None:
+            return self.application(environ, start_response)
+        if self.on_hit:
+            self.on_hit()
+        return self._serve(page, body, environ, start_response)
 
-    def _serve(self, page: Page, environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+    def _serve(
+        self, page: Page, body: bytes, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> list[bytes]:
         headers = header_list(self._settings)
         headers.append(("Content-Type", page.content_type))
         headers.append(("Vary", "Cookie, Accept-Encoding, Accept-Language"))
         headers.append(("Cache-Control", "private, no-cache"))
-        body = page.compressed
         if takes_gzip(environ.get("HTTP_ACCEPT_ENCODING", "")):
             headers.append(("Content-Encoding", "gzip"))
         else:
@@ -142,6 +157,26 @@ class PageCache:
         headers.append(("Content-Length", str(len(body))))
         start_response("200 OK", headers)
         return [body]
+
+    def _personal(self, page: Page, environ: WSGIEnvironment) -> bytes | None:
+        """A kept page for whoever has a session, in gzip; None where the whole of Flask has to answer.
+
+        That is so when the page is outdated, the session changes (a message is shown once), or something goes wrong.
+        """
+        from participation.web import content_version  # noqa: PLC0415 - web imports this module
+
+        # The second condition: somebody wants to look at the request afterwards, which only tests do.
+        if self.request_context is None or "werkzeug.debug.preserve_context" in environ:
+            return None
+        try:
+            with self.request_context(environ):
+                if page.version != content_version(page.municipality_id):
+                    return None
+                g.shared_page = page
+                pieces = fill_holes(page.layout())
+                return None if cookie.modified else put_together(pieces)
+        except Exception:  # noqa: BLE001 - Flask tries again, and says what is wrong
+            return None
 
     def find(self, key: PageKey) -> Page | None:
         """A page that is young enough; its version is the caller's to check."""
@@ -307,12 +342,8 @@ def finish_page(response: Response) -> Response:
 
     page: Page | None = g.get("shared_page")
     if page is not None:
-        for_staff = current_actor().is_staff
-        layout = page.layouts.get(for_staff)
-        if layout is None:
-            layout = page.layouts[for_staff] = lay_out(page.texts, page.holes, for_staff=for_staff)
         # Put together, and compressed, when all else is done; see compression.py.
-        g.pieces = fill_holes(layout)
+        g.pieces = fill_holes(page.layout())
         if not page.compressed and not cookie and not cookie.modified:
             page.compressed = gzip.compress(b"".join(whole for whole, _packed in g.pieces), 6)
         return response
