@@ -38,16 +38,19 @@ STANDING = (
 )
 
 _ROW = Contribution.__table__.c
-STANDING_ROW = (
+# For where it is known already to which process it belongs, and in which content version that stands.
+ROW_OF_KNOWN_PROCESS = (
     select(
         _ROW.id, _ROW.kind, _ROW.process_id, _ROW.phase_id, _ROW.theme_id, _ROW.participant_id, _ROW.state, _ROW.state_reason,
         _ROW.pending_revision, _ROW.support_count, _ROW.comment_count, _ROW.co_author_count, Participant.person_hash,
-        Process.municipality_id, Municipality.content_version,
     )
     .join(Participant, Participant.id == _ROW.participant_id)
+    .where(_ROW.id == bindparam("contribution_id"))
+)
+STANDING_ROW = (
+    ROW_OF_KNOWN_PROCESS.add_columns(Process.municipality_id, Municipality.content_version)
     .join(Process, Process.id == _ROW.process_id)
     .join(Municipality, Municipality.id == Process.municipality_id)
-    .where(_ROW.id == bindparam("contribution_id"))
 )
 
 

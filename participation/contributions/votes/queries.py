@@ -15,7 +15,7 @@ from participation.accounts.models import Participant
 from participation.contributions.comments.models import Comment
 from participation.contributions.models import Contribution, ContributionState, Voter
 from participation.contributions.proposals.models import Proposal
-from participation.contributions.queries import STANDING_ROW
+from participation.contributions.queries import ROW_OF_KNOWN_PROCESS
 from participation.contributions.votes.models import Vote
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ _OWN = (
 # The same with what the buttons ask of the proposal, as many rows as there are supports: one way to the database less.
 _own_id = aliased(Participant)
 _STANDING_AND_OWN = (
-    STANDING_ROW.add_columns(_own_id.id.label("own_id"), Vote.contribution_id.label("supported"), Vote.annulment_id)
+    ROW_OF_KNOWN_PROCESS.add_columns(_own_id.id.label("own_id"), Vote.contribution_id.label("supported"), Vote.annulment_id)
     .outerjoin(_own_id, and_(_own_id.process_id == bindparam("process_id"),
                              _own_id.person_hash == bindparam("person_hash")))
     .outerjoin(Vote, and_(Vote.voter_id == bindparam("voter_id"),
@@ -93,7 +93,7 @@ def standing_and_own(
     read: Callable[[Executable, dict[str, Any]], Sequence[Any]],
     actor: Actor, proposal_id: int, process_id: int, person_hash: str, voter_id: int,
 ) -> tuple[dict[str, Any], OwnPart] | None:
-    """The columns of STANDING_ROW, `own_part` and the asides, in one query; None where there is no such proposal."""
+    """The columns of ROW_OF_KNOWN_PROCESS, `own_part` and the asides, in one query; None where there is no such proposal."""
     values: dict[str, Any] = {
         "contribution_id": proposal_id, "proposal_id": proposal_id, "process_id": process_id, "person_hash": person_hash,
         "voter_id": voter_id,

@@ -110,7 +110,11 @@ def _with_standing(slug: str, proposal_id: int, identity: str) -> OwnPart | None
     if process is None:
         return None
     found = standing_and_own(web.glance, web.current_actor(), proposal_id, process.id, *_who(process.id, identity))
-    return found[1] if found is not None and keep_standing(slug, proposal_id, found[0]) else None
+    if found is None:
+        return None
+    # A kept page is shown while these hold, and both were asked in this request.
+    standing = found[0] | {"municipality_id": page.municipality_id, "content_version": page.version}
+    return found[1] if keep_standing(slug, proposal_id, standing) else None
 
 
 def aside(name: str) -> Any:  # noqa: ANN401 - whatever its column holds
