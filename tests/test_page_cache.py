@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lxml import html
+from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from app import Beteiligung, create_app
 from participation import clock
-from participation.accounts.models import ParticipantKind
+from participation.accounts.models import ParticipantKind, SignInSession
 from participation.compression import SHORT, Packed, as_it_is, put_together
 from participation.contributions import operations as contributions
 from participation.contributions.models import CoAuthor
@@ -99,6 +101,71 @@ def test_second_anonymous_view_never_enters_flask_and_has_all_headers(live: Bete
     assert second.headers["Content-Encoding"] == "gzip"
     assert second.headers["Content-Security-Policy"] != first.headers["Content-Security-Policy"]
     assert "Set-Cookie" not in second.headers
+
+
+def test_a_kept_page_reaches_whoever_is_signed_in_without_a_view(
+    live: Beteiligung, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = live.extensions["platform"].database
+    with database.unit_of_work() as session:
+        proposal = factories.proposal(session, factories.process(session))
+        address = f"/verfahren/{proposal.process.slug}/vorschlaege/{proposal.id}"
+        hanne, jo = (factories.account(session, display_name=name) for name in ("Hanne B.", "Jo C."))
+    readers = {"Hanne B.": Browser(live).sign_in(hanne), "Jo C.": Browser(live).sign_in(jo)}
+    # The first page with a form starts a session's own tokens, which sets the cookie.
+    _, by_flask = (reader.get(address, headers={"Accept-Encoding": "gzip"}) for reader in readers.values())
+    with monkeypatch.context() as patched:
+        patched.setattr(live, "full_dispatch_request", lambda: pytest.fail("the view was asked"))
+        for name, reader in list(readers.items()) * 2:
+            answer = reader.get(address, headers={"Accept-Encoding": "gzip"})
+            text = gzip.decompress(answer.data).decode()
+            assert name in text
+            assert "".join(readers.keys() - {name}) not in text
+            changing = {"Content-Security-Policy", "Content-Length", "Vary", "Set-Cookie"}
+            assert ({key: value for key, value in answer.headers.items() if key not in changing}
+                    == {key: value for key, value in by_flask.headers.items() if key not in changing})
+            assert {"Cookie", "Accept-Encoding"} <= set(answer.headers["Vary"].split(", "))
+            assert reader.get(address).get_data(as_text=True).count("<h1") == 1
+    # A session that ends counts at the next request.
+    with database.unit_of_work() as session:
+        for one in session.scalars(select(SignInSession).where(SignInSession.account_id == hanne.id)):
+            one.revoked_at = clock.now()
+    assert "Hanne B." not in readers["Hanne B."].text(address)
+    assert "Jo C." in readers["Jo C."].text(address)
+
+
+def test_a_message_is_shown_once_on_a_kept_page(live: Beteiligung) -> None:
+    database = live.extensions["platform"].database
+    with database.unit_of_work() as session:
+        proposal = factories.proposal(session, factories.process(session))
+        address = f"/verfahren/{proposal.process.slug}/vorschlaege/{proposal.id}"
+        account = factories.account(session)
+    browser = Browser(live).sign_in(account)
+    for _ in range(3):
+        browser.get(address)
+    assert browser.post(f"{address}/unterstuetzen").status_code == 303
+    assert "Ihre Unterstützung ist gezählt" in browser.text(address)
+    assert "Ihre Unterstützung ist gezählt" not in browser.text(address)
+
+
+def test_what_goes_wrong_on_a_kept_page_is_told_as_everywhere(
+    live: Beteiligung, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform = live.extensions["platform"]
+    with platform.database.unit_of_work() as session:
+        slug = factories.process(session).slug
+        account = factories.account(session)
+    browser = Browser(live).sign_in(account)
+    for _ in range(2):
+        assert browser.get(f"/verfahren/{slug}").status_code == 200
+
+    def away(statement: Any, *_values: object) -> None:
+        raise OperationalError(statement, None, ConnectionError())
+
+    monkeypatch.setattr(platform.database, "glance", away)
+    answer = browser.get(f"/verfahren/{slug}")
+    assert answer.status_code == 503
+    assert "Gerade nicht erreichbar" in answer.get_data(as_text=True)
 
 
 def test_a_program_that_refuses_gzip_gets_none(live: Beteiligung) -> None:
