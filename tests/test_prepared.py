@@ -20,10 +20,11 @@ from sqlalchemy import (
     table,
     type_coerce,
 )
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from participation.db import UTCDateTime, enum_type
 from participation.permissions import Role
+from participation.prepared import run
 
 if TYPE_CHECKING:
     from participation.db import Database
@@ -92,3 +93,33 @@ def test_whoever_listens_to_statements_hears_these_too(engine: Database) -> None
     finally:
         event.remove(Engine, "before_cursor_execute", note)
     assert len(heard) == 1
+
+
+def test_in_a_transaction_it_is_the_same_and_errors_are_those_of_sqlalchemy(engine: Database) -> None:
+    refused = select(column("anything")).select_from(table("no_such_table"))
+    session = engine.new_session(write=False)
+    try:
+        for _ in range(2):
+            assert run(session.connection(), _MANY_KINDS, _VALUES)[0].at == AT
+        with pytest.raises(DBAPIError) as error:
+            run(session.connection(), refused, {})
+        assert not error.value.connection_invalidated
+        assert "no_such_table" in str(error.value.orig)
+    finally:
+        session.rollback()
+        session.close()
+
+
+def test_a_connection_that_dies_in_a_transaction_is_thrown_away(engine: Database) -> None:
+    session = engine.new_session(write=False)
+    try:
+        run(session.connection(), _MANY_KINDS, _VALUES)
+        session.connection().connection.dbapi_connection.close()
+        with pytest.raises(DBAPIError) as error:
+            run(session.connection(), _MANY_KINDS, _VALUES)
+        assert error.value.connection_invalidated
+    finally:
+        session.rollback()
+        session.close()
+    with engine.reading() as fresh:
+        assert run(fresh.connection(), _MANY_KINDS, _VALUES)[0].number == 7
