@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from lxml import html
 from sqlalchemy import func, select
 
 from moderation.models import Case, CaseState, Outcome
@@ -158,6 +159,11 @@ def test_a_change_is_checked_first_and_the_published_text_stays_meanwhile(
     history = new_browser().text(f"{before.path}/verlauf")
     assert "Zwei Bänke" in history
     assert "Kostenlos" not in history
+    english = html.fromstring(
+        new_browser().get(f"{before.path}/verlauf", headers={"Accept-Language": "en"}).get_data(as_text=True))
+    # What was written in German is read out in German, what the page says of it is not.
+    assert set(english.xpath("//div[contains(@class, 'bp-prose--pre')]/@lang")) == {"de"}
+    assert set(english.xpath("//ins/span/@lang | //del/span/@lang")) == {"en"}
     assert not any(wrong for name, wrong in recount(before.session, before.keyring).items() if name != "process.participant_count")
 
 
