@@ -252,8 +252,13 @@ def test_a_page_in_leichte_sprache_says_which_of_its_parts_are_not(
     page, address = f"/verwaltung/verfahren/{process.id}/sprachen?sprache=de-x-ls", f"/verfahren/{process.slug}"
     only = "Diesen Text gibt es noch nicht in Leichter Sprache."
     written = {_key(process, "title"): "Ein Platz.", _key(process, "summary"): "Sagen Sie uns Ihre Ideen."}
+    some = "Einige dieser Texte gibt es noch nicht in Leichter Sprache."
+    for code, count in (("de-x-ls", 1), ("de", 0)):
+        browser.get(f"/sprache/{code}?next=/")
+        assert [browser.text(each).count(some) for each in ("/", "/verfahren")] == [count, count]
     editor.submit(page, written, form=-1)
     browser.get("/sprache/de-x-ls?next=/")
+    assert some not in browser.text("/") + browser.text("/verfahren")
 
     def said() -> set[str]:
         """The headings above which parts say so."""
