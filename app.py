@@ -257,7 +257,10 @@ def _redis(settings: Settings) -> Redis:
 
 
 def _finish(response: Response, settings: Settings) -> Response:
-    response = finish_page(response)
+    try:
+        response = finish_page(response)
+    except Exception as error:  # noqa: BLE001 - what fails here fails for the page that would say so, too
+        response = error_pages.without_holes(error)
     response = telemetry.observe(response)
     response = add_headers(response, settings)
     if request.endpoint == "static" and ("v" in request.args or "/vendor/" in request.path):

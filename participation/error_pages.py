@@ -193,6 +193,15 @@ def _plain_page(status: int, title: str, message: str, cure: str) -> str:
     )
 
 
+def without_holes(error: Exception) -> Response:
+    """The answer when what is personal on a page can't be made: as for any error, but on the plain page."""
+    log.error("hole_failed", exc_info=error)
+    g.do_not_cache = True
+    status = error.status if isinstance(error, DomainError) else 503 if isinstance(error, OperationalError) else 500
+    title, cure = _texts(status)
+    return make_response(_plain_page(status, title, translated(error) if isinstance(error, DomainError) else "", cure), status)
+
+
 def _words_of(error: DomainError) -> tuple[str, str]:
     """What hinders, and the cure where it is not the status's own."""
     message, cure = translated(error), ""

@@ -132,6 +132,15 @@ def enqueue(
         session.info.setdefault("outbox", []).append(row_id)
 
 
+def give_up(session: Session, key_prefix: str, now: datetime) -> int:
+    """Jobs that nobody wants any more, unless they are done already; returns how many they were."""
+    given_up = session.execute(
+        update(OutboxRow).where(OutboxRow.key.startswith(key_prefix, autoescape=True), OutboxRow.done_at.is_(None))
+        .values(done_at=now).execution_options(synchronize_session=False)
+    )
+    return int(given_up.rowcount)  # type: ignore[attr-defined]
+
+
 def written_rows(session: Session) -> list[int]:
     """The rows that this session wrote since the last call; handed to RQ after the commit."""
     rows: list[int] = session.info.pop("outbox", [])

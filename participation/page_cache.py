@@ -168,15 +168,19 @@ class PageCache:
         # The second condition: somebody wants to look at the request afterwards, which only tests do.
         if self.request_context is None or "werkzeug.debug.preserve_context" in environ:
             return None
+        context = self.request_context(environ)
         try:
-            with self.request_context(environ):
-                if page.version != content_version(page.municipality_id):
-                    return None
-                g.shared_page = page
-                pieces = fill_holes(page.layout())
-                return None if cookie.modified else put_together(pieces)
+            context.push()
+            if page.version != content_version(page.municipality_id):
+                return None
+            g.shared_page = page
+            pieces = fill_holes(page.layout())
+            return None if cookie.modified else put_together(pieces)
         except Exception:  # noqa: BLE001 - Flask tries again, and says what is wrong
             return None
+        finally:
+            # Also when pushing failed half-way (`with` would not): nothing of this reader may stay for the next one.
+            context.pop(None)
 
     def find(self, key: PageKey) -> Page | None:
         """A page that is young enough; its version is the caller's to check."""
@@ -343,8 +347,14 @@ def finish_page(response: Response) -> Response:
     page: Page | None = g.get("shared_page")
     if page is not None:
         # Put together, and compressed, when all else is done; see compression.py.
-        g.pieces = fill_holes(page.layout())
-        if not page.compressed and not cookie and not cookie.modified:
+        try:
+            g.pieces = fill_holes(page.layout())
+        except Exception:
+            # The page that says so is no piece of this one.
+            g.pop("shared_page")
+            raise
+        # Not by HEAD: its menu leads nowhere back.
+        if not page.compressed and not cookie and not cookie.modified and request.method == "GET":
             page.compressed = gzip.compress(b"".join(whole for whole, _packed in g.pieces), 6)
         return response
     holes: Holes = g.get("holes", [])

@@ -10,15 +10,14 @@ from collections import namedtuple
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
-from sqlalchemy import Dialect, Insert
+from sqlalchemy import Insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.selectable import SelectBase
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Executable
+    from sqlalchemy import Connection, Dialect, Executable
     from sqlalchemy.sql.compiler import SQLCompiler
 
 Processor = Callable[[Any], Any]
@@ -26,7 +25,6 @@ Processor = Callable[[Any], Any]
 _record_of: Any = partial(namedtuple, "Record")  # noqa: PYI024
 # Far more than there are: only statements that a module keeps are worth it.
 KEPT = 200
-_kept: WeakKeyDictionary[Dialect, dict[Executable, Prepared | None]] = WeakKeyDictionary()
 
 
 class Prepared:
@@ -86,7 +84,8 @@ def prepared(connection: Connection, statement: Executable) -> Prepared | None:
     """None where SQLAlchemy has to do it: what can't be written down once, or somebody listens to what it sends."""
     if connection.dispatch.before_cursor_execute:
         return None
-    kept = _kept.setdefault(connection.dialect, {})
+    # They live as long as the engine they were made for.
+    kept: dict[Executable, Prepared | None] = vars(connection.dialect).setdefault("prepared_statements", {})
     try:
         return kept[statement]
     except KeyError:

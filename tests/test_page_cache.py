@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from flask import has_app_context
 from lxml import html
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
@@ -21,6 +22,7 @@ from participation.compression import SHORT, Packed, as_it_is, put_together
 from participation.contributions import operations as contributions
 from participation.contributions.models import CoAuthor
 from participation.contributions.proposals.models import Proposal
+from participation.errors import NotFound
 from participation.municipalities.operations import raise_content_version
 from participation.permissions import Role
 from participation.processes.models import Process
@@ -166,6 +168,68 @@ def test_what_goes_wrong_on_a_kept_page_is_told_as_everywhere(
     answer = browser.get(f"/verfahren/{slug}")
     assert answer.status_code == 503
     assert "Gerade nicht erreichbar" in answer.get_data(as_text=True)
+
+
+def test_nothing_of_one_reader_stays_when_their_request_fails_before_it_has_begun(
+    live: Beteiligung, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with live.extensions["platform"].database.unit_of_work() as session:
+        slug = factories.process(session).slug
+        hanne = factories.account(session, display_name="Hanne B.")
+    reader, stranger = Browser(live).sign_in(hanne), Browser(live)
+    for _ in range(2):
+        assert "Hanne B." in reader.text(f"/verfahren/{slug}")
+    real = live.session_interface.open_session
+    broken = iter([True])
+
+    def open_session(*args: Any) -> Any:
+        if next(broken, False):
+            raise MemoryError
+        return real(*args)
+
+    monkeypatch.setattr(live.session_interface, "open_session", open_session)
+    assert reader.get(f"/verfahren/{slug}").status_code == 200
+    assert not has_app_context()
+    assert "Hanne B." in reader.text(f"/verfahren/{slug}")
+    for address in ("/", f"/verfahren/{slug}", "/hilfe"):
+        assert "Hanne B." not in stranger.text(address)
+    assert stranger.get("/konto").status_code in {302, 303, 401}
+
+
+def test_asking_for_the_head_of_a_page_takes_nobody_their_way_back(live: Beteiligung) -> None:
+    with live.extensions["platform"].database.unit_of_work() as session:
+        slug = factories.process(session).slug
+    address = f"/verfahren/{slug}"
+    ways = [Browser(live).open(address).xpath("//header//a[contains(@href, '/konto/anmelden')]/@href")]
+    live.extensions["platform"].page_cache.clear()
+    assert Browser(live).client.head(address).status_code == 200
+    ways += [Browser(live).open(address).xpath("//header//a[contains(@href, '/konto/anmelden')]/@href") for _ in range(2)]
+    assert ways == [[f"/konto/anmelden?next={address}"]] * 3
+
+
+@pytest.mark.parametrize(("error", "status"), [
+    (OperationalError("SELECT 1", None, ConnectionError()), 503), (NotFound(), 404), (ValueError(), 500)])
+def test_what_fails_in_a_personal_part_is_an_error_page_with_all_headers(
+    live: Beteiligung, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
+) -> None:
+    platform = live.extensions["platform"]
+    with platform.database.unit_of_work() as session:
+        proposal = factories.proposal(session, factories.process(session))
+        address = f"/verfahren/{proposal.process.slug}/vorschlaege/{proposal.id}"
+        account = factories.account(session)
+
+    def fails(**_params: Any) -> str:
+        raise error
+
+    monkeypatch.setitem(platform.holes, "follow", fails)
+    browser = Browser(live).sign_in(account)
+    for _ in range(2):
+        answer = browser.get(address)
+        text = answer.get_data(as_text=True)
+        assert answer.status_code == status
+        assert {"Content-Security-Policy", "X-Frame-Options", "Cache-Control"} <= set(answer.headers.keys())
+        assert "<h1" in text
+        assert "<!--" not in text
 
 
 def test_a_program_that_refuses_gzip_gets_none(live: Beteiligung) -> None:

@@ -420,6 +420,14 @@ def test_the_account_shows_which_address_it_shall_get_whether_or_not_somebody_ha
         assert "Bald:" not in browser.text("/konto")
     told, cancelled = mails()
     assert browser.get(link_in(cancelled)).status_code == 410
+    # From a page that is older than that.
+    assert "keine neue Adresse mehr offen" in browser.post("/konto/e-mail/abbrechen", follow_redirects=True).get_data(as_text=True)
+    # One that has not been mailed yet is not mailed any more.
+    browser.submit("/konto/e-mail", {"email": "dritte@beispiel.example"}, form=-1)
+    assert "bisherige Adresse bleibt" in browser.post("/konto/e-mail/abbrechen", follow_redirects=True).get_data(as_text=True)
+    run_jobs()
+    assert len(mails()) == 2
+    assert "Bald:" not in browser.text("/konto")
     assert browser.submit("/konto/e-mail", {"email": "neu@beispiel.example"}, form=-1).request.path == "/konto"
     run_jobs()
     asked = mails()[2]

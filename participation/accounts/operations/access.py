@@ -16,6 +16,7 @@ from participation.accounts.operations.leaving import hold_account
 from participation.accounts.operations.links import account_of_token, issue_token, kill_links, use_token
 from participation.accounts.operations.sessions import revoke_sessions
 from participation.accounts.passwords import check_password, hash_password
+from participation.accounts.queries import new_email_asked_for
 from participation.errors import Conflict, Gone, InvalidInput
 from participation.i18n import N_
 
@@ -68,10 +69,15 @@ def issue_email_change(session: Session, account: Account, sealed: str, now: dat
     return issue_token(session, account.id, TokenPurpose.CHANGE_EMAIL, now, sealed)
 
 
-def cancel_email_change(session: Session, account: Account, now: datetime) -> None:
-    """The old address stays: the link in the postbox of the new one does nothing any more."""
+def cancel_email_change(session: Session, account: Account, now: datetime) -> bool:
+    """The address stays as it is: links in the postbox of another one do nothing any more, nor do those not mailed yet.
+
+    Returns False when none was waited for, for it was opened already perhaps.
+    """
     hold_account(session, account.id)
+    waited_for = session.scalar(new_email_asked_for(account.id, now)) is not None
     kill_links(session, account.id, now, TokenPurpose.CHANGE_EMAIL)
+    return outbox.give_up(session, f"mail-change:{account.id}:", now) > 0 or waited_for
 
 
 def new_email_of(session: Session, keyring: Keyring, token: str, now: datetime) -> tuple[Account, str]:

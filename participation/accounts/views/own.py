@@ -140,8 +140,10 @@ def change_email() -> ResponseReturnValue:
 @web.allows(Action.MANAGE_OWN_ACCOUNT)
 def cancel_email_change() -> ResponseReturnValue:
     """Keep the address after all."""
-    access.cancel_email_change(web.current_session(), own_account(), web.current_now())
-    flash(_("Ihre bisherige Adresse bleibt. Der Link in der anderen E-Mail gilt nicht mehr."), "success")
+    if access.cancel_email_change(web.current_session(), own_account(), web.current_now()):
+        flash(_("Ihre bisherige Adresse bleibt. Der Link in der anderen E-Mail gilt nicht mehr."), "success")
+    else:
+        flash(_("Es war keine neue Adresse mehr offen. Es gilt die, die hier steht."), "info")
     return web.go("accounts.overview")
 
 

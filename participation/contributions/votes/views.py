@@ -174,6 +174,8 @@ def back(slug: str, proposal_id: int) -> ResponseReturnValue:
 def _change(slug: str, proposal_id: int, change: Change, supported: bool) -> ResponseReturnValue:  # noqa: FBT001
     if not web.wants_json():
         changed = _apply(slug, proposal_id, change)[0]
+        if changed:
+            web.save()
         if not changed and is_annulled(slug, proposal_id, proposal_id):
             flash(annulled_message(), "warning")
         else:
@@ -181,13 +183,16 @@ def _change(slug: str, proposal_id: int, change: Change, supported: bool) -> Res
         return web.go("proposals.show", slug=slug, proposal_id=proposal_id, _anchor="unterstuetzen")
     try:
         changed, count = _apply(slug, proposal_id, change)
+        left = _left_message(slug, proposal_id)
+        if changed:
+            web.save()
     except DomainError as error:
         address = url_for("accounts.sign_in", next=request.path) if isinstance(error, SignInNeeded) else None
         return make_response(jsonify(message=web.translated(error), sign_in=address), error.status)
     if not changed and is_annulled(slug, proposal_id, proposal_id):
         # The script then opens the page anew, which says why.
         return make_response(jsonify(message=annulled_message()), 409)
-    message = " ".join(filter(None, (_message(changed, supported), _left_message(slug, proposal_id))))
+    message = " ".join(filter(None, (_message(changed, supported), left)))
     answer = jsonify(supported=supported, count=count, changed=changed, message=message)
     return make_response(answer, 201 if changed and supported else 200)
 
@@ -207,8 +212,6 @@ def _apply(slug: str, proposal_id: int, change: Change) -> tuple[bool, int | Non
     contribution = load_standing(slug, proposal_id)
     changed = change(web.current_session(), web.current_keyring(), web.current_actor(), contribution,
                      web.current_now())
-    if changed:
-        web.save()
     return changed, None if contribution.process.hides_supports(web.current_now()) else contribution.support_count
 
 
