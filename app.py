@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
 from gettext import NullTranslations
 from importlib import import_module
@@ -121,7 +121,7 @@ class CookieSessions(SecureCookieSessionInterface):
             return super().open_session(app, request)
         lifetime = app.permanent_session_lifetime
         known = self._verified.get(sent)
-        if known is not None and datetime.now(UTC) - known[1] <= lifetime:
+        if known is not None and clock.now() - known[1] <= lifetime:
             return self.session_class(known[0])
         try:
             values, signed_at = signer.loads(sent, max_age=int(lifetime.total_seconds()), return_timestamp=True)

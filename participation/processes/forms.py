@@ -13,6 +13,7 @@ from flask_wtf.file import FileField
 from wtforms import (
     BooleanField,
     DateField,
+    DateTimeField,
     DateTimeLocalField,
     Field as FormField,
     IntegerField,
@@ -42,28 +43,29 @@ TONE_NAMES = [
 ]
 
 
-class WallClockField(DateTimeLocalField):
-    """A date with time in Berlin."""
+class _WithExample(DateTimeField):
+    """A field of time that says, when it is not understood, how to write it."""
+
+    not_understood: Any
 
     def process_formdata(self, valuelist: list[str]) -> None:
-        """As the base class, with a message that says how to write it."""
+        """As the base class, with a message of ours."""
         try:
             super().process_formdata(valuelist)
         except ValueError as error:
-            message = _("Dieses Datum verstehen wir nicht. Schreiben Sie zum Beispiel: 30.06.2027 18:00")
-            raise ValueError(message) from error
+            raise ValueError(str(self.not_understood)) from error
 
 
-class DayField(DateField):
+class DayField(_WithExample, DateField):
     """A day."""
 
-    def process_formdata(self, valuelist: list[str]) -> None:
-        """As the base class, with a message that says how to write it."""
-        try:
-            super().process_formdata(valuelist)
-        except ValueError as error:
-            message = _("Diesen Tag verstehen wir nicht. Schreiben Sie zum Beispiel: 30.06.2027")
-            raise ValueError(message) from error
+    not_understood = _l("Diesen Tag verstehen wir nicht. Schreiben Sie zum Beispiel: 30.06.2027")
+
+
+class WallClockField(_WithExample, DateTimeLocalField):
+    """A date with time in Berlin."""
+
+    not_understood = _l("Dieses Datum verstehen wir nicht. Schreiben Sie zum Beispiel: 30.06.2027 18:00")
 
 
 class WholeNumberField(IntegerField):

@@ -167,10 +167,9 @@ def _step(process: Process, phase: Phase) -> Step:
         label, href, icon = _("Vorschlag einreichen"), url_for("submissions.new", slug=slug), "plus"
         title = _("Was schlagen Sie vor?")
     elif phase.opens(Action.CAST_BALLOT) or phase.ballot is BallotRule.SUPPORT:
-        href = url_for("ballots.show", slug=slug, phase_id=phase.id)
-        if not phase.opens(Action.CAST_BALLOT):
-            # Each support is a vote: they are given where the proposals stand.
-            href = url_for("proposals.index", slug=slug)
+        # Where each support is a vote, they are given where the proposals stand.
+        href = (url_for("ballots.show", slug=slug, phase_id=phase.id) if phase.opens(Action.CAST_BALLOT)
+                else url_for("proposals.index", slug=slug))
         label, icon = _("Jetzt abstimmen"), "check"
         title, hint = phase.title, _(phase.format.question)
     elif phase.opens(Action.COMMENT) or phase.opens(Action.SUPPORT):
