@@ -26,7 +26,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from wtforms.i18n import messages_path
 
 from moderation import listening, views as moderation_views
-from participation import clock, error_pages, outbox, telemetry, text, web
+from participation import clock, error_pages, outbox, pieces, telemetry, text, web
 from participation.accounts import views as accounts_views
 from participation.administration import views as administration_views
 from participation.catalogue import views as catalogue_views
@@ -205,7 +205,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     _prepare_templates(app, settings)
     Babel(app, locale_selector=lambda: web.language() if request else DEFAULT)
     csrf = CSRFProtect(app)
-    app.jinja_env.globals["csrf_token"] = web.csrf_token
+    app.jinja_env.globals["csrf_token"] = pieces.csrf_token
     web.limiter.init_app(app)
     login = LoginManager(app)
     login.session_protection = None
@@ -323,7 +323,7 @@ def _prepare_templates(app: Flask, settings: Settings) -> None:
         static_url=static_url,
         can=web.can,
         part=web.part,
-        fresh_token=web.fresh_token,
+        fresh_token=pieces.fresh_token,
         way_back=web.way_back,
         readings=READINGS,
         easy=EASY,

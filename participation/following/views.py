@@ -19,6 +19,7 @@ from participation.following.forms import FollowForm
 from participation.following.models import FREQUENCY_LABELS, Follower, Frequency
 from participation.following.queries import FOLLOWED, follower_of_account, subscriptions_of, target_of
 from participation.i18n import N_
+from participation.pieces import Filling, render_kept
 from participation.processes.edge import load_process, shown_names
 from participation.processes.models import ProcessState
 
@@ -33,7 +34,7 @@ SHOWN = 200
 _IS_FOLLOWED = "is_followed"
 
 
-def follow_box(slug: str, process_id: int, proposal_id: int | None = None, *, is_own: bool = False) -> web.Filling:
+def follow_box(slug: str, process_id: int, proposal_id: int | None = None, *, is_own: bool = False) -> Filling:
     """The button, as it fits the reader: to follow, or to follow no more. Authors are asked, and follow nothing unasked."""
     actor, is_following = web.current_actor(), False
     if actor.is_signed_in:
@@ -42,11 +43,11 @@ def follow_box(slug: str, process_id: int, proposal_id: int | None = None, *, is
             values = {"account_id": actor.account_id, "target": target_of(process_id, proposal_id)}
             known = web.current_database().glance(FOLLOWED, values)
         is_following = bool(known)
-    return web.render_kept("following/_box.html", slug=slug, proposal_id=proposal_id, is_following=is_following, is_own=is_own,
+    return render_kept("following/_box.html", slug=slug, proposal_id=proposal_id, is_following=is_following, is_own=is_own,
                            is_signed_in=actor.is_signed_in and actor.email_is_confirmed)
 
 
-HOLES: dict[str, Callable[..., web.Filling]] = {"follow": follow_box}
+HOLES: dict[str, Callable[..., Filling]] = {"follow": follow_box}
 ASIDES[_IS_FOLLOWED] = Aside(
     FOLLOWED.exists(), lambda actor, proposal_id: {"account_id": actor.account_id, "target": target_of(0, proposal_id)})
 

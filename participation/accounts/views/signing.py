@@ -29,6 +29,7 @@ from participation.accounts.passwords import check_password
 from participation.accounts.queries import signed_in_actor
 from participation.errors import Gone, InvalidInput
 from participation.permissions import ANONYMOUS, Actor
+from participation.pieces import Filling, render_kept
 
 if TYPE_CHECKING:
     from flask import Response
@@ -68,13 +69,13 @@ def load_actor() -> Actor:
     return Actor(guest_token=guest) if isinstance(guest, str) else ANONYMOUS
 
 
-def account_menu() -> web.Filling:
+def account_menu() -> Filling:
     """The header's right side; a hole of cached pages."""
     actor = web.current_actor()
     # Who reads something of a process comes back to it; from elsewhere the way leads to where staff have their work.
     if not actor.is_signed_in and request.method == "GET" and "slug" in (request.view_args or {}):
         return web.render_part("accounts/_menu.html", is_signed_in=False, back=request.path)
-    return web.render_kept("accounts/_menu.html", name=actor.display_name, is_signed_in=actor.is_signed_in,
+    return render_kept("accounts/_menu.html", name=actor.display_name, is_signed_in=actor.is_signed_in,
                            is_staff=actor.is_staff, back=None)
 
 

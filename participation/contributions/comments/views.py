@@ -31,6 +31,7 @@ from participation.contributions.votes.queries import OwnPart
 from participation.contributions.votes.views import annulled_message, is_annulled, own_part_here, why_annulled
 from participation.errors import InvalidInput, NotFound
 from participation.permissions import Actor, proof_asked, require as actor_require
+from participation.pieces import Filling, render_kept
 from participation.tokens import hash_token, new_token
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 blueprint = Blueprint("comments", __name__)
 
 
-def comment_form(slug: str, proposal_id: int) -> web.Filling:
+def comment_form(slug: str, proposal_id: int) -> Filling:
     """The field below the comments, or what is missing to use it."""
     proposal = load_standing(slug, proposal_id)
     if not proposal.is_published:
@@ -59,7 +60,7 @@ def comment_form(slug: str, proposal_id: int) -> web.Filling:
         if not web.can(Action.COMMENT, proposal):
             hindered = "unverified" if actor.email_is_confirmed else "unconfirmed"
             mode = hindered if actor.is_signed_in else "sign_in"
-    return web.render_kept(
+    return render_kept(
         "contributions/comments/_form.html", slug=slug, proposal_id=proposal_id, mode=mode, body_max=BODY_MAX,
         make_form=CommentForm, asks_for_stance=asks_for_stance(phase),
         opens_at=_next_opening(proposal.process, now) if mode == "closed" else None,
@@ -73,9 +74,9 @@ def _next_opening(process: Process, now: datetime) -> datetime | None:
     return min((start for start in starts if start > now), default=None)
 
 
-def comment_votes(target: str) -> web.Filling:
+def comment_votes(target: str) -> Filling:
     """The form that the buttons below the comments send: they themselves are the same for every reader."""
-    return web.render_kept("contributions/comments/_votes.html", is_signed_in=web.current_actor().is_signed_in,
+    return render_kept("contributions/comments/_votes.html", is_signed_in=web.current_actor().is_signed_in,
                            target=target)
 
 
@@ -90,7 +91,7 @@ def own_comment(comments: list[dict[str, Any]]) -> dict[int, str]:
 
 
 def _own_comment(part: OwnPart, slug: str, proposal_id: int, comment_id: int, participant_id: int) -> str:
-    return str(web.render_kept(
+    return str(render_kept(
         "contributions/comments/_own.html", slug=slug, proposal_id=proposal_id, comment_id=comment_id,
         is_supported=comment_id in part.supported, is_own=participant_id == part.participant_id,
         why=why_annulled(slug) if comment_id in part.annulled else None,

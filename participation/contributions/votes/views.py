@@ -24,6 +24,7 @@ from participation.contributions.votes.queries import (
 )
 from participation.errors import DomainError, SignInNeeded
 from participation.permissions import proof_asked
+from participation.pieces import Filling, render_kept
 from participation.processes.edge import kept_rules
 from participation.processes.queries import SUPPORTS_OF
 
@@ -45,7 +46,7 @@ if supports_of not in SUPPORTS_OF:
     SUPPORTS_OF.append(supports_of)
 
 
-def support_box(slug: str, proposal_id: int) -> web.Filling:
+def support_box(slug: str, proposal_id: int) -> Filling:
     """The number of supports with the one button that fits the reader; empty for what is not public."""
     # First, because it may bring along what is loaded next.
     own = own_part_here(slug, proposal_id)
@@ -72,7 +73,7 @@ def support_box(slug: str, proposal_id: int) -> web.Filling:
                     given = tuple((row.id, row.title) for row in web.current_session().execute(
                         titles_given(phase, own.voter_id)))
     is_secret = process.hides_supports(now)
-    return web.render_kept(
+    return render_kept(
         "contributions/votes/_box.html", slug=slug, proposal_id=contribution.id, mode=mode, why=why,
         needed=proof_asked(Action.SUPPORT, contribution, now) if mode in {"sign_in", "unverified"} else "", count=None if is_secret else contribution.support_count, left=left, given=given,
         limit=phase.votes_per_person if phase is not None else 0, opens_at=_next_opening(process, now) if mode == "closed" else None,
@@ -123,7 +124,7 @@ def aside(name: str) -> Any:  # noqa: ANN401 - whatever its column holds
     return known.asides.get(name) if known is not None else None
 
 
-HOLES: dict[str, Callable[..., web.Filling]] = {"support": support_box}
+HOLES: dict[str, Callable[..., Filling]] = {"support": support_box}
 
 
 def why_annulled(slug: str) -> str:
