@@ -12,6 +12,7 @@ from participation import audit, outbox
 from participation.accounts.models import Account, ExternalIdentity, SignInSession
 from participation.accounts.names import claims_office
 from participation.accounts.operations.entered import NAME_MAX, clean_email
+from participation.accounts.operations.leaving import hold_account
 from participation.accounts.operations.registering import add_account
 from participation.accounts.queries import account_by_email, identities_of
 from participation.accounts.verification import verify
@@ -76,7 +77,8 @@ def register_by_claims(session: Session, claims: Claims, email: str, now: dateti
 
 
 def connect(session: Session, account: Account, claims: Claims, now: datetime) -> None:
-    """From now on the provider's person signs in to this account. Raises Conflict when it has another account."""
+    """From now on the provider's person signs in to this account. Raises Conflict when it has another account, AccountGone."""
+    hold_account(session, account.id)
     known = session.scalar(select(ExternalIdentity.account_id).where(
         ExternalIdentity.issuer == claims.issuer, ExternalIdentity.subject == claims.subject))
     _note_level(session, account, claims, now)

@@ -24,6 +24,7 @@ from webauthn.helpers.structs import (
 
 from participation import audit, text, tokens
 from participation.accounts.models import Account, Passkey
+from participation.accounts.operations.leaving import hold_account
 from participation.accounts.queries import passkeys_of
 from participation.errors import Conflict, InvalidInput, NotFound
 from participation.i18n import N_
@@ -73,7 +74,8 @@ def add_passkey(
     session: Session, account: Account, answer: object, *, challenge: bytes, host: str, origin: str, name: str,
     now: datetime,
 ) -> bool:
-    """Keep a new key; returns whether the device checked who is there (PIN, finger, face). Raises InvalidInput."""
+    """Keep a new key; returns whether the device checked who is there (PIN, finger, face). Raises AccountGone, InvalidInput."""
+    hold_account(session, account.id)
     name = text.clean_line(name)
     if not name or len(name) > NAME_MAX:
         raise InvalidInput(N_("Bitte geben Sie dem Passkey einen Namen von höchstens %(number)s Zeichen."),

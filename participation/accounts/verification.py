@@ -11,9 +11,10 @@ from sqlalchemy import insert, select, update
 from participation import audit, text
 from participation.accounts.models import Account, AccountVerification, LetterBatch, LetterCode
 from participation.accounts.operations.entered import clean_email
+from participation.accounts.operations.leaving import hold_account
 from participation.accounts.queries import account_by_email, letter_batches_begun, wrong_codes_since
 from participation.actions import Action
-from participation.errors import Conflict, Gone, InvalidInput, NotFound, TooManyRequests
+from participation.errors import AccountGone, Conflict, Gone, InvalidInput, NotFound, TooManyRequests
 from participation.formats import Verification
 from participation.i18n import N_
 from participation.municipalities.models import Municipality
@@ -44,7 +45,8 @@ def verify(
     session: Session, account_id: int, level: Verification, municipality_id: int | None, now: datetime,
     by_id: int | None = None,
 ) -> bool:
-    """Note that an account has shown something; returns False when it had before."""
+    """Note that an account has shown something; returns False when it had before. Raises AccountGone."""
+    hold_account(session, account_id)
     place = AccountVerification.municipality_id
     known = session.scalar(select(AccountVerification.id).where(
         AccountVerification.account_id == account_id, AccountVerification.level == level,
@@ -182,11 +184,17 @@ def confirm_residence(
     """Staff have seen that a person lives here. Raises InvalidInput."""
     require(actor, Action.VERIFY_RESIDENTS, municipality, now)
     account = session.scalar(account_by_email(clean_email(email)))
+    nobody = InvalidInput(N_("Zu dieser Adresse gibt es kein Konto, dessen Adresse bestätigt ist."), field="email")
     if account is None or account.is_disabled or account.email_confirmed_at is None:
-        raise InvalidInput(N_("Zu dieser Adresse gibt es kein Konto, dessen Adresse bestätigt ist."), field="email")
+        raise nobody
     if account.id == actor.account_id:
         raise InvalidInput(N_("Den eigenen Wohnsitz muss jemand anderes bestätigen."), field="email")
-    if not verify(session, account.id, Verification.RESIDENCE, municipality.id, now, actor.account_id):
+    try:
+        is_new = verify(session, account.id, Verification.RESIDENCE, municipality.id, now, actor.account_id)
+    except AccountGone as error:
+        # Not the account of whoever reads this.
+        raise nobody from error
+    if not is_new:
         raise InvalidInput(N_("Der Wohnsitz dieser Person ist schon bestätigt."), field="email")
     audit.record(session, at=now, actor=actor.label, action="confirm_residence", subject_type="account",
                  subject_id=account.id)

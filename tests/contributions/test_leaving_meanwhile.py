@@ -11,8 +11,23 @@ import pytest
 from sqlalchemy import event, func, select, text, update
 
 from participation import clock
-from participation.accounts.models import Account, OneTimeToken, Participant, ParticipantKind
+from participation.accounts.external import connect
+from participation.accounts.models import (
+    Account,
+    AccountVerification,
+    ExternalIdentity,
+    OneTimeToken,
+    Participant,
+    ParticipantKind,
+    Passkey,
+    SignInSession,
+)
+from participation.accounts.oidc import Claims
 from participation.accounts.operations.access import change_email, change_password, issue_email_change
+from participation.accounts.operations.factors import begin_second_factor
+from participation.accounts.operations.sessions import open_session
+from participation.accounts.passkeys import add_passkey
+from participation.accounts.verification import confirm_residence, issue_codes, redeem_code
 from participation.contributions.ballots.models import Ballot, BallotTally
 from participation.contributions.ballots.operations import cast, recount as recount_ballots
 from participation.contributions.comments.models import Comment
@@ -30,14 +45,15 @@ from participation.contributions.proposals.operations.submitting import submit_p
 from participation.contributions.votes.models import Vote
 from participation.contributions.votes.operations import support
 from participation.db import Database
-from participation.errors import AccountGone, Conflict, DomainError, Gone, NotFound
+from participation.errors import AccountGone, Conflict, DomainError, Gone, InvalidInput, NotFound
 from participation.following import listening
 from participation.following.models import Follower
 from participation.following.operations import follow
 from participation.formats import BallotRule, CollectSettings, VoteSettings
-from participation.permissions import Actor
+from participation.permissions import Actor, Role
 from participation.processes.models import Phase, Process
 from tests import factories
+from tests.accounts.test_passkeys import Device
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -47,6 +63,7 @@ if TYPE_CHECKING:
 
 Act = Callable[["Session", "Keyring", "Town"], Any]
 LONG = 20
+CLAIMS = Claims("https://anmeldung.example", "person-1")
 
 
 class Town:
@@ -60,6 +77,8 @@ class Town:
         self.process_id, self.liked, self.account_id = process.id, liked, account.id
         self.phase_id = process.phases[1].id
         self.actor = factories.actor(account)
+        self.staff = factories.actor(factories.account(session, Role.ADMIN, town=process.municipality))
+        (self.letter,) = issue_codes(session, keyring, self.staff, process.municipality, label="Kernort", count=1, days=30, now=clock.now())
         self.link = issue_email_change(session, account, keyring.seal("neu@beispiel.example"), clock.now())
         recount(session, keyring)
         session.commit()
@@ -107,6 +126,19 @@ ACTS: dict[str, tuple[Act, str]] = {
     "name": (lambda session, keyring, town: rename(
         session, keyring, town.actor, session.get_one(Account, town.account_id), "Neuer Name", everywhere=True,
         now=clock.now()), "UPDATE account "),
+    "sign-in": (lambda session, _keyring, town: open_session(
+        session, session.get_one(Account, town.account_id), "Telefon", clock.now()), "INSERT INTO sign_in_session "),
+    "second factor": (lambda session, keyring, town: begin_second_factor(
+        session, keyring, session.get_one(Account, town.account_id)), "UPDATE account "),
+    "passkey": (lambda session, _keyring, town: add_passkey(
+        session, session.get_one(Account, town.account_id), Device().create(
+            {"user": {"id": "AAAA"}, "rp": {"id": "localhost"}, "challenge": "AAAA"}),
+        challenge=bytes(3), host="localhost", origin="http://localhost", name="Telefon", now=clock.now()),
+        "INSERT INTO passkey "),
+    "letter code": (lambda session, keyring, town: redeem_code(
+        session, keyring, town.actor, town.letter, clock.now()), "INSERT INTO verification "),
+    "provider": (lambda session, _keyring, town: connect(
+        session, session.get_one(Account, town.account_id), CLAIMS, clock.now()), "INSERT INTO external_identity "),
 }
 
 
@@ -127,7 +159,7 @@ def _require_nothing_of_the_account(session: Session, keyring: Keyring, town: To
     assert session.scalars(select(Participant).where(
         Participant.person_hash == keyring.person_hash(town.process_id, identity))).all() == []
     assert set(session.scalars(select(Participant.pseudonym))) & {"Die Eilige", "Neuer Name"} == set()
-    for model in (Vote, Ballot, Draft, Follower, OneTimeToken):
+    for model in (Vote, Ballot, Draft, Follower, OneTimeToken, SignInSession, Passkey, ExternalIdentity, AccountVerification):
         assert session.scalar(select(func.count()).select_from(model)) == 0, model
     assert sum(session.scalars(select(BallotTally.people))) == 0
     assert not any((recount(session, keyring) | recount_ballots(session)).values()), "every counter is right"
@@ -199,6 +231,29 @@ def test_what_comes_after_learns_that_the_account_is_gone_and_stores_nothing(
         _require_nothing_of_the_account(session, keyring, town)
         assert written == (session.scalar(select(func.count()).select_from(Proposal)),
                            session.scalar(select(func.count()).select_from(Comment)))
+
+
+def test_staff_who_confirm_where_somebody_lives_who_is_just_leaving_learn_that_there_is_no_such_account(
+    committing: Database, keyring: Keyring,
+) -> None:
+    with committing.unit_of_work() as session:
+        town = Town(session, keyring, known=False)
+        email = session.get_one(Account, town.account_id).email
+
+    def confirm() -> None:
+        with committing.unit_of_work() as other:
+            place = other.get_one(Process, town.process_id).municipality
+            confirm_residence(other, town.staff, place, email, clock.now())
+
+    with ThreadPoolExecutor(1) as pool:
+        with committing.unit_of_work() as session:
+            town.delete(session, keyring)
+            confirming = pool.submit(confirm)
+            _waits(committing, confirming)
+        with pytest.raises(InvalidInput, match="kein Konto"):
+            confirming.result()
+    with committing.unit_of_work() as session:
+        _require_nothing_of_the_account(session, keyring, town)
 
 
 def _meanwhile(

@@ -12,6 +12,7 @@ from sqlalchemy import delete, or_, update
 
 from participation import audit
 from participation.accounts.models import Account, Passkey, RecoveryCode
+from participation.accounts.operations.leaving import hold_account
 from participation.accounts.operations.sessions import revoke_sessions
 from participation.errors import Conflict, InvalidInput
 from participation.i18n import N_
@@ -26,7 +27,8 @@ RECOVERY_CODES = 10
 
 
 def begin_second_factor(session: Session, keyring: Keyring, account: Account) -> str:
-    """A secret to scan; it counts only once a code of it was entered. Raises Conflict when one is set up already."""
+    """A secret to scan; it counts only once a code of it was entered. Raises AccountGone, or Conflict when one is set up already."""
+    hold_account(session, account.id)
     if account.totp_confirmed_at is not None:
         raise Conflict(N_("Ihr zweiter Faktor ist schon eingerichtet."))
     secret = keyring.unseal(account.totp_secret_sealed) if account.totp_secret_sealed else None
@@ -38,7 +40,8 @@ def begin_second_factor(session: Session, keyring: Keyring, account: Account) ->
 
 
 def confirm_second_factor(session: Session, keyring: Keyring, account: Account, code: str, now: datetime) -> list[str]:
-    """The first code proves that scanning worked. Returns the recovery codes, shown this once."""
+    """The first code proves that scanning worked. Returns the recovery codes, shown this once. Raises AccountGone, Conflict, InvalidInput."""
+    hold_account(session, account.id)
     if account.totp_confirmed_at is not None:
         raise Conflict(N_("Ihr zweiter Faktor ist schon eingerichtet."))
     check_code(session, keyring, account, code, now)
@@ -50,7 +53,8 @@ def confirm_second_factor(session: Session, keyring: Keyring, account: Account, 
 
 
 def renew_recovery_codes(session: Session, keyring: Keyring, account: Account, now: datetime) -> list[str]:
-    """Other codes on paper, shown this once; the old ones are worth nothing any more. Raises Conflict without an app."""
+    """Other codes on paper, shown this once; the old ones are worth nothing any more. Raises AccountGone, or Conflict without an app."""
+    hold_account(session, account.id)
     if account.totp_confirmed_at is None:
         raise Conflict(N_("Richten Sie zuerst den zweiten Faktor ein."))
     codes = _new_recovery_codes(session, keyring, account)
@@ -67,7 +71,8 @@ def _new_recovery_codes(session: Session, keyring: Keyring, account: Account) ->
 
 
 def check_code(session: Session, keyring: Keyring, account: Account, code: str, now: datetime) -> None:
-    """Accept a code once (RFC 6238, 5.2), or a recovery code once. Raises InvalidInput (field "code")."""
+    """Accept a code once (RFC 6238, 5.2), or a recovery code once. Raises AccountGone, InvalidInput (field "code")."""
+    hold_account(session, account.id)
     # Keyboards of other scripts give other signs for the same digits.
     digits = "".join(str(unicodedata.decimal(char, char)) for char in code if char.isalnum()).lower()
     secret = keyring.unseal(account.totp_secret_sealed) if account.totp_secret_sealed else None

@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 from participation import audit, text, tokens
 from participation.accounts.models import Account, RoleGrant, SignInSession
 from participation.accounts.operations.entered import clean_email
+from participation.accounts.operations.leaving import hold_account
 from participation.accounts.passwords import hash_password, needs_rehash, password_matches
 from participation.accounts.queries import account_by_email
 from participation.errors import InvalidInput
@@ -36,7 +37,8 @@ def check_credentials(session: Session, email: str, password: str) -> Account | 
 
 
 def open_session(session: Session, account: Account, device: str, now: datetime) -> str:
-    """A new sign-in session; returns the token that the cookie holds."""
+    """A new sign-in session; returns the token that the cookie holds. Raises AccountGone."""
+    hold_account(session, account.id)
     token = tokens.new_token()
     is_staff = session.scalar(select(RoleGrant.id).where(RoleGrant.account_id == account.id).limit(1)) is not None
     session.add(SignInSession(
