@@ -50,7 +50,7 @@ from participation.municipalities import views as municipalities_views
 from participation.municipalities.queries import municipality_for_host
 from participation.page_cache import PageCache, finish_page, hole
 from participation.processes import views as processes_views
-from participation.processes.edge import as_read, shown_answers
+from participation.processes.edge import as_read, ending, shown_answers
 from participation.security import add_headers, csp_nonce
 from participation.settings import Settings
 from participation.static_files import static_url
@@ -224,7 +224,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.after_request(lambda response: _finish(response, settings))
     app.teardown_appcontext(_close_session)
     page_cache.cookie_name = app.config["SESSION_COOKIE_NAME"]
-    page_cache.on_hit = telemetry.count_page_cache_hit
+    page_cache.on_hit = telemetry.observe_kept_page
     page_cache.application, page_cache.request_context = app.wsgi_app, app.request_context
     app.wsgi_app = page_cache  # type: ignore[method-assign]
     if settings.proxy_count:
@@ -311,6 +311,7 @@ def _prepare_templates(app: Flask, settings: Settings) -> None:
         folded=text.folded,
         date=lambda value, style="long": format_date(clock.to_berlin(value), style),
         datetime=_date_and_time,
+        ending=ending,
         number=format_decimal,
         in_language=web.in_language,
         as_read=as_read,

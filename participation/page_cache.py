@@ -119,7 +119,7 @@ class PageCache:
         self.cookie_name = ""
         self.application: Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]] | None = None
         self.request_context: Callable[[WSGIEnvironment], RequestContext] | None = None
-        self.on_hit: Callable[[], None] | None = None
+        self.on_hit: Callable[[float], None] | None = None
         self._settings = settings
         self._database = database
         self._pages: OrderedDict[PageKey, Page] = OrderedDict()
@@ -131,6 +131,7 @@ class PageCache:
         if self.application is None:  # pragma: no cover - app.py always sets it
             message = "no application behind the page cache"
             raise RuntimeError(message)
+        started = time.perf_counter()
         page = self.find(environ_key(environ)) if environ["REQUEST_METHOD"] == "GET" and self.enabled else None
         body = None
         if page is not None and self.cookie_name in environ.get("HTTP_COOKIE", ""):
@@ -140,7 +141,7 @@ class PageCache:
         if page is None or body is None:
             return self.application(environ, start_response)
         if self.on_hit:
-            self.on_hit()
+            self.on_hit(time.perf_counter() - started)
         return self._serve(page, body, environ, start_response)
 
     def _serve(

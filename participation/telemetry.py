@@ -120,9 +120,13 @@ def observe(response: AnyResponse) -> AnyResponse:
     return response
 
 
-def count_page_cache_hit() -> None:
+def observe_kept_page(seconds: float) -> None:
     """A page that was answered before Flask."""
-    requests_total.labels("page_cache", "2xx").inc()
+    counter, histogram = _metrics_of("page_cache", 2)
+    counter.inc()
+    histogram.observe(seconds)
+    if seconds > SLOW_SECONDS:
+        _log.info("request", method="GET", endpoint="page_cache", status=200, milliseconds=round(seconds * 1000, 1))
 
 
 @blueprint.get("/healthz")

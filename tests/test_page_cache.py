@@ -96,13 +96,30 @@ def test_second_anonymous_view_never_enters_flask_and_has_all_headers(live: Bete
         factories.process(session)
     visitor = Browser(live)
     first = visitor.get("/")
-    hits: list[int] = []
-    live.extensions["platform"].page_cache.on_hit = lambda: hits.append(1)
+    hits: list[float] = []
+    live.extensions["platform"].page_cache.on_hit = hits.append
     second = visitor.get("/", headers={"Accept-Encoding": "gzip"})
-    assert hits == [1]
+    assert len(hits) == 1
     assert second.headers["Content-Encoding"] == "gzip"
     assert second.headers["Content-Security-Policy"] != first.headers["Content-Security-Policy"]
     assert "Set-Cookie" not in second.headers
+
+
+def test_a_kept_page_is_measured_as_any_other(live: Beteiligung) -> None:
+    with live.extensions["platform"].database.unit_of_work() as session:
+        factories.process(session)
+    visitor = Browser(live)
+    visitor.get("/")
+
+    def measured() -> dict[str, str]:
+        lines = visitor.get("/metrics").get_data(as_text=True).splitlines()
+        return dict(line.rsplit(" ", 1) for line in lines if 'endpoint="page_cache"' in line)
+
+    before = measured()
+    visitor.get("/")
+    after = measured()
+    for name in ('http_requests_total{endpoint="page_cache",status="2xx"}', 'http_request_seconds_count{endpoint="page_cache"}'):
+        assert float(after[name]) == float(before.get(name, 0)) + 1
 
 
 def test_a_kept_page_reaches_whoever_is_signed_in_without_a_view(

@@ -272,7 +272,7 @@ class _ProcessFacts:
             proposals=proposals, more_proposals=max(0, self.new.get(since, 0) - len(proposals)),
             answers=answers, more_answers=max(0, self.answered.get(since, 0) - len(answers)),
             begun=[titles.get(("phase", one.id), one.title) for one in self.phases if one.id in begun],
-            ending=[(titles.get(("phase", one.id), one.title), one.ends_at - one.ends_at.resolution) for one in self.phases
+            ending=[(titles.get(("phase", one.id), one.title), one.ends_at) for one in self.phases
                     if one.id not in begun and one.ends_at is not None
                     and told_of_ends_until < one.ends_at <= until + ahead],
         )

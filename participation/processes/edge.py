@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import time, timedelta
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from flask import g
+from flask_babel import format_date
 
-from participation import web
+from participation import clock, web
 from participation.actions import Action
 from participation.db import Database
 from participation.errors import NotAllowed, NotFound
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from participation.own_fields import Answer, OwnField
     from participation.processes.models import ProcessNews, TextVariant
 
+ONE_MOMENT = timedelta(seconds=1)
+MIDNIGHT = time(0, 0)
 # Of each database its own: ids say nothing about whose they are.
 _rules: WeakKeyDictionary[Database, dict[tuple[int, str], tuple[int, Process]]] = WeakKeyDictionary()
 
@@ -204,3 +208,23 @@ def _answer_as_read(answer: Answer, german: OwnField, shown: OwnField, reading: 
     options = {kept: translated(own, reading) for kept, own in shown.choices} if shown.shown_options else {}
     return replace(answer, label=shown.label if answer.label == german.label else answer.label,
                    values=tuple(options.get(value, value) for value in answer.values))
+
+
+def day(instant: datetime) -> str:
+    """A day in Berlin, in words."""
+    return str(format_date(clock.to_berlin(instant), "long"))
+
+
+def has_hour(instant: datetime | None) -> bool:
+    """Whether a clock time was given, not only a day."""
+    return instant is not None and clock.to_berlin(instant).time().replace(second=0, microsecond=0) != MIDNIGHT
+
+
+def beginning(starts_at: datetime) -> str:
+    """When a phase begins, in words; with the hour where one was given."""
+    return web.date_and_time(starts_at) if has_hour(starts_at) else day(starts_at)
+
+
+def ending(ends_at: datetime) -> str:
+    """The last day of a phase in words, or its last hour; the end itself is the first instant after it."""
+    return web.date_and_time(ends_at) if has_hour(ends_at) else day(ends_at - ONE_MOMENT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import smtplib
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -166,6 +166,27 @@ def test_at_once_means_one_mail_in_ten_minutes_and_everything_that_came_meanwhil
     assert sweep(2000) == 2
     open_rows = session.scalars(select(outbox.OutboxRow.id).where(outbox.OutboxRow.done_at.is_(None))).all()
     assert not open_rows, "nothing asks for itself again and again"
+
+
+@pytest.mark.parametrize(("ends", "words"), [
+    (datetime(2027, 6, 11, 16, 0, tzinfo=UTC), "11. Juni 2027, 18:00 Uhr"),
+    (datetime(2027, 6, 11, 22, 0, tzinfo=UTC), "11. Juni 2027"),
+])
+def test_the_coming_end_of_a_phase_is_told_with_its_hour_where_it_has_one(
+    session: Session, keyring: Keyring, proposal: Proposal, reader: Account, app: Beteiligung,
+    run_jobs: Callable[[], int], mails: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch, ends: datetime, words: str,
+) -> None:
+    proposal.process.phases.append(factories.phase("discuss", title="Reden wir darüber", ends_at=ends))
+    session.commit()
+    follow(session, keyring, reader, proposal, whole=True, frequency=Frequency.DAILY)
+    now = ends - timedelta(hours=2)
+    monkeypatch.setattr(clock, "now", lambda: now)
+    with app.app_context():
+        delivery.begin_digests(session, Frequency.DAILY, now)
+    session.commit()
+    run_jobs()
+    (mail,) = mails()
+    assert f"Endet am {words}: Reden wir darüber" in mail
 
 
 def test_the_beginning_and_the_coming_end_of_a_phase_are_told_at_once_and_only_once(

@@ -36,10 +36,9 @@ from participation.errors import Conflict, DomainError, InvalidInput, NotFound
 from participation.formats import BallotRule
 from participation.i18n import N_
 from participation.page_cache import cached
-from participation.processes.edge import load_process
+from participation.processes.edge import beginning, load_process
 from participation.processes.models import Phase, PhaseState
 from participation.processes.plausibility import MORE_HINTS, Hint
-from participation.processes.views.cards import beginning
 from participation.processes.views.staff import load_for_editing, tabs_of
 from participation.tokens import hash_token
 

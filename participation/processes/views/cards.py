@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 from flask import url_for
 from flask_babel import format_date, format_decimal, get_locale, gettext as _, ngettext
@@ -15,15 +14,10 @@ from participation.actions import Action
 from participation.formats import BallotRule, CollectSettings
 from participation.language import DEFAULT
 from participation.permissions import NEEDED
+from participation.processes.edge import ONE_MOMENT, beginning, ending, has_hour
 from participation.processes.models import Phase, PhaseState, Process, ProcessState
 
-if TYPE_CHECKING:
-
-    pass
-
 CARD_PHASES = 2
-ONE_MOMENT = timedelta(seconds=1)
-MIDNIGHT = time(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,26 +45,6 @@ class Card:
     until: str
     href: str
     figures: list[tuple[str, str]]
-
-
-def day(instant: datetime) -> str:
-    """A day in Berlin, in words."""
-    return str(format_date(clock.to_berlin(instant), "long"))
-
-
-def has_hour(instant: datetime | None) -> bool:
-    """Whether a clock time was given, not only a day."""
-    return instant is not None and clock.to_berlin(instant).time().replace(second=0, microsecond=0) != MIDNIGHT
-
-
-def beginning(starts_at: datetime) -> str:
-    """When a phase begins, in words; with the hour where one was given."""
-    return web.date_and_time(starts_at) if has_hour(starts_at) else day(starts_at)
-
-
-def ending(ends_at: datetime) -> str:
-    """The last day of a phase in words, or its last hour; the end itself is the first instant after it."""
-    return web.date_and_time(ends_at) if has_hour(ends_at) else day(ends_at - ONE_MOMENT)
 
 
 def phase_until(phase: Phase) -> str:

@@ -15,7 +15,7 @@ from participation.municipalities.models import Municipality, MunicipalityKind
 from participation.municipalities.queries import towns_of
 from participation.municipalities.views import blueprint as town_blueprint
 from participation.page_cache import cached
-from participation.processes.edge import load_process, shown_name, shown_names, shown_news, shown_process
+from participation.processes.edge import beginning, load_process, shown_name, shown_names, shown_news, shown_process
 from participation.processes.models import PhaseState, Process, ProcessDocument, ProcessState
 from participation.processes.queries import (
     ARCHIVE_PAGE,
@@ -29,7 +29,6 @@ from participation.processes.queries import (
     supports_of,
 )
 from participation.processes.views.cards import (
-    beginning,
     card,
     has_results,
     hours_of,
