@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 
 from participation import outbox, text, web
 from participation.accounts.models import Account, RoleGrant
-from participation.accounts.operations.entered import clean_email, clean_name
+from participation.accounts.operations.entered import clean_email, clean_staff_name
 from participation.actions import Action
 from participation.administration.forms import InviteForm
 from participation.administration.operations import give_role, take_role
@@ -244,7 +244,7 @@ def _grant() -> RoleGrant:
 def _given(form: InviteForm, municipality: Municipality, process: Process | None) -> int:
     """The status of the answer: DONE, or that of what hinders, which then stands beside its field."""
     email, name = form.email.data or "", form.display_name.data or ""
-    if not web.all_right(form, lambda: clean_email(email), lambda: clean_name(name)):
+    if not web.all_right(form, lambda: clean_email(email), lambda: clean_staff_name(name)):
         return 422
     try:
         give_role(web.current_session(), web.current_actor(), municipality, process, web.current_now(),

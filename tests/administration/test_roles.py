@@ -131,6 +131,8 @@ def test_everything_that_is_wrong_is_said_at_once(
         text = admin.post(page, {"email": "kein-at", "display_name": "", "role": ""}).get_data(as_text=True)
         for message in ("Das ist keine E-Mail-Adresse", "Bitte füllen Sie dieses Feld aus.", "Bitte wählen Sie eine Rolle."):
             assert message in text
+        # Blanks that no field shows are no name either.
+        assert "wie die Person heißt" in admin.post(page, {**GIVE, "display_name": "\u200b"}).get_data(as_text=True)
 
 
 def test_no_role_is_given_that_nobody_chose(

@@ -26,8 +26,12 @@ def clean_email(raw: str) -> str:
         ) from error
 
 
-def clean_name(raw: str) -> str:
-    """The name that others see. Raises InvalidInput (field "display_name")."""
-    return text.checked(text.clean_line(raw), NAME_MAX, field="display_name",
-                        missing=N_("Bitte geben Sie einen Namen an. Es muss nicht Ihr richtiger sein."),
+def clean_name(raw: str, missing: str = N_("Bitte geben Sie einen Namen an. Es muss nicht Ihr richtiger sein.")) -> str:
+    """The name that others see. `missing` is said where there is none. Raises InvalidInput (field "display_name")."""
+    return text.checked(text.clean_line(raw), NAME_MAX, field="display_name", missing=missing,
                         too_long=N_("Der Name ist zu lang. Höchstens %(number)s Zeichen sind möglich."))
+
+
+def clean_staff_name(raw: str) -> str:
+    """The same, entered by a colleague. Raises InvalidInput."""
+    return clean_name(raw, N_("Bitte geben Sie an, wie die Person heißt."))

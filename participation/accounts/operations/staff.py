@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from participation.accounts.models import Account, RoleGrant, TokenPurpose
 from participation.accounts.operations.access import clear_access
-from participation.accounts.operations.entered import clean_email, clean_name
+from participation.accounts.operations.entered import clean_email, clean_staff_name
 from participation.accounts.operations.links import issue_token
 from participation.accounts.queries import account_by_email
 from participation.errors import InvalidInput
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def admit_staff(session: Session, email: str, name: str, now: datetime) -> Account:
     """The account that shall get a role; a new one, with this name, where there is none. Raises InvalidInput."""
-    email, name = clean_email(email), clean_name(name)
+    email, name = clean_email(email), clean_staff_name(name)
     account = session.scalar(account_by_email(email))
     if account is None:
         account = Account(email=email, display_name=name, created_at=now)
