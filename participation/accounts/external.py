@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from participation import audit, outbox
 from participation.accounts.models import Account, ExternalIdentity, SignInSession
 from participation.accounts.names import claims_office
-from participation.accounts.operations.entered import NAME_MAX, clean_email
+from participation.accounts.operations.entered import CONFIRM_FIRST, NAME_MAX, clean_email
 from participation.accounts.operations.leaving import hold_account
 from participation.accounts.operations.registering import add_account
 from participation.accounts.queries import account_by_email, identities_of
@@ -93,6 +93,16 @@ def connect(session: Session, account: Account, claims: Claims, now: datetime) -
         raise Conflict(N_("Diese Anmeldung gehört schon zu einem anderen Konto.")) from error
     audit.record(session, at=now, actor=f"account:{account.id}", action="connect_provider", subject_type="account",
                  subject_id=account.id)
+
+
+def connect_own(session: Session, account: Account, claims: Claims, now: datetime) -> None:
+    """The same for whoever is signed in. Not before the address is confirmed: else it could be a stranger's way in.
+
+    Raises Conflict, AccountGone.
+    """
+    if account.email_confirmed_at is None:
+        raise Conflict(CONFIRM_FIRST)
+    connect(session, account, claims, now)
 
 
 def mark_session(session: Session, keyring: Keyring, token: str, claims: Claims) -> None:

@@ -56,6 +56,12 @@ class EmptyForm(FlaskForm):
     """A button."""
 
 
+class ConfirmForm(FlaskForm):
+    """The password that was chosen when registering."""
+
+    password = PasswordField(_l("Ihr Kennwort"), [REQUIRED])
+
+
 class ProofForm(FlaskForm):
     """The password once more."""
 

@@ -24,6 +24,7 @@ from webauthn.helpers.structs import (
 
 from participation import audit, text, tokens
 from participation.accounts.models import Account, Passkey
+from participation.accounts.operations.entered import CONFIRM_FIRST
 from participation.accounts.operations.leaving import hold_account
 from participation.accounts.queries import passkeys_of
 from participation.errors import Conflict, InvalidInput, NotFound
@@ -55,7 +56,7 @@ def registration_options(
     `host` is our host name without port, `site` the name that the device shows.
     """
     if account.email_confirmed_at is None:
-        raise Conflict(N_("Bitte bestätigen Sie zuerst Ihre E-Mail-Adresse über den Link in unserer E-Mail."))
+        raise Conflict(CONFIRM_FIRST)
     known = session.scalars(passkeys_of(account.id)).all()
     if len(known) >= PASSKEYS_MAX:
         raise Conflict(N_("Sie haben schon sehr viele Passkeys. Bitte entfernen Sie zuerst einen."))

@@ -10,7 +10,7 @@ from sqlalchemy import insert, select, update
 
 from participation import audit, text
 from participation.accounts.models import Account, AccountVerification, LetterBatch, LetterCode
-from participation.accounts.operations.entered import clean_email
+from participation.accounts.operations.entered import CONFIRM_FIRST, clean_email
 from participation.accounts.operations.leaving import hold_account
 from participation.accounts.queries import account_by_email, letter_batches_begun, wrong_codes_since
 from participation.actions import Action
@@ -143,8 +143,7 @@ def redeem_code(session: Session, keyring: Keyring, actor: Actor, entered: str, 
     """
     require(actor, Action.MANAGE_OWN_ACCOUNT, None, now)
     if not actor.email_is_confirmed or actor.account_id is None:
-        raise InvalidInput(N_("Bitte bestätigen Sie zuerst Ihre E-Mail-Adresse über den Link in unserer E-Mail."),
-                           field="code")
+        raise InvalidInput(CONFIRM_FIRST, field="code")
     if (session.scalar(wrong_codes_since(actor.label, now - WRONG_WINDOW)) or 0) >= WRONG_MAX:
         raise TooManyRequests(N_("Das waren zu viele falsche Codes. Versuchen Sie es in einer Stunde noch einmal."))
     found = session.execute(

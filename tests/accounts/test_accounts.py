@@ -15,7 +15,7 @@ from sqlalchemy import delete, select
 from participation import clock
 from participation.accounts.models import Account, RecoveryCode, RoleGrant, TokenPurpose
 from participation.accounts.operations.factors import begin_second_factor, check_code, confirm_second_factor
-from participation.accounts.operations.links import issue_token
+from participation.accounts.operations.links import LINKS_AT_ONCE, issue_token
 from participation.accounts.operations.staff import invite_staff
 from participation.accounts.passwords import check_password, hash_password, needs_rehash
 from participation.errors import InvalidInput
@@ -56,13 +56,75 @@ def test_register_confirm_and_sign_in(
     link = _link(mails()[0])
     assert browser.get(link).status_code == 200
     assert session.scalar(select(Account.email_confirmed_at).where(Account.email == "neu@beispiel.example")) is None
-    browser.submit(link)
+    refused = browser.submit(link, {"password": "ein anderes Kennwort"})
+    assert refused.status_code == 422
+    assert "nicht das Kennwort, das beim Registrieren gewählt wurde" in refused.get_data(as_text=True)
+    answer = browser.submit(link, {"password": PASSWORD})
+    assert "Ihre E-Mail-Adresse ist bestätigt, und Sie sind angemeldet." in answer.get_data(as_text=True)
+    assert browser.get("/konto").status_code == 200
     assert browser.get(link).status_code == 410
+    assert "Sie sind schon angemeldet." in browser.get(link).get_data(as_text=True)
+    browser.post("/konto/abmelden")
     assert "Haben Sie Ihre Adresse schon bestätigt?" in browser.get(link).get_data(as_text=True)
     answer = browser.submit("/konto/anmelden", {"email": "NEU@beispiel.example", "password": PASSWORD})
     assert "Neu" in answer.get_data(as_text=True)
-    assert "Sie sind schon angemeldet." in browser.get(link).get_data(as_text=True)
-    assert browser.get("/konto").status_code == 200
+
+
+def test_signing_in_tells_nobody_whether_an_address_they_registered_with_has_an_account(
+    session: Session, browser: Browser, town, new_browser: Callable[[], Browser],
+) -> None:
+    known = factories.account(session, password_hash=hash_password("ein ganz anderes Wort"))
+    session.commit()
+    answers = []
+    for email in (known.email, "unbekannt@beispiel.example"):
+        browser.submit("/konto/registrieren", {"email": email, "display_name": "X", "password": PASSWORD})
+        answer = new_browser().submit("/konto/anmelden", {"email": email, "password": PASSWORD})
+        shown = html.fromstring(answer.get_data(as_text=True).replace(email, "ADRESSE"))
+        answers.append((answer.status_code, shown.find(".//main").text_content()))
+    assert answers[0] == answers[1]
+    assert answers[0][0] == 422
+    assert "öffnen Sie zuerst den Link in unserer E-Mail" in answers[0][1]
+
+
+def test_whose_mail_was_lost_registers_once_more_and_the_last_one_counts(
+    session: Session, browser: Browser, town, run_jobs: Callable[[], int], mails: Callable[[], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun = clock.now()
+    for name, password in (("Erste", "das Wort der Fremden"), ("Zweite", PASSWORD)):
+        monkeypatch.setattr(clock, "now", lambda name=name: begun + timedelta(minutes=len(name)))
+        browser.submit("/konto/registrieren", {"email": "neu@beispiel.example", "display_name": name, "password": password})
+        run_jobs()
+    first, second = map(_link, mails())
+    assert browser.get(first).status_code == 410
+    assert browser.submit(second, {"password": "das Wort der Fremden"}).status_code == 422
+    assert "Zweite" in browser.submit(second, {"password": PASSWORD}).get_data(as_text=True)
+    assert session.scalars(select(Account.display_name).where(Account.email == "neu@beispiel.example")).all() == ["Zweite"]
+
+
+def test_registering_again_and_again_floods_no_postbox_and_leaves_a_way_in(
+    session: Session, browser: Browser, town, run_jobs: Callable[[], int], mails: Callable[[], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun = clock.now()
+    for number in range(8):
+        monkeypatch.setattr(clock, "now", lambda number=number: begun + timedelta(minutes=number))
+        browser.submit("/konto/registrieren", {"email": "neu@beispiel.example", "display_name": f"N{number}", "password": PASSWORD})
+        run_jobs()
+    told = mails()
+    assert len([one for one in told if "bestätigen Sie" in one]) == LINKS_AT_ONCE
+    assert len([one for one in told if "schon ein Konto" in one]) == 1
+    assert browser.get(_link(next(one for one in reversed(told) if "bestätigen Sie" in one))).status_code == 200
+
+
+def test_whoever_comes_by_a_link_before_confirming_is_told_that_the_password_went(
+    session: Session, browser: Browser, town, run_jobs: Callable[[], int], mails: Callable[[], list[str]]
+) -> None:
+    browser.submit("/konto/registrieren", {"email": "neu@beispiel.example", "display_name": "Neu", "password": PASSWORD})
+    browser.submit("/konto/anmelden-per-link", {"email": "neu@beispiel.example"})
+    run_jobs()
+    link = _link(next(one for one in mails() if "/konto/anmelden/" in one))
+    assert "Das Kennwort vom Registrieren gilt nicht mehr" in browser.submit(link).get_data(as_text=True)
 
 
 def test_who_registers_reads_everything_that_is_wrong_at_once(browser: Browser, town) -> None:

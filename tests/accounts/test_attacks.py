@@ -14,7 +14,9 @@ import pytest
 from sqlalchemy import func, select
 
 from participation import clock, mail, tokens
+from participation.accounts import external
 from participation.accounts.models import Account, ExternalIdentity, RecoveryCode, SignInSession, TokenPurpose
+from participation.accounts.oidc import Claims
 from participation.accounts.operations import access, factors, links, sessions, staff
 from participation.accounts.operations.entered import clean_email
 from participation.accounts.passwords import hash_password
@@ -62,7 +64,18 @@ def test_asking_for_links_again_and_again_leaves_the_owner_one_that_works(sessio
     assert links.may_get_link(session, account, purpose, now + links.LIFETIMES[purpose])
 
 
-@pytest.mark.parametrize("way", ["reset", "link", "invitation"])
+def test_an_address_that_nobody_has_confirmed_gets_no_second_factor_and_no_provider(
+    session: Session, keyring: Keyring, town: Any,  # noqa: F811
+) -> None:
+    planted = factories.account(session, email_confirmed_at=None, password_hash=hash_password(PASSWORD))
+    with pytest.raises(Conflict):
+        factors.begin_second_factor(session, keyring, planted)
+    with pytest.raises(Conflict):
+        external.connect_own(session, planted, Claims("https://id.example", "fremd"), clock.now())
+    assert session.scalars(select(ExternalIdentity)).all() == []
+
+
+@pytest.mark.parametrize("way", ["confirmation", "reset", "link", "invitation"])
 def test_nothing_that_a_stranger_set_up_for_an_unconfirmed_address_outlives_its_owner(
     session: Session, keyring: Keyring, town: Any, way: str,  # noqa: F811
 ) -> None:
@@ -70,19 +83,25 @@ def test_nothing_that_a_stranger_set_up_for_an_unconfirmed_address_outlives_its_
     planted = factories.account(session, email_confirmed_at=None, password_hash=hash_password(PASSWORD))
     session.add(ExternalIdentity(account_id=planted.id, issuer="https://id.example", subject="fremd", created_at=now))
     stolen = sessions.open_session(session, planted, "Firefox", now)
-    secret = factors.begin_second_factor(session, keyring, planted)
-    factors.confirm_second_factor(session, keyring, planted, pyotp.TOTP(secret).at(now), now)
+    planted.totp_secret_sealed, planted.totp_confirmed_at = keyring.seal(pyotp.random_base32()), now
+    session.add(RecoveryCode(account_id=planted.id, code_hash="fremd"))
     elsewhere = links.issue_token(session, planted.id, TokenPurpose.CHANGE_EMAIL, now, keyring.seal("dieb@x.example"))
     if way == "reset":
         link = links.issue_token(session, planted.id, TokenPurpose.RESET_PASSWORD, now)
         access.set_password(session, link, TokenPurpose.RESET_PASSWORD, OTHER, "Stadt", now)
+    elif way == "confirmation":
+        link = links.issue_token(session, planted.id, TokenPurpose.CONFIRM_EMAIL, now)
+        with pytest.raises(InvalidInput):
+            access.confirm_email(session, link, OTHER, now)
+        assert planted.email_confirmed_at is None, "not by somebody who does not know the password"
+        access.confirm_email(session, link, PASSWORD, now)
     elif way == "link":
         access.sign_in_by_link(session, links.issue_token(session, planted.id, TokenPurpose.SIGN_IN, now), now)
     else:
         staff.invite_staff(session, planted.email, "Chefin", Role.ADMIN, town.id, None, now)
     session.flush()
     session.expire_all()
-    assert sessions.check_credentials(session, planted.email, PASSWORD) is None
+    assert (sessions.check_credentials(session, planted.email, PASSWORD) is None) == (way != "confirmation")
     assert session.scalars(select(ExternalIdentity)).all() == []
     assert session.scalars(select(RecoveryCode)).all() == []
     assert planted.totp_confirmed_at is None

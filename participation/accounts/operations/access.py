@@ -15,7 +15,7 @@ from participation.accounts.operations.factors import forget_second_factor
 from participation.accounts.operations.leaving import hold_account
 from participation.accounts.operations.links import account_of_token, issue_token, kill_links, use_token
 from participation.accounts.operations.sessions import revoke_sessions
-from participation.accounts.passwords import check_password, hash_password
+from participation.accounts.passwords import check_password, hash_password, password_matches
 from participation.accounts.queries import new_email_asked_for
 from participation.errors import Conflict, Gone, InvalidInput
 from participation.i18n import N_
@@ -26,10 +26,21 @@ if TYPE_CHECKING:
     from participation.tokens import Keyring
 
 
-def confirm_email(session: Session, token: str, now: datetime) -> Account:
-    """The address is the person's own."""
-    account = use_token(session, token, TokenPurpose.CONFIRM_EMAIL, now)
-    account.email_confirmed_at = account.email_confirmed_at or now
+def confirm_email(session: Session, token: str, password: str, now: datetime) -> Account:
+    """The address is the person's own. Raises Gone, or InvalidInput (field "password").
+
+    Whoever opens the link must know the password that was chosen: else a stranger who registers with somebody's address,
+    and waits until its owner presses the button, would come in by it. Accounts of a provider have none to ask for.
+    """
+    account = account_of_token(session, token, TokenPurpose.CONFIRM_EMAIL, now)
+    if account.password_hash is not None and not password_matches(account.password_hash, password):
+        raise InvalidInput(N_("Das ist nicht das Kennwort, das beim Registrieren gewählt wurde. Wissen Sie es nicht mehr, "
+                              "dann wählen Sie ein neues."), field="password")
+    use_token(session, token, TokenPurpose.CONFIRM_EMAIL, now)
+    if account.email_confirmed_at is None:
+        account.email_confirmed_at = now
+        if account.password_hash is not None:
+            _clear_all_but_password(session, account, now)
     return account
 
 
@@ -161,6 +172,10 @@ def clear_access(session: Session, account: Account, now: datetime) -> None:
     anybody can have registered with somebody else's address.
     """
     account.password_hash = None
+    _clear_all_but_password(session, account, now)
+
+
+def _clear_all_but_password(session: Session, account: Account, now: datetime) -> None:
     session.execute(delete(ExternalIdentity).where(ExternalIdentity.account_id == account.id))
     kill_links(session, account.id, now)
     forget_second_factor(session, account, now)

@@ -9,6 +9,7 @@ from participation.errors import InvalidInput
 from participation.i18n import N_
 
 NAME_MAX = 60
+CONFIRM_FIRST = N_("Bitte bestätigen Sie zuerst Ihre E-Mail-Adresse über den Link in unserer E-Mail.")
 
 
 def clean_email(raw: str) -> str:

@@ -12,6 +12,7 @@ from sqlalchemy import delete, or_, update
 
 from participation import audit
 from participation.accounts.models import Account, Passkey, RecoveryCode
+from participation.accounts.operations.entered import CONFIRM_FIRST
 from participation.accounts.operations.leaving import hold_account
 from participation.accounts.operations.sessions import revoke_sessions
 from participation.errors import Conflict, InvalidInput
@@ -27,8 +28,13 @@ RECOVERY_CODES = 10
 
 
 def begin_second_factor(session: Session, keyring: Keyring, account: Account) -> str:
-    """A secret to scan; it counts only once a code of it was entered. Raises AccountGone, or Conflict when one is set up already."""
+    """A secret to scan; it counts only once a code of it was entered. Raises AccountGone, or Conflict when one is set up already.
+
+    Not before the address is confirmed: else it could be a stranger's lock on somebody's account.
+    """
     hold_account(session, account.id)
+    if account.email_confirmed_at is None:
+        raise Conflict(CONFIRM_FIRST)
     if account.totp_confirmed_at is not None:
         raise Conflict(N_("Ihr zweiter Faktor ist schon eingerichtet."))
     secret = keyring.unseal(account.totp_secret_sealed) if account.totp_secret_sealed else None

@@ -23,12 +23,17 @@ STAFF_SESSION = timedelta(hours=12)
 
 
 def check_credentials(session: Session, email: str, password: str) -> Account | None:
-    """The account, or None for a wrong password, an unknown or a disabled account: from outside all the same."""
+    """The account, or None for a wrong password, an unknown or a disabled account: from outside all the same.
+
+    So for an address that nobody has confirmed: whoever registers with somebody's, and tries whether that signs in, would
+    learn whether it has an account already.
+    """
     try:
         account = session.scalar(account_by_email(clean_email(email)))
     except InvalidInput:
         account = None
-    stored = account.password_hash if account is not None and not account.is_disabled else None
+    may_enter = account is not None and not account.is_disabled and account.email_confirmed_at is not None
+    stored = account.password_hash if account is not None and may_enter else None
     if not password_matches(stored, password) or account is None:
         return None
     if stored and needs_rehash(stored):

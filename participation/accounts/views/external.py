@@ -117,7 +117,7 @@ def finish_at_provider() -> ResponseReturnValue:
 def _connect(account_id: int, claims: oidc.Claims) -> ResponseReturnValue:
     if web.current_actor().account_id != account_id:
         raise Gone(_("Diese Anmeldung hat zu lange gedauert oder kam von einem anderen Browser."))
-    external.connect(web.current_session(), own_account(), claims, web.current_now())
+    external.connect_own(web.current_session(), own_account(), claims, web.current_now())
     flash(_("Verbunden. Ab jetzt können Sie sich auch so anmelden."), "success")
     return web.go("accounts.security")
 

@@ -20,7 +20,7 @@ from flask_login import UserMixin, current_user
 
 from participation import clock, tokens, web
 from participation.accounts.external import may_end_at_provider
-from participation.accounts.forms import EmailForm, EmptyForm, PasswordForm, RegisterForm, SignInForm
+from participation.accounts.forms import ConfirmForm, EmailForm, EmptyForm, PasswordForm, RegisterForm, SignInForm
 from participation.accounts.models import Account, TokenPurpose
 from participation.accounts.names import require_no_office
 from participation.accounts.operations import access, links, registering, sessions
@@ -174,7 +174,8 @@ def sign_in() -> ResponseReturnValue:
         if account is not None:
             return redirect(after_sign_in(account), code=303)
         web.attach(form, InvalidInput(_("E-Mail-Adresse oder Kennwort stimmt nicht. Prüfen Sie beides, oder lassen "
-                                        "Sie sich einen Link zum Anmelden schicken."), field="email"))
+                                        "Sie sich einen Link zum Anmelden schicken. Haben Sie sich gerade registriert? "
+                                        "Dann öffnen Sie zuerst den Link in unserer E-Mail."), field="email"))
     return render_template("accounts/sign_in.html", form=form, next=web.safe_next(""),
                            provider=web.current_settings().oidc_issuer and web.current_settings().oidc_label), (
         422 if form.is_submitted() else 200
@@ -209,8 +210,14 @@ def sign_in_by_link(token: str) -> ResponseReturnValue:
     form = EmptyForm()
     try:
         if form.validate_on_submit():
+            had_password = links.account_of_token(
+                web.current_session(), token, TokenPurpose.SIGN_IN, web.current_now()).password_hash is not None
             account = access.sign_in_by_link(web.current_session(), token, web.current_now())
-            return redirect(after_sign_in(account), code=303)
+            target = after_sign_in(account)
+            if had_password and account.password_hash is None:
+                flash(_("Ihre E-Mail-Adresse ist bestätigt. Das Kennwort vom Registrieren gilt nicht mehr: Es könnte von "
+                        "jemand anderem sein. Ein neues wählen Sie unter „Mein Konto → Anmeldung und Geräte“."), "info")
+            return redirect(target, code=303)
         account = links.account_of_token(web.current_session(), token, TokenPurpose.SIGN_IN, web.current_now())
     except Gone:
         # Mostly the same link in another window of this browser.
@@ -283,15 +290,32 @@ def check_mail() -> ResponseReturnValue:
 
 @blueprint.route("/konto/bestaetigen/<token>", methods=["GET", "POST"])
 @web.public
+@web.limiter.limit("40 per 5 minutes", methods=["POST"], deduct_when=was_wrong)
 def confirm(token: str) -> ResponseReturnValue:
-    """A button, then the confirmation: mail scanners that open links must not use them up."""
-    form = EmptyForm()
+    """The password, then the confirmation, and the person is signed in. Who comes by a provider has a button alone.
+
+    Opening the link changes nothing: mail scanners do that too.
+    """
+    web.do_not_cache()
+    account = links.account_of_token(web.current_session(), token, TokenPurpose.CONFIRM_EMAIL, web.current_now())
+    by_provider = account.password_hash is None
+    form = EmptyForm() if by_provider else ConfirmForm()
     if form.validate_on_submit():
-        access.confirm_email(web.current_session(), token, web.current_now())
-        flash(_("Ihre E-Mail-Adresse ist bestätigt. Sie können sich jetzt anmelden."), "success")
-        return web.go("accounts.sign_in", next=web.safe_next("") or None)
-    links.account_of_token(web.current_session(), token, TokenPurpose.CONFIRM_EMAIL, web.current_now())
-    return render_template("accounts/confirm.html", form=form, next=web.safe_next(""))
+        try:
+            account = access.confirm_email(web.current_session(), token, request.form.get("password", ""), web.current_now())
+        except InvalidInput as error:
+            web.attach(form, error)
+        else:
+            if not by_provider:
+                target = after_sign_in(account)
+                flash(_("Ihre E-Mail-Adresse ist bestätigt, und Sie sind angemeldet."), "success")
+                return redirect(target, code=303)
+            flash(_("Ihre E-Mail-Adresse ist bestätigt."), "success")
+            if web.current_actor().account_id == account.id:
+                return redirect(web.safe_next(url_for("accounts.overview")), code=303)
+            return web.go("accounts.sign_in", next=web.safe_next("") or None)
+    return render_template("accounts/confirm.html", form=form, account=account, next=web.safe_next(""), by_provider=by_provider,
+                           provider=web.current_settings().oidc_label), 422 if form.is_submitted() else 200
 
 
 @blueprint.route("/konto/neue-adresse/<token>", methods=["GET", "POST"])
