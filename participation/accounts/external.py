@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from participation import audit, outbox
 from participation.accounts.models import Account, ExternalIdentity, SignInSession
-from participation.accounts.names import claims_office
+from participation.accounts.names import require_own_name
 from participation.accounts.operations.entered import CONFIRM_FIRST, NAME_MAX, clean_email
 from participation.accounts.operations.leaving import hold_account
 from participation.accounts.operations.registering import add_account
@@ -178,17 +178,21 @@ def _usable(account: Account) -> Account:
     return account
 
 
-def _name_of(claims: Claims) -> str:
-    """What the provider calls the person, unless it reads like an office; they can choose another name at any time."""
+def _name_of(session: Session, claims: Claims) -> str:
+    """What the provider calls the person, unless nobody may be called so; they can choose another name at any time."""
     name = claims.name[:NAME_MAX].strip()
-    return NEW_NAME if not name or claims_office(name) else name
+    try:
+        require_own_name(session, name, "display_name")
+    except InvalidInput:
+        return NEW_NAME
+    return name or NEW_NAME
 
 
 def _new_account(
     session: Session, claims: Claims, email: str, now: datetime, *, confirmed_at: datetime | None
 ) -> Account | None:
     """None where the address has an account already."""
-    account = add_account(session, Account(email=email, display_name=_name_of(claims), created_at=now,
+    account = add_account(session, Account(email=email, display_name=_name_of(session, claims), created_at=now,
                                            email_confirmed_at=confirmed_at), now)
     if account is None:
         return None

@@ -199,3 +199,13 @@ def unused_recovery_codes(account_id: int) -> Select[int]:
 def passkeys_of(account_id: int) -> Select[Passkey]:
     """The passkeys of an account, the oldest first."""
     return select(Passkey).where(Passkey.account_id == account_id).order_by(Passkey.id)
+
+
+def names_of_staff() -> Select[str]:
+    """Under which names people of the administrations are read."""
+    return select(Account.display_name).where(Account.id.in_(select(RoleGrant.account_id)))
+
+
+def names_of_towns() -> Select[str]:
+    """The towns and Kreise of this installation."""
+    return select(Municipality.name)

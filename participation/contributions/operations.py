@@ -13,7 +13,7 @@ from sqlalchemy.orm import object_session
 
 from participation import audit, outbox
 from participation.accounts.models import Participant, ParticipantKind
-from participation.accounts.names import require_no_office
+from participation.accounts.names import require_own_name
 from participation.accounts.operations.leaving import hold_account
 from participation.actions import Action
 from participation.contributions.models import WITHDRAWABLE, Contribution, ContributionState, Revision, Voter
@@ -145,7 +145,7 @@ def introduce_guest(
         # The notice promises that addresses of guests go when a process ends.
         raise Conflict(N_("Das Verfahren ist abgeschlossen."))
     if name and name != participant.pseudonym:
-        require_no_office(name, "pseudonym")
+        require_own_name(session, name, "pseudonym")
         if not may_be_named(session, participant):
             raise Conflict(N_("Der Name steht schon fest."))
         participant.pseudonym = name

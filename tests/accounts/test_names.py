@@ -2,23 +2,67 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from participation.accounts.names import claims_office
+from participation import clock
+from participation.accounts.names import claims_office, has_address, is_taken_for
+from participation.contributions.personal.operations import rename
+from participation.permissions import Role
+from tests import factories
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.orm import Session
+
+    from participation.tokens import Keyring
+    from tests.browser_client import Browser
 
 
 @pytest.mark.parametrize("name", [
     "Stadtverwaltung", "stadtverwaltung Billerbeck", "Moderation", "MODERATION", "M o d e r a t i o n", "Mod\u0435r\u0430tion",
     "\uff2doderation", "Moder\u0430t\u043er", "Verwa1tung", "VerwaItung", "Bu\u0308rgermeister Meier", "Die.Stadtverwaltung",
     "M0derati0n", "Admin", "Mod\u00e9ration", "xxStadtverwaltungxx", "Team Moderation",
-    "Stadt Billerbeck", "die  STADT Musterhausen", "Kreis Coesfeld",
+    "Stadt Billerbeck", "die  STADT Musterhausen", "Kreis Coesfeld", "Tobias L., Stadt Billerbeck", "Jo (Gemeinde Musterhausen)",
 ])
 def test_names_of_offices_are_seen_however_they_are_spelt(name: str) -> None:
     assert claims_office(name)
 
 
 @pytest.mark.parametrize("name", [
-    "Anna", "Anna Kreis", "Stadtkind Anna", "Bert M.", "Admiral", "Rathausplatz-Anwohnerin", "Moderne", "Gast", "\u0410\u043d\u043d\u0430", "\u05d3\u05d5\u05d3", "Person 17", "J\u00fcrgen Meister",
+    "Anna", "Anna Kreis", "Stadtkind Anna", "Bert M.", "Admiral", "Rathausplatz-Anwohnerin", "Moderne", "Gast", "\u0410\u043d\u043d\u0430", "\u05d3\u05d5\u05d3", "Person 17", "J\u00fcrgen Meister", "Stadt-Kind",
 ])
 def test_other_names_are_left_alone(name: str) -> None:
     assert not claims_office(name)
+
+
+@pytest.mark.parametrize(("name", "taken"), [
+    ("Tobias Lünnemann", True), ("tobias  lunnemann", True), ("Tob\u0456as L\u00fcnnemann", True), ("Tobias", False),
+    ("Stadt-Billerbeck", True), ("Die.Stadt.Billerbeck", True), ("Billerbecker Kind", False), ("Billerbeck ist schön", False),
+])
+def test_nobody_looks_like_one_of_the_staff_or_holds_the_town_s_own_name(name: str, *, taken: bool) -> None:
+    assert is_taken_for(name, ["Billerbeck"], ["Tobias Lünnemann", "Rita R."]) is taken
+
+
+@pytest.mark.parametrize(("name", "leads"), [
+    ("Gewinn! https://evil.example/x", True), ("www.gewinn.de", True), ("gewinn.de", True), ("a@b.de", True),
+    ("Dr. Anna B.", False), ("St. Ludger", False), ("Jo.Hanna", False),
+])
+def test_a_name_leads_nowhere(name: str, *, leads: bool) -> None:
+    assert has_address(name) is leads
+
+
+def test_a_resident_can_not_take_the_name_of_one_of_the_staff(
+    session: Session, new_browser: Callable[[], Browser], keyring: Keyring,
+) -> None:
+    town = factories.process(session).municipality
+    editor = factories.account(session, Role.EDITOR, town=town, display_name="Tobias Lünnemann")
+    resident = factories.account(session, display_name="Hanne")
+    session.commit()
+    answer = new_browser().sign_in(resident).submit("/konto", {"display_name": "Tobias Lunnemann"}, form="/konto/name")
+    assert answer.status_code == 422
+    assert "klingt nach Verwaltung" in answer.get_data(as_text=True)
+    rename(session, keyring, factories.actor(editor), editor, "Tobias Lünnemann", everywhere=True, now=clock.now())
+    rename(session, keyring, factories.actor(resident), resident, "Tobias", everywhere=True, now=clock.now())

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from participation import audit, outbox
 from participation.accounts.models import Account, TokenPurpose
-from participation.accounts.names import require_no_office
+from participation.accounts.names import require_own_name
 from participation.accounts.operations.access import clear_access
 from participation.accounts.operations.entered import clean_email, clean_name
 from participation.accounts.operations.leaving import hold_account
@@ -34,7 +34,7 @@ def register(
     `target` is the path to go on to after the confirmation. It may be a receipt's secret address, so it is sealed.
     """
     email, display_name = clean_email(email), clean_name(display_name)
-    require_no_office(display_name, "display_name")
+    require_own_name(session, display_name, "display_name")
     check_password(password, email, display_name, town)
     # Hashed for a known address too: the time must not tell.
     password_hash = hash_password(password)

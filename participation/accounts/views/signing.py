@@ -22,7 +22,7 @@ from participation import clock, tokens, web
 from participation.accounts.external import may_end_at_provider
 from participation.accounts.forms import ConfirmForm, EmailForm, EmptyForm, PasswordForm, RegisterForm, SignInForm
 from participation.accounts.models import Account, TokenPurpose
-from participation.accounts.names import require_no_office
+from participation.accounts.names import require_own_name
 from participation.accounts.operations import access, links, registering, sessions
 from participation.accounts.operations.entered import clean_email, clean_name
 from participation.accounts.passwords import check_password
@@ -264,7 +264,7 @@ def register() -> ResponseReturnValue:
     email, name, password = form.email.data or "", form.display_name.data or "", form.password.data or ""
     if form.is_submitted() and web.all_right(
         form, lambda: clean_email(email), lambda: clean_name(name),
-        lambda: require_no_office(name, "display_name"),
+        lambda: require_own_name(web.current_session(), name, "display_name"),
         lambda: check_password(password, email, name, town_name()),
     ):
         try:

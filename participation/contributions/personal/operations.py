@@ -9,7 +9,7 @@ from sqlalchemy import delete, exists, func, or_, select, update
 
 from participation import audit, outbox
 from participation.accounts.models import Account, Participant, ParticipantKind, RoleGrant
-from participation.accounts.names import require_no_office
+from participation.accounts.names import require_own_name
 from participation.accounts.operations.entered import clean_name
 from participation.accounts.operations.leaving import GONE_NAME, empty_account, hold_account
 from participation.actions import Action
@@ -119,7 +119,7 @@ def rename(
     hold_account(session, account.id)
     wording = clean_name(name)
     if not actor.is_staff:
-        require_no_office(wording, "display_name")
+        require_own_name(session, wording, "display_name")
     account.display_name = wording
     if not everywhere:
         return

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from participation import audit, outbox, text
 from participation.accounts.models import ParticipantKind
-from participation.accounts.names import require_no_office
+from participation.accounts.names import require_own_name
 from participation.accounts.operations.leaving import hold_account
 from participation.actions import Action
 from participation.contributions import operations as contributions
@@ -85,7 +85,7 @@ def submit_proposal(
     if identity is None:
         raise InvalidInput(N_("Ihr Browser hat keine Sitzung. Bitte laden Sie die Seite neu."))
     if pseudonym and not actor.is_staff:
-        require_no_office(text.clean_line(pseudonym), "pseudonym")
+        require_own_name(session, text.clean_line(pseudonym), "pseudonym")
     shown_as = text.clean_line(pseudonym or actor.display_name)[:PSEUDONYM_MAX] or contributions.GUEST_NAME
     contact = f"account:{actor.account_id}" if actor.is_signed_in else None
     author = contributions.ensure_participant(
