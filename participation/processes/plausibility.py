@@ -165,6 +165,14 @@ def _order_hints(process: Process) -> list[Hint]:
                   "setting_votes_per_person")
         for one in dict.fromkeys(limiting)
     ]
+    earlier = (one for one in supporting for other in supporting
+               if one.votes_per_person and other.votes_per_person != one.votes_per_person and _ends_before(other, one))
+    hints += [
+        _of_phase(one, N_("Die Phase „%(title)s“ begrenzt die Stimmen je Person. Was vorher in einer anderen Phase ohne diese "
+                          "Grenze unterstützt wurde, zählt im Ergebnis mit. Soll das nicht sein, schalten Sie das Unterstützen "
+                          "in der früheren Phase aus."), "setting_votes_per_person")
+        for one in dict.fromkeys(earlier)
+    ]
     hints += [_of_two_proofs(one, other) for one, other in combinations(supporting, 2)
               if _proof_of_supports(one) is not _proof_of_supports(other)]
     for one, other in combinations(process.phases, 2):
@@ -189,6 +197,10 @@ def _of_two_proofs(one: Phase, other: Phase) -> Hint:
                      "mit weniger Nachweis dazukommt.")
     anchor = "setting_support_verification" if isinstance(one.settings, CollectSettings) else "setting_verification"
     return Hint(message, "processes.edit_phase", one.title, {"phase_id": one.id}, anchor, other.title)
+
+
+def _ends_before(one: Phase, other: Phase) -> bool:
+    return one.ends_at is not None and other.starts_at is not None and one.ends_at <= other.starts_at
 
 
 def _overlap(one: Phase, other: Phase) -> bool:

@@ -16,6 +16,7 @@ from participation import clock
 from participation.contributions import operations as contributions
 from participation.contributions.abuse.operations import annul, forget_sources, source_of, undo
 from participation.contributions.abuse.queries import Suspect
+from participation.contributions.ballots.queries import results, turnout
 from participation.contributions.proposals.operations.counting import recount
 from participation.contributions.votes import operations as votes
 from participation.contributions.votes.models import Vote
@@ -196,6 +197,44 @@ def test_of_the_time_of_a_vote_little_is_kept_and_votes_are_counted_out_all_the_
     assert set(session.scalars(select(Vote.given_at))) == {clock.day_of(noon), noon + timedelta(minutes=25)}
     with pytest.raises(Conflict, match="Ihre Stimme schon vergeben"):
         votes.support(session, keyring, actor, fourth, noon + timedelta(days=15), source)
+
+
+def test_the_result_of_a_vote_that_is_over_stays_whatever_is_supported_afterwards(
+    session: Session, keyring: Keyring, browser: Browser,
+) -> None:
+    """Also within the hour and the day of its end, which is what is kept of the time of a vote."""
+    process, (first, second, third) = _process(session, TWO, 3)
+    over = process.phases[0]
+    noon = clock.day_of(clock.now()) - timedelta(days=16) + timedelta(hours=12)
+    over.starts_at, over.ends_at = noon - timedelta(days=9), noon + timedelta(minutes=40)
+    process.phases.append(factories.phase("collect", opens=-60, closes=None))
+    session.flush()
+    early, late = (factories.actor(factories.account(session)) for _ in range(2))
+    source = "a" * 16
+    for proposal in (first, second):
+        votes.support(session, keyring, early, proposal, noon + timedelta(minutes=10), source)
+    votes.support(session, keyring, late, second, noon + timedelta(minutes=20), source)
+    after = noon + timedelta(minutes=45)
+    before = [(one.id, one.people) for one in results(session, over)]
+    assert before == [(second.id, 2), (first.id, 1)]
+    people = turnout(session, over)
+    newcomer = factories.actor(factories.account(session))
+    for actor, proposal in ((late, first), (late, third), (newcomer, third), (newcomer, first)):
+        assert votes.support(session, keyring, actor, proposal, after, source)
+    with pytest.raises(Conflict, match="zählt im Ergebnis einer Abstimmung"):
+        votes.withdraw_support(session, keyring, early, first, after)
+    assert votes.withdraw_support(session, keyring, late, third, after), "what came later goes as ever"
+    assert not votes.withdraw_support(session, keyring, late, third, after)
+    for _ in range(2):
+        assert [(one.id, one.people) for one in results(session, over)] == before
+        assert turnout(session, over) == people
+        # Two weeks later only the day of a vote is known.
+        forget_sources(session, noon + timedelta(days=15))
+    session.refresh(first)
+    assert first.support_count == 3
+    session.commit()
+    shown = browser.open(f"/verfahren/{process.slug}/abstimmung/{over.id}/ergebnis").text_content()
+    assert "Was danach dazukam, steht nur bei den Vorschlägen" in shown
 
 
 # ------------------------------------------------------------------------------------------------ hidden until the end

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select, update
@@ -141,11 +142,12 @@ def forget_sources(session: Session, now: datetime) -> None:
     for source, at in ((Vote.source_hash, Vote.given_at), (Ballot.source_hash, Ballot.changed_at)):
         known = (source.is_not(None), at < before)
         for hour in session.scalars(select(at).where(*known).distinct()).all():
-            # Votes are counted out per phase, so none may move to before the begin of its own.
-            starts = session.scalars(select(Phase.starts_at).where(Phase.starts_at > clock.day_of(hour),
-                                                                   Phase.starts_at <= hour))
+            # Votes are counted out per phase, so none may move to before the begin of its own, or the end of another.
+            day = clock.day_of(hour)
+            bounds = [session.scalars(select(bound).where(bound > day, bound <= hour)).all()
+                      for bound in (Phase.starts_at, Phase.ends_at)]
             session.execute(
                 update(source.class_).where(*known, at == hour)
-                .values({source: None, at: coarse(hour, clock.day_of(hour), starts)})
+                .values({source: None, at: coarse(hour, day, chain(*bounds))})
                 .execution_options(synchronize_session=False))
     session.execute(delete(VoteFlag).where(VoteFlag.last_at < before))

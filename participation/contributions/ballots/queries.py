@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, Select, case, exists, false, func, literal, null, or_, select, union_all
 
 from participation.accounts.models import ParticipantKind
+from participation.actions import Action
 from participation.contributions.abuse.models import Annulment
 from participation.contributions.ballots.models import (
     Ballot,
@@ -173,6 +174,14 @@ def turnout(session: Session, phase: Phase) -> dict[ParticipantKind, int]:
             select(Voter.channel, func.count()).where(Voter.process_id == phase.process_id, Voter.supports > 0)
             .group_by(Voter.channel)
         )
+        if goes_on(phase):
+            statement = (
+                select(Voter.channel, func.count(Voter.id.distinct()))
+                .join(Vote, Vote.voter_id == Voter.id).join(Contribution, Contribution.id == Vote.contribution_id)
+                .where(Voter.process_id == phase.process_id, Contribution.kind == "proposal", Vote.annulment_id.is_(None),
+                       Vote.given_at < phase.ends_at)
+                .group_by(Voter.channel)
+            )
     return {row[0]: row[1] for row in sorted(session.execute(statement), key=lambda row: -row[1])}
 
 
@@ -204,13 +213,22 @@ def ranking(phase: Phase, limit: int | None) -> Select[*tuple[Any, ...]]:
 def _ranking_of_supports(phase: Phase, limit: int | None) -> Select[*tuple[Any, ...]]:
     """Public proposals, and those that were public when the phase began; the index gives the best of each state at once."""
     base, own = Contribution.__table__.c, Proposal.__table__.c
+    later = (
+        select(Vote.contribution_id.label("key"), func.count().label("number"))
+        .join(Contribution, Contribution.id == Vote.contribution_id)
+        .where(Contribution.process_id == phase.process_id, Vote.annulment_id.is_(None), Vote.given_at >= phase.ends_at)
+        .group_by(Vote.contribution_id).subquery()
+    ) if goes_on(phase) else None
 
     def standing(title: Any, *conditions: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:  # noqa: ANN401 - a column or a value
-        count = base.support_count
+        count = base.support_count if later is None else base.support_count - func.coalesce(later.c.number, 0)
+        rows = Contribution.__table__.join(Proposal.__table__, own.id == base.id)
+        if later is not None:
+            rows = rows.outerjoin(later, later.c.key == base.id)
         found: Select[*tuple[Any, ...]] = (
             select(base.id, title.label("title"), base.state, count.label("people"), literal(0).label("against"),
                    count.label("total"), null().label("cost"))
-            .select_from(Contribution.__table__).join(Proposal.__table__, own.id == base.id)
+            .select_from(rows)
             .where(base.process_id == phase.process_id, base.kind == "proposal", count > 0, *conditions)
             .order_by(count.desc(), base.id.desc())
         )
@@ -222,6 +240,14 @@ def _ranking_of_supports(phase: Phase, limit: int | None) -> Select[*tuple[Any, 
         *(standing(literal(""), base.state == state, *left) for state in (ContributionState.HIDDEN, ContributionState.WITHDRAWN)),
     ).subquery()
     return select(both).order_by(both.c.people.desc(), both.c.id.desc()).limit(limit)
+
+
+def goes_on(phase: Phase) -> bool:
+    """Whether supports can be given in the process after the end of a vote by supports, which do not count in its result."""
+    end = phase.ends_at
+    return end is not None and any(
+        one is not phase and one.opens(Action.SUPPORT) and (one.ends_at is None or one.ends_at > end)
+        for one in phase.process.phases)
 
 
 def results(session: Session, phase: Phase, limit: int | None = None) -> list[Result]:

@@ -23,6 +23,7 @@ from participation.contributions.ballots.queries import (
     RESULTS_SHOWN,
     OwnBallot,
     Result,
+    goes_on,
     options_of,
     own_ballot,
     phases_with_options,
@@ -294,6 +295,7 @@ def show_results(slug: str, phase_id: int) -> ResponseReturnValue:
         places=places(phase, rows), is_open=phase.is_open(web.current_now()), limit=RESULTS_SHOWN,
         spent=sum(one.cost or 0 for one in rows if one.fits),
         annulments=session.execute(annulments_in(phase)).all(), undone=undone_in(session, phase),
+        supports_go_on=phase.ballot is BallotRule.SUPPORT and phase.state(web.current_now()) is PhaseState.CLOSED and goes_on(phase),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import BigInteger, Integer, bindparam, delete, func, literal, select, update
+from sqlalchemy import BigInteger, Integer, bindparam, delete, exists, func, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -15,7 +15,7 @@ from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.models import Contribution, ContributionState, Voter
 from participation.contributions.votes.models import Vote
-from participation.contributions.votes.queries import votes_given
+from participation.contributions.votes.queries import counted_until, votes_given
 from participation.db import is_sqlite
 from participation.errors import Conflict
 from participation.i18n import N_
@@ -82,7 +82,7 @@ def support(
     limiting = phase if contribution.kind == "proposal" and phase is not None and phase.votes_per_person else None
     voter_id = keyring.voter_of(process.id, identity)
     values = {"contribution_id": contribution.id, "voter_id": voter_id, "source_hash": source,
-              "given_at": coarse(now, clock.hour_of(now), (one.starts_at for one in process.phases))}
+              "given_at": coarse(now, clock.hour_of(now), (at for one in process.phases for at in (one.starts_at, one.ends_at)))}
     if limiting is None and _added_by_known(session, actor, values):
         _count(session, contribution, voter_id, 1)
         return True
@@ -105,9 +105,12 @@ def _added_by_known(session: Session, actor: Actor, values: dict[str, Any]) -> b
     return bool(run(session.connection(), _ADD_OF_KNOWN[is_sqlite(session)], values | {"account_id": actor.account_id}))
 
 
-def coarse(at: datetime, begin: datetime, starts: Iterable[datetime | None]) -> datetime:
-    """What is kept of the time of a vote: the begin of its hour or day, or of the phase it falls in, if that is later."""
-    return max([begin, *(start for start in starts if start is not None and begin < start <= at)])
+def coarse(at: datetime, begin: datetime, bounds: Iterable[datetime | None]) -> datetime:
+    """What is kept of the time of a vote: the begin of its hour or day, or the last begin or end of a phase, if that is later.
+
+    So what was given before a phase and after it can be told apart.
+    """
+    return max([begin, *(bound for bound in bounds if bound is not None and begin < bound <= at)])
 
 
 def _require_vote_left(session: Session, voter_id: int, contribution: Contribution, phase: Phase) -> None:
@@ -139,16 +142,18 @@ def withdraw_support(
 ) -> bool:
     """Take the actor's support back while the phase is open. Returns False when there was none.
 
-    Raises Conflict, SignInNeeded or NotAllowed as `support`.
+    Raises Conflict, SignInNeeded or NotAllowed as `support`; Conflict also for what counts in a vote that is over.
     """
     require(actor, Action.SUPPORT, contribution, now)
     hold_account(session, actor.account_id)
     voter_id = keyring.voter_of(contribution.process_id, actor.identity or "")
-    removed = session.execute(
-        delete(Vote).where(Vote.contribution_id == contribution.id, Vote.voter_id == voter_id,
-                           Vote.annulment_id.is_(None))
-    )
+    own = (Vote.contribution_id == contribution.id, Vote.voter_id == voter_id, Vote.annulment_id.is_(None))
+    over = counted_until(contribution.process.phases, now) if contribution.kind == "proposal" else None
+    removed = session.execute(delete(Vote).where(*own, *([Vote.given_at >= over] if over else [])))
     if not removed.rowcount:  # type: ignore[attr-defined]
+        if over and session.scalar(select(exists().where(*own))):
+            raise Conflict(N_("Diese Stimme zählt im Ergebnis einer Abstimmung, die zu Ende ist. Sie lässt sich nicht mehr "
+                              "zurücknehmen."))
         return False
     _count(session, contribution, voter_id, -1)
     return True

@@ -17,9 +17,11 @@ from participation.contributions.models import Contribution, ContributionState, 
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.queries import ROW_OF_KNOWN_PROCESS
 from participation.contributions.votes.models import Vote
+from participation.formats import BallotRule
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
     from sqlalchemy import ColumnElement, Executable
     from sqlalchemy.orm import Session
@@ -137,6 +139,12 @@ def supports_of(session: Session, process_ids: Sequence[int]) -> dict[int, int]:
     for process_id, number in session.execute(given.union_all(unseen)):
         found[process_id] += int(number)
     return dict(found)
+
+
+def counted_until(phases: Iterable[Phase], now: datetime) -> datetime | None:
+    """The end of the last vote by supports that is over: what was given until then stands in its result."""
+    return max((phase.ends_at for phase in phases if phase.ballot is BallotRule.SUPPORT and phase.ends_at and phase.ends_at <= now),
+               default=None)
 
 
 def votes_given(phase: Phase, voter_id: int) -> Select[*tuple[Any, ...]]:
