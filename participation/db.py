@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 from sqlalchemy import BigInteger, DateTime, Enum, Integer, MetaData, String, create_engine, event, func, select, text
-from sqlalchemy.exc import DBAPIError, InvalidatePoolError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session, mapped_column
 from sqlalchemy.types import TypeDecorator
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 SQLITE_BUSY_TIMEOUT_MS = 15_000
 SQLITE_RETRY_SECONDS = 0.001
+_BEGIN_WRITING = "BEGIN IMMEDIATE"
 # A server that goes away is away for longer than that.
 RESTED_SECONDS = 1.0
 _USED_AT = "used_at"
@@ -243,11 +244,12 @@ def _begin_sqlite(connection: Connection) -> None:
         cursor.execute("PRAGMA busy_timeout=0")
         while True:
             try:
-                cursor.execute("BEGIN IMMEDIATE")
+                cursor.execute(_BEGIN_WRITING)
                 break
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                    raise
+                    # As SQLAlchemy tells whatever it runs itself: then it is a database that is away, no bug of ours.
+                    raise OperationalError(_BEGIN_WRITING, None, error) from error
             time.sleep(SQLITE_RETRY_SECONDS)
     finally:
         cursor.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_TIMEOUT_MS}")

@@ -24,7 +24,7 @@ from participation.errors import (
 )
 from participation.i18n import N_
 from participation.permissions import ANONYMOUS
-from participation.web import SAFE_METHODS, current_actor, limiter, safe_next, translated, way_back
+from participation.web import SAFE_METHODS, current_actor, current_database, limiter, safe_next, translated, way_back
 
 if TYPE_CHECKING:
     from flask import Response
@@ -261,6 +261,14 @@ def _page_anew() -> ResponseReturnValue | None:
     return redirect(request.full_path.rstrip("?"), code=303)
 
 
+def _read_only() -> None:
+    """The page that says so changes nothing: where somebody holds the write lock it must not wait for it once more."""
+    started = g.pop("session", None)
+    if started is not None:
+        started.close()
+    g.session = current_database().new_session(write=False)
+
+
 def register(app: Flask) -> None:
     """Install the handlers."""
 
@@ -287,6 +295,7 @@ def register(app: Flask) -> None:
     @app.errorhandler(OperationalError)
     def database_away(error: OperationalError) -> ResponseReturnValue:
         log.error("database_unreachable", extra={"error": type(error.orig).__name__})
+        _read_only()
         return error_page(503)
 
     @app.errorhandler(Exception)

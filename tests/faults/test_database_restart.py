@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
 from app import create_app
+from participation import db
 from participation.commands.database import migrate
 from participation.settings import Settings
 from tests import factories
 from tests.browser_client import Browser
 from tests.conftest import SECRET
-from tests.databases import start_postgresql
+from tests.databases import migrated_sqlite, start_postgresql
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,3 +66,32 @@ def test_a_restart_of_postgresql_costs_a_clear_page_at_most(
     finally:
         database.dispose()
         stop()
+
+
+def test_a_database_that_somebody_else_is_writing_to_for_very_long_costs_a_clear_page_with_the_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db, "SQLITE_BUSY_TIMEOUT_MS", 200)
+    app = create_app(Settings(
+        environment="test", data_dir=tmp_path, database_url=migrated_sqlite(tmp_path / "busy.sqlite3"), secret_key=SECRET,
+        base_url="http://localhost", rate_limits=False,
+    ))
+    app.config["WTF_CSRF_ENABLED"] = False
+    database = app.extensions["platform"].database
+    with database.unit_of_work() as session:
+        proposal = factories.proposal(session, factories.process(session))
+        account = factories.account(session)
+        page = f"/verfahren/{proposal.process.slug}/vorschlaege/{proposal.id}"
+    resident = Browser(app).sign_in(account)
+    comment = {"body": "Diesen Text will ich behalten", "submission_key": "x"}
+    with closing(sqlite3.connect(tmp_path / "busy.sqlite3", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        answer = resident.post(f"{page}/kommentare", comment)
+        assert resident.get(page).status_code == 200, "reading goes on"
+        other.execute("ROLLBACK")
+    assert answer.status_code == 503
+    shown = answer.get_data(as_text=True)
+    assert "Diesen Text will ich behalten" in shown
+    assert "Netiquette" in shown, "a whole page: it did not wait for the database once more"
+    assert resident.post(f"{page}/kommentare", comment).status_code == 303
+    database.dispose()
