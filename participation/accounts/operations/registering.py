@@ -56,12 +56,13 @@ def _begun_anew(session: Session, email: str, now: datetime) -> Account | None:
     postbox is flooded: then the mail for known addresses leads to a new password.
     """
     account = session.scalar(account_by_email(email))
-    if account is None or account.email_confirmed_at is not None or not may_get_link(
-            session, account, TokenPurpose.CONFIRM_EMAIL, now):
+    if account is None:
         return None
     hold_account(session, account.id)
     session.refresh(account)
     if account.email_confirmed_at is not None or session.scalars(identities_of(account.id)).first() is not None:
+        return None
+    if not may_get_link(session, account, TokenPurpose.CONFIRM_EMAIL, now):
         return None
     clear_access(session, account, now)
     account.created_at = now
