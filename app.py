@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from babel.support import Translations
 from flask import Flask, Request, g, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
-from flask_babel import Babel, format_date, format_datetime, format_decimal, get_locale
+from flask_babel import Babel, get_locale
 from flask_login import LoginManager
 from flask_wtf.csrf import CSRFProtect
 from itsdangerous import BadSignature
@@ -55,6 +55,7 @@ from participation.security import add_headers, csp_nonce
 from participation.settings import Settings
 from participation.static_files import static_url
 from participation.tokens import Keyring
+from participation.written import format_date, format_datetime, format_decimal
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -309,7 +310,7 @@ def _prepare_templates(app: Flask, settings: Settings) -> None:
         mail_text=text.mail_text,
         shorten=text.shorten,
         folded=text.folded,
-        date=lambda value, style="long": format_date(clock.to_berlin(value), style),
+        date=lambda value, style="long": format_date(value, style),
         datetime=_date_and_time,
         ending=ending,
         number=format_decimal,
@@ -335,7 +336,6 @@ def _prepare_templates(app: Flask, settings: Settings) -> None:
         in_other_words=web.in_other_words,
         language=lambda: str(get_locale()),
         direction=lambda: direction(str(get_locale())),
-        format_date=format_date,
         format_datetime=format_datetime,
     )
 
@@ -352,7 +352,7 @@ def _date_and_time(value: datetime, style: str = "short") -> str:
     """In Berlin, with the word that belongs to it in German."""
     if style == "short":
         return web.date_and_time(value)
-    return str(format_datetime(clock.to_berlin(value), style, rebase=False))
+    return format_datetime(value, style)
 
 
 def main() -> None:

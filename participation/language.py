@@ -52,6 +52,11 @@ def locale_of(reading: str) -> str:
     return DEFAULT if reading == EASY else reading
 
 
+def formats_of(language: str) -> str:
+    """The locale by which dates and numbers are written for a language: ours is the English of Europe, with 24 hours."""
+    return "en_GB" if language == "en" else language
+
+
 @lru_cache(maxsize=20)
 def direction(language: str) -> str:
     """Whether a language is written from left to right ("ltr") or from right to left ("rtl")."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote, unquote, urlsplit
 
 from flask import current_app, flash, g, redirect, request, session as cookie, url_for
-from flask_babel import format_date, format_datetime, format_decimal, get_locale, gettext
+from flask_babel import get_locale, gettext
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from markupsafe import Markup
@@ -31,6 +31,7 @@ from participation.outbox import MUNICIPALITY
 from participation.permissions import ANONYMOUS, Actor, can as actor_can, require as actor_require
 from participation.text import clean_line
 from participation.tokens import new_token
+from participation.written import format_date, format_datetime, format_decimal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -303,14 +304,14 @@ def translated(error: DomainError) -> str:
 def date_and_time(instant: datetime) -> str:
     """In Berlin, with the word that belongs to it in German."""
     style = "d. MMMM y, HH:mm 'Uhr'" if str(get_locale()) == DEFAULT else "d MMMM y, HH:mm"
-    return str(format_datetime(clock.to_berlin(instant), style, rebase=False))
+    return format_datetime(instant, style)
 
 
 def _as_written(value: object) -> object:
     if isinstance(value, datetime):
         return date_and_time(value)
     if isinstance(value, date):
-        return format_date(value, "long", rebase=False)
+        return format_date(value, "long")
     return format_decimal(value) if isinstance(value, int) else value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -146,3 +147,39 @@ def test_measures_documents_and_places_are_marked_and_measures_say_why(
         assert english.text(address).count(only) == 1
         assert _german(browser, address) == []
         assert "nur auf Deutsch" not in browser.text(address)
+
+
+def test_dates_in_english_are_those_of_europe_with_24_hours(
+    session: Session, english: Browser, new_browser: Callable[[], Browser],
+) -> None:
+    wall = datetime(2099, 12, 4, 0, 0, tzinfo=clock.BERLIN)
+    phase = factories.phase("collect", ends_at=wall + timedelta(hours=18))
+    phase.starts_at = wall - timedelta(days=5)
+    process = factories.process(session, phases=[phase])
+    editor = factories.account(session, Role.EDITOR, on=process)
+    session.commit()
+    page = english.text(f"/verfahren/{process.slug}")
+    assert "29 Nov 2099" in page
+    assert "4 Dec 2099, 18:00" in page
+    english.sign_in(editor)
+    rooms = english.text(f"/verwaltung/verfahren/{process.id}/phasen")
+    assert "29/11/2099, 00:00" in rooms
+    assert "04/12/2099, 18:00" in rooms
+    dutch = new_browser()
+    dutch.client.environ_base["HTTP_ACCEPT_LANGUAGE"] = "nl"
+    assert "29 nov 2099" in dutch.text(f"/verfahren/{process.slug}")
+
+
+@pytest.mark.parametrize(("language", "said"), [
+    ("de", "7.000 Zeichen. Höchstens 6.000 sind möglich."), ("en", "7,000 characters. At most 6,000 are possible."),
+    ("nl", "7.000 tekens"),
+])
+def test_a_text_that_is_too_long_is_counted_with_the_separators_of_the_language(
+    session: Session, new_browser: Callable[[], Browser], language: str, said: str,
+) -> None:
+    process = factories.process(session, phases=[factories.phase("collect")])
+    session.commit()
+    reader = new_browser()
+    reader.client.environ_base["HTTP_ACCEPT_LANGUAGE"] = language
+    answer = reader.submit(f"/verfahren/{process.slug}/vorschlaege/neu", {"title": "Bank", "body": "x" * 7000}, form=-1)
+    assert said in answer.get_data(as_text=True)

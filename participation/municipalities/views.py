@@ -6,11 +6,10 @@ import io
 import re
 from typing import TYPE_CHECKING
 
-from babel import dates
 from flask import Blueprint, Response, flash, redirect, render_template, request, send_file, url_for
 from flask_babel import gettext as _
 
-from participation import clock, text, web
+from participation import text, web
 from participation.actions import Action
 from participation.errors import InvalidInput, NotFound
 from participation.language import (
@@ -42,6 +41,7 @@ from participation.municipalities.operations import (
 from participation.municipalities.queries import own_pages, page_text
 from participation.page_cache import cached
 from participation.uploads import Upload, picture_path
+from participation.written import format_date
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -70,7 +70,7 @@ def _filled(municipality: Municipality, body: str, changed: datetime) -> str:
         # A backslash at the end of a line is Markdown's line break; without it the address runs together.
         "address": municipality.address.strip().replace("\n", "\\\n"),
         # In the language of the text, not of the page around it.
-        "date": dates.format_date(clock.to_berlin(changed), "long", locale=wording_of(body)),
+        "date": format_date(changed, "long", language=wording_of(body)),
     })
     if isinstance(body, Translated):
         found = Translated(filled)

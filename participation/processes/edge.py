@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from flask import g
-from flask_babel import format_date
 
 from participation import clock, web
 from participation.actions import Action
@@ -18,6 +17,7 @@ from participation.language import EASY, VARIANTS, translated
 from participation.own_fields import worded
 from participation.processes.models import Phase, Process, Theme
 from participation.processes.queries import names_in, process_by_slug, rules_of, variants_of
+from participation.written import format_date
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -212,7 +212,7 @@ def _answer_as_read(answer: Answer, german: OwnField, shown: OwnField, reading: 
 
 def day(instant: datetime) -> str:
     """A day in Berlin, in words."""
-    return str(format_date(clock.to_berlin(instant), "long"))
+    return format_date(instant, "long")
 
 
 def has_hour(instant: datetime | None) -> bool:

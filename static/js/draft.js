@@ -141,7 +141,7 @@ if (form && store) {
     for (const [name, kept] of found.sort((one, other) => (other[1]?.at ?? 0) - (one[1]?.at ?? 0))) {
       if (!kept) store.removeItem(name);
       else if (JSON.stringify(kept.values) !== now) {
-        const when = new Date(kept.at).toLocaleString(document.documentElement.lang, { dateStyle: "long", timeStyle: "short" });
+        const when = new Date(kept.at).toLocaleString(document.documentElement.lang.replace(/^en$/u, "en-GB"), { dateStyle: "long", timeStyle: "short" });
         offer(name, kept, config.offer.replace("{when}", when));
       }
     }

@@ -267,7 +267,7 @@ def test_whoever_comes_to_a_meeting_reads_its_hour_and_place_though_it_has_no_te
     assert page.xpath(f"//ol//a[@href='#phase-{meeting.id}']")
     assert "Die erste Phase beginnt am 7. Dezember 2099, 19:00 Uhr." in " ".join(page.text_content().split())
     english = browser.get(f"/verfahren/{row.slug}", headers={"Accept-Language": "en"}).get_data(as_text=True)
-    assert _timeline(html.fromstring(english)) == ["Dec 7, 2099, 19:00–21:00"]
+    assert _timeline(html.fromstring(english)) == ["7 Dec 2099, 19:00–21:00"]
 
 
 @pytest.mark.parametrize(("starts_at", "ends_at", "shown"), [

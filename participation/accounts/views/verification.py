@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from flask import Response, flash, redirect, render_template, request, url_for
-from flask_babel import format_date, gettext as _
+from flask_babel import gettext as _
 
 from participation import web
 from participation.accounts import verification as proofs
@@ -16,10 +16,10 @@ from participation.accounts.forms import EmailForm, LetterBatchForm, LetterCodeF
 from participation.accounts.queries import letter_batches, verifications_of
 from participation.accounts.views.signing import blueprint, own_account
 from participation.actions import Action
-from participation.clock import to_berlin
 from participation.errors import Conflict, Gone, InvalidInput
 from participation.formats import CHOICE_LABELS, Verification
 from participation.tokens import new_token
+from participation.written import format_date
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -96,7 +96,7 @@ def _handed_out(codes: list[str], label: str, expires_at: datetime) -> ResponseR
         out = io.StringIO()
         writer = csv.writer(out, delimiter=";", lineterminator="\r\n")
         writer.writerow([_("Code"), _("Adresse zum Eingeben"), _("Gültig bis")])
-        until = format_date(to_berlin(expires_at), "long", rebase=False)
+        until = format_date(expires_at, "long")
         writer.writerows([code, address, until] for code in codes)
         response = Response("\ufeff" + out.getvalue(), mimetype="text/csv")
         response.headers["Content-Disposition"] = 'attachment; filename="codes.csv"'

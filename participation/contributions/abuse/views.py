@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, flash, redirect, render_template, request
-from flask_babel import format_datetime, gettext as _, ngettext
+from flask_babel import gettext as _, ngettext
 
-from participation import clock, web
+from participation import web
 from participation.actions import Action
 from participation.contributions.abuse import jobs, operations  # noqa: F401 - jobs register themselves
 from participation.contributions.abuse.forms import ReasonForm, WindowForm
@@ -20,6 +20,7 @@ from participation.processes.edge import load_process
 from participation.processes.operations import read_wall
 from participation.processes.queries import LARGEST_ID, process_for_editing
 from participation.processes.views.staff import add_tab, tabs_of
+from participation.written import format_datetime
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -140,7 +141,7 @@ def window(process_id: int) -> ResponseReturnValue:
     flags = [row[0] for row in session.execute(flags_of(process.id))]
     form, reason = WindowForm(formdata=request.args), ReasonForm()
     form.adresse.choices = [("", _("Alle Adressen")), *(
-        (str(one.id), _("Auffällige Adresse vom %(date)s", date=format_datetime(clock.to_berlin(one.first_at), "short")))
+        (str(one.id), _("Auffällige Adresse vom %(date)s", date=format_datetime(one.first_at, "short")))
         for one in flags)]
     suspect = _suspect(form, flags) if request.args else None
     status = 422 if form.errors else 200

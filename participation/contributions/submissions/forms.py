@@ -30,6 +30,7 @@ from participation.processes.edge import as_read
 from participation.text import clean_line, clean_text
 from participation.tokens import new_token
 from participation.web import language, reading
+from participation.written import format_decimal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,8 +60,8 @@ class Text:
             raise StopValidation(self.missing)
         if len(value) > self.longest:
             raise StopValidation(str(_l(
-                "Das ist zu lang: %(found)s Zeichen. Höchstens %(number)s sind möglich.", found=len(value),
-                number=self.longest,
+                "Das ist zu lang: %(found)s Zeichen. Höchstens %(number)s sind möglich.",
+                found=format_decimal(len(value)), number=format_decimal(self.longest),
             )))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from flask import url_for
-from flask_babel import format_date, format_decimal, get_locale, gettext as _, ngettext
+from flask_babel import get_locale, gettext as _, ngettext
 from markupsafe import Markup
 
 from participation import clock, web
@@ -16,6 +16,7 @@ from participation.language import DEFAULT
 from participation.permissions import NEEDED
 from participation.processes.edge import ONE_MOMENT, beginning, ending, has_hour
 from participation.processes.models import Phase, PhaseState, Process, ProcessState
+from participation.written import format_date, format_decimal
 
 CARD_PHASES = 2
 
@@ -75,7 +76,7 @@ def _figures(instant: datetime, day_of: datetime | None = None) -> str:
 
 
 def _date(instant: datetime) -> str:
-    return str(format_date(clock.to_berlin(instant), "medium"))
+    return format_date(instant)
 
 
 def _oclock(hours: str) -> str:
@@ -191,8 +192,8 @@ def takes_part(phase: Phase) -> bool:
 
 
 def shown_figures(figures: dict[str, int]) -> dict[str, str]:
-    """Numbers as Germans write them: 4.005."""
-    return {name: str(format_decimal(number)) for name, number in figures.items()}
+    """Numbers as they are written in the language of the page: 4.005 in German."""
+    return {name: format_decimal(number) for name, number in figures.items()}
 
 
 def has_results(process: Process, now: datetime) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, make_response, render_template, request, url_for
-from flask_babel import format_decimal, get_locale, gettext as _
+from flask_babel import get_locale, gettext as _
 
 from participation import web
 from participation.actions import Action
@@ -42,6 +42,7 @@ from participation.processes.views.cards import (
 )
 from participation.text import questions
 from participation.tokens import hash_token
+from participation.written import format_decimal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

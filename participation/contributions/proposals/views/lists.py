@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, make_response, redirect, render_template, request, url_for
-from flask_babel import format_decimal, get_locale, gettext as _
+from flask_babel import get_locale, gettext as _
 from sqlalchemy import select
 from sqlalchemy.orm import undefer
 
@@ -36,6 +36,7 @@ from participation.municipalities.models import District, Municipality
 from participation.page_cache import cached
 from participation.processes.edge import load_process, shown_name
 from participation.processes.models import Process, Theme
+from participation.written import format_decimal
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -167,7 +168,7 @@ def _distance_text(metres: int | None) -> str:
         return str(_("unter %(number)s m", number=NEAR_LEAST))
     if metres < KILOMETRE:
         return f"{round(metres, -1)} m"
-    return f"{format_decimal(metres / KILOMETRE, format='0.0')} km"
+    return f"{format_decimal(metres / KILOMETRE, '0.0')} km"
 
 
 def _own_start(process: Process) -> int:

@@ -6,13 +6,13 @@ import base64
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, make_response, render_template, url_for
-from flask_babel import format_date, format_decimal, gettext as _
+from flask_babel import gettext as _
 from markupsafe import Markup
 
 from mapping.basemap import basemap_from_settings
 from mapping.folium_map import MapParts, PickerOptions, render_picker
 from mapping.geometry import GERMANY, BBox
-from participation import clock, web
+from participation import web
 from participation.actions import Action
 from participation.contributions.models import ContributionPicture
 from participation.contributions.proposals.models import Proposal
@@ -26,6 +26,7 @@ from participation.permissions import Actor
 from participation.processes.edge import shown_fields
 from participation.static_files import static_url
 from participation.uploads import picture_path
+from participation.written import format_date, format_decimal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +73,7 @@ def form_page(name: str, form: ProposalForm, process: Process, **values: object)
     return render_template(
         f"contributions/submissions/{name}.html", form=form, process=process, settings=settings, limits=LIMITS,
         picker=picker_of(process) if settings.place is not PlaceRule.NONE else None,
-        example=[format_decimal(number, format=EXAMPLE_FORMAT) for number in example],
+        example=[format_decimal(number, EXAMPLE_FORMAT) for number in example],
         kept_src=data_url(kept_preview(web.current_settings().upload_dir, kept)) if kept else "",
         megabytes=web.current_settings().max_upload_bytes // (1024 * 1024),
         hides_supports=process.hides_supports(web.current_now()),
@@ -118,7 +119,7 @@ def phase_dates(process: Process, now: datetime) -> list[str]:
 
 def day(instant: datetime | None) -> str:
     """The day of an instant, as people write it."""
-    return str(format_date(clock.to_berlin(instant), "long")) if instant else ""
+    return format_date(instant, "long") if instant else ""
 
 
 def own_address(proposal: Proposal, token: str) -> dict[str, object]:
