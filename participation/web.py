@@ -25,7 +25,7 @@ from sqlalchemy.orm import Session
 from participation import clock
 from participation.actions import Action
 from participation.db import Database
-from participation.errors import DomainError, InvalidInput
+from participation.errors import Conflict, DomainError, InvalidInput
 from participation.language import DEFAULT, EASY, Translated, direction, language_of, locale_of, wording_of
 from participation.outbox import MUNICIPALITY
 from participation.permissions import ANONYMOUS, Actor, can as actor_can, require as actor_require
@@ -345,6 +345,16 @@ def all_right(form: FlaskForm, *checks: Callable[[], object]) -> bool:
                 if one.field not in form or not form[one.field].errors:
                     _put(form, one)
     return bool(is_valid)
+
+
+def seen_by_form(current: str, error: Exception | None = None) -> str:
+    """What a form of editors goes on from: what it was opened with, until its author has read that somebody else saved."""
+    return current if isinstance(error, Conflict) else request.form.get("seen") or current
+
+
+def status_of(error: DomainError) -> int:
+    """A form with something wrong in it, or one that came too late."""
+    return 409 if isinstance(error, Conflict) else 422
 
 
 def safe_next(default: str) -> str:

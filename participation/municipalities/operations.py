@@ -38,6 +38,7 @@ BARRIER_MAX = 5000
 TOWN_AGS_LENGTH = 8
 KREIS_AGS_LENGTH = 5
 DEFAULT_COLOR = "#00529b"
+FORM_FIELDS = ("name", "intro", "intro_variants", "email", "address", "website", "accent_color")
 _COLOR = re.compile(r"#[0-9a-f]{6}")
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 
@@ -145,6 +146,17 @@ def _clean_address(raw: str) -> str:
     return address
 
 
+def fingerprint(municipality: Municipality) -> str:
+    """What the form about a municipality was filled with: who sends it back can be told that somebody saved meanwhile."""
+    values = {name: getattr(municipality, name) for name in FORM_FIELDS}
+    return tokens.hash_token(json.dumps(values, sort_keys=True))
+
+
+def hold_municipality(session: Session, municipality: Municipality) -> None:
+    """Whoever else changes it waits until this transaction ends, and then reads what it has left."""
+    session.refresh(municipality, with_for_update={"key_share": True})
+
+
 def edit_municipality(
     session: Session,
     actor: Actor,
@@ -214,7 +226,7 @@ def save_page(
     wording = _clean_long(body, text.MAX_MARKDOWN_LENGTH, "body")
     if not wording:
         raise InvalidInput(
-            N_("Diese Seite darf nicht leer sein. Mit „Entwurf wiederherstellen“ kommt der Mustertext zurück."),
+            N_("Diese Seite darf nicht leer sein. Mit „Eigenen Text entfernen“ kommt der Mustertext zurück."),
             field="body",
         )
     page = session.scalar(

@@ -12,8 +12,10 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import Select, bindparam, case, or_, select
 
+from participation.audit import AuditEntry
 from participation.language import DEFAULT, EASY, VARIANTS, Translated, translated
 from participation.municipalities.models import Municipality, MunicipalityKind, MunicipalityPage, PageKind
+from participation.tokens import hash_token
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -33,6 +35,11 @@ class PageText:
     # The German wording has changed since this one was saved.
     is_behind: bool = False
     has_easy: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        """What the form was filled with; the draft counts as nothing written yet."""
+        return hash_token(self.body if self.is_own else "")
 
     @property
     def is_german(self) -> bool:
@@ -97,6 +104,27 @@ def towns_of(kreis_id: int) -> Select[Municipality]:
 def own_pages(municipality_id: int) -> Select[MunicipalityPage]:
     """The pages that a municipality has worded itself."""
     return select(MunicipalityPage).where(MunicipalityPage.municipality_id == municipality_id)
+
+
+def last_edit(municipality_id: int) -> Select[AuditEntry]:
+    """When the form about a municipality was last saved, and by whom."""
+    return _last(municipality_id, "municipality_edited")
+
+
+def last_edit_of_page(municipality_id: int, kind: PageKind, language: str) -> Select[AuditEntry]:
+    """When somebody last saved or removed the municipality's own wording of a page, and who."""
+    return _last(municipality_id, "page_saved", "page_reset").where(
+        AuditEntry.details["page"].as_string() == kind.value, AuditEntry.details["language"].as_string() == language)
+
+
+def _last(municipality_id: int, *actions: str) -> Select[AuditEntry]:
+    return (
+        select(AuditEntry)
+        .where(AuditEntry.subject_type == "municipality", AuditEntry.subject_id == municipality_id,
+               AuditEntry.action.in_(actions))
+        .order_by(AuditEntry.id.desc())
+        .limit(1)
+    )
 
 
 @lru_cache(maxsize=1)

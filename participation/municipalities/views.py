@@ -11,7 +11,8 @@ from flask_babel import gettext as _
 
 from participation import text, web
 from participation.actions import Action
-from participation.errors import InvalidInput, NotFound
+from participation.errors import Conflict, InvalidInput, NotFound
+from participation.i18n import N_
 from participation.language import (
     COOKIE,
     COOKIE_SECONDS,
@@ -32,13 +33,15 @@ from participation.municipalities.operations import (
     DEFAULT_COLOR,
     INTRO_MAX,
     edit_municipality,
+    fingerprint,
+    hold_municipality,
     remove_logo,
     report_barrier,
     reset_page,
     save_page,
     set_logo,
 )
-from participation.municipalities.queries import own_pages, page_text
+from participation.municipalities.queries import last_edit, last_edit_of_page, own_pages, page_text
 from participation.page_cache import cached
 from participation.uploads import Upload, picture_path
 from participation.written import format_date
@@ -47,7 +50,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from flask.typing import ResponseReturnValue
+    from sqlalchemy import Select
 
+    from participation.audit import AuditEntry
     from participation.municipalities.models import Municipality
 
 blueprint = Blueprint("municipalities", __name__)
@@ -211,19 +216,22 @@ def manage() -> ResponseReturnValue:
     """Name, addresses, colour; and the way to logo and pages."""
     municipality = web.the_municipality()
     web.require(Action.EDIT_MUNICIPALITY, municipality)
+    if request.method == "POST":
+        hold_municipality(web.current_session(), municipality)
     form = _municipality_form(municipality)
     if request.method == "GET":
         return _manage_page(municipality, form, LogoForm(formdata=None))
     try:
+        _refuse_overwriting(fingerprint(municipality), last_edit(municipality.id))
         edit_municipality(
             web.current_session(), web.current_actor(), municipality, web.current_now(), name=form.name.data or "",
             email=form.email.data or "", address=form.address.data or "", website=form.website.data or "",
             intro=form.intro.data or "", accent_color=form.accent_color.data or "",
             intro_variants={code: form[f"intro_{number}"].data or "" for number, code in enumerate(VARIANTS)},
         )
-    except InvalidInput as error:
+    except (InvalidInput, Conflict) as error:
         web.attach(form, error)
-        return _manage_page(municipality, form, LogoForm(formdata=None)), 422
+        return _manage_page(municipality, form, LogoForm(formdata=None), error), web.status_of(error)
     flash(_("Gespeichert. So sieht es jetzt jeder Besucher."), "success")
     return web.go("municipalities.manage")
 
@@ -265,19 +273,23 @@ def edit_page(kind: str) -> ResponseReturnValue:
     municipality = web.the_municipality()
     web.require(Action.EDIT_MUNICIPALITY, municipality)
     page_kind, code = _page_kind(kind), _code(kind)
+    if request.method == "POST":
+        hold_municipality(web.current_session(), municipality)
     page = page_text(web.current_session(), municipality, page_kind, code)
     german = page_text(web.current_session(), municipality, page_kind).body if code != DEFAULT else ""
     form = PageForm(data={"body": "" if german and page.is_german else page.body})
-    status = 200
+    seen, status, stored = web.seen_by_form(page.fingerprint), 200, None
     if request.method == "POST" and "preview" not in request.form:
         try:
+            _refuse_overwriting(page.fingerprint, last_edit_of_page(municipality.id, page_kind, code))
             save_page(
                 web.current_session(), web.current_actor(), municipality, page_kind, form.body.data or "",
                 web.current_now(), code,
             )
-        except InvalidInput as error:
+        except (InvalidInput, Conflict) as error:
             web.attach(form, error)
-            status = 422
+            seen, status = web.seen_by_form(page.fingerprint, error), web.status_of(error)
+            stored = page.body if isinstance(error, Conflict) and page.is_own else None
         else:
             flash(_("Die Seite ist gespeichert und öffentlich."), "success")
             return web.go("municipalities.manage")
@@ -287,21 +299,41 @@ def edit_page(kind: str) -> ResponseReturnValue:
         preview = _filled(municipality, translated(wording, code) if code != DEFAULT else wording, web.current_now())
     return render_template(
         "municipalities/edit_page.html", form=form, title=_(PAGE_TITLES[page_kind]), kind=page_kind, page=page,
-        preview=preview, code=code, german=german, codes=_codes(page_kind),
+        preview=preview, code=code, german=german, codes=_codes(page_kind), seen=seen, stored=stored,
     ), status
 
 
 @blueprint.post("/verwaltung/kommune/seiten/<kind>/zuruecksetzen")
 @web.allows(Action.EDIT_MUNICIPALITY)
 def restore_page(kind: str) -> ResponseReturnValue:
-    """Go back to the draft."""
-    page_kind = _page_kind(kind)
-    reset_page(
-        web.current_session(), web.current_actor(), web.the_municipality(), page_kind, web.current_now(),
-        code := _code(kind),
-    )
+    """Go back to the draft. The first post asks and shows what would be lost, the second does it."""
+    municipality, page_kind, code = web.the_municipality(), _page_kind(kind), _code(kind)
+    web.require(Action.EDIT_MUNICIPALITY, municipality)
+    session, wanted = web.current_session(), None if code == DEFAULT else code
+    hold_municipality(session, municipality)
+    page = page_text(session, municipality, page_kind, code)
+    if not page.is_own:
+        flash(_("Hier gibt es keinen eigenen Text mehr."), "info")
+        return web.go("municipalities.edit_page", kind=kind, sprache=wanted)
+    if request.form.get("confirmed") != "yes" or request.form.get("seen") != page.fingerprint:
+        return render_template("municipalities/restore_page.html", title=_(PAGE_TITLES[page_kind]), kind=page_kind,
+                               page=page, code=code)
+    reset_page(session, web.current_actor(), municipality, page_kind, web.current_now(), code)
     flash(_("Der eigene Text ist entfernt."), "success")
-    return web.go("municipalities.edit_page", kind=kind, sprache=None if code == DEFAULT else code)
+    return web.go("municipalities.edit_page", kind=kind, sprache=wanted)
+
+
+def _refuse_overwriting(current: str, last: Select[AuditEntry]) -> None:
+    """Raises Conflict when what the form showed is not what is stored any more; `last` finds who saved meanwhile."""
+    if request.form.get("seen", "") in {"", current}:
+        return
+    entry = web.current_session().scalar(last)
+    raise Conflict(
+        N_("Inzwischen hat %(name)s hier etwas gespeichert, zuletzt am %(at)s. Ihre Eingaben stehen noch da, sind aber "
+           "nicht gespeichert. Darüber steht, was jetzt gilt. Speichern Sie noch einmal, gelten Ihre Eingaben."),
+        name=(web.part("account_name", label=entry.actor).unescape() if entry else "") or _("jemand"),
+        at=entry.at if entry else web.current_now(),
+    )
 
 
 def _municipality_form(municipality: Municipality, **more: None) -> MunicipalityForm:
@@ -326,7 +358,10 @@ def _page_kind(value: str) -> PageKind:
         raise NotFound from error
 
 
-def _manage_page(municipality: Municipality, form: MunicipalityForm, logo_form: LogoForm) -> str:
+def _manage_page(
+    municipality: Municipality, form: MunicipalityForm, logo_form: LogoForm, error: Exception | None = None,
+) -> str:
+    stored = _municipality_form(municipality, formdata=None) if isinstance(error, Conflict) else ()
     own = {(page.kind, page.language): page.updated_at
            for page in web.current_session().scalars(own_pages(municipality.id))}
     pages = [(kind, _(PAGE_TITLES[kind]), own.get((kind, DEFAULT)), ENDPOINTS[kind],
@@ -334,5 +369,11 @@ def _manage_page(municipality: Municipality, form: MunicipalityForm, logo_form: 
              for kind in PageKind]
     return render_template(
         "municipalities/manage.html", form=form, logo_form=logo_form, pages=pages, address_max=ADDRESS_MAX,
-        intro_max=INTRO_MAX,
+        intro_max=INTRO_MAX, seen=web.seen_by_form(fingerprint(municipality), error),
+        stored=[(field.label.text, field.data or "–") for field in stored
+                if field.name in form.data and field.name != "csrf_token" and _differs(field.data, form[field.name].data)],
     )
+
+
+def _differs(stored: str | None, entered: str | None) -> bool:
+    return text.clean_text(stored) != text.clean_text(entered)

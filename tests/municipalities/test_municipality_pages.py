@@ -8,6 +8,7 @@ from email import policy
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from lxml import html
 from PIL import Image
 from sqlalchemy import select
 
@@ -133,8 +134,18 @@ def test_own_wording_is_previewed_saved_and_taken_back(
     page = browser.get("/impressum").get_data(as_text=True)
     assert "Verantwortlich: Musterstadt" in page
     assert "<script>alert" not in page
-    admin.submit(address, form="zuruecksetzen")
-    assert "Verantwortlich: Musterstadt" not in browser.text("/impressum")
+    asked = admin.submit(address, form="zuruecksetzen").get_data(as_text=True)
+    assert "Eigenen Text entfernen?" in asked
+    assert "Verantwortlich: {municipality}" in asked, "what would be lost"
+    assert "Verantwortlich: Musterstadt" in browser.text("/impressum"), "nothing is gone before the answer"
+    answer = next(one for one in html.fromstring(asked).forms if "confirmed" in one.fields)
+    restore = f"{address}/zuruecksetzen"
+    admin.submit(address, {"body": "Neu: {municipality}"}, form=MAIN)
+    assert "Neu: {municipality}" in admin.post(restore, dict(answer.form_values())).get_data(as_text=True), "asks anew"
+    answer = next(one for one in html.fromstring(admin.post(restore).get_data(as_text=True)).forms if "confirmed" in one.fields)
+    assert admin.post(restore, dict(answer.form_values())).status_code == 303
+    assert "Neu: Musterstadt" not in browser.text("/impressum")
+    assert admin.post(restore, dict(answer.form_values())).status_code == 303, "done already, perhaps in another tab"
     assert admin.submit(address, {"body": " "}, form=MAIN).status_code == 422
     assert admin.get("/verwaltung/kommune/seiten/agb").status_code == 404
 
@@ -297,3 +308,33 @@ def test_everything_that_is_wrong_with_a_municipality_is_said_at_once(admin: Bro
     answer = admin.submit("/verwaltung/kommune", values, form=MAIN)
     assert answer.status_code == 422
     assert [name for name in values if f'id="{name}-fehler"' not in answer.get_data(as_text=True)] == []
+
+
+@pytest.mark.parametrize(("path", "field"), [
+    ("", "intro"), ("/seiten/impressum", "body"), ("/seiten/hilfe?sprache=en", "body"),
+])
+def test_of_two_who_change_the_town_the_second_is_told_and_keeps_the_text(
+    session: Session, town: Municipality, new_browser: Callable[[], Browser], path: str, field: str,
+) -> None:
+    people = [factories.account(session, Role.ADMIN, town=town, display_name=name) for name in ("Frau O'Lampe", "Herr Docht")]
+    session.commit()
+    address = f"/verwaltung/kommune{path}"
+    first, second = (new_browser().sign_in(person) for person in people)
+    theirs, mine = ({**_form_with(browser.open(address), "seen"), field: value}
+                    for browser, value in ((first, "Erste Fassung"), (second, "Zweite Fassung")))
+    assert first.post(address, theirs).status_code == 303
+    answer = second.post(address, mine)
+    assert answer.status_code == 409
+    page = html.fromstring(answer.get_data(as_text=True))
+    told = " ".join(page.text_content().split())
+    assert "Inzwischen hat Frau O'Lampe hier etwas gespeichert" in told
+    assert "Das ist jetzt gespeichert" in told
+    assert "Erste Fassung" in told
+    assert page.xpath(f"//textarea[@name='{field}']")[0].text.strip() == "Zweite Fassung"
+    assert second.post(address, _form_with(page, "seen")).status_code == 303
+    assert "Zweite Fassung" in first.text(address)
+
+
+def _form_with(page: html.HtmlElement, field: str) -> dict[str, Any]:
+    form = next(one for one in page.forms if field in one.fields)
+    return {name: value for name, value in form.form_values() if name != "preview"}

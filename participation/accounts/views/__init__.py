@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from participation.accounts import jobs  # noqa: F401 - registers itself
 from participation.accounts.views import external, factors, own, verification  # noqa: F401 - their routes join the blueprint
-from participation.accounts.views.signing import HOLES, blueprint, load_actor, load_user
+from participation.accounts.views.signing import HOLES, PARTS, blueprint, load_actor, load_user
 
 WITHOUT_CSRF = external.WITHOUT_CSRF
 
-__all__ = ["HOLES", "WITHOUT_CSRF", "blueprint", "load_actor", "load_user"]
+__all__ = ["HOLES", "PARTS", "WITHOUT_CSRF", "blueprint", "load_actor", "load_user"]

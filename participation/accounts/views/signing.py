@@ -17,6 +17,7 @@ from flask import (
 )
 from flask_babel import gettext as _
 from flask_login import UserMixin, current_user
+from markupsafe import escape
 
 from participation import clock, tokens, web
 from participation.accounts.external import may_end_at_provider
@@ -85,6 +86,14 @@ def messages() -> str:
     return web.render_part("accounts/_messages.html", items=items) if items else ""
 
 
+def account_name(label: str) -> str:
+    """Whom the audit log means, for features that know no accounts; nothing for a command, or who has left."""
+    kind, _colon, number = label.partition(":")
+    row = web.current_session().get(Account, int(number)) if kind == "account" else None
+    return str(escape(row.display_name)) if row else ""
+
+
+PARTS = {"account_name": account_name}
 HOLES = {"account_menu": account_menu, "messages": messages}
 
 

@@ -20,8 +20,6 @@ from participation.processes.views.staff import (
     load_for_editing,
     refuse_overwriting,
     render_page,
-    seen_by_form,
-    status_of,
     wanted_step,
 )
 
@@ -69,7 +67,7 @@ def edit_document(process_id: int, document_id: int) -> ResponseReturnValue:
     document = _document(process, document_id)
     form = DocumentTitleForm(data={"title": document.title})
     current, status = history.fingerprint(document), 200
-    seen = seen_by_form(current)
+    seen = web.seen_by_form(current)
     if request.method == "POST":
         status = 422
         if form.validate():
@@ -79,7 +77,7 @@ def edit_document(process_id: int, document_id: int) -> ResponseReturnValue:
                                            web.current_now(), title=form.title.data or "")
             except (InvalidInput, Conflict) as error:
                 web.attach(form, error)
-                seen, status = seen_by_form(current, error), status_of(error)
+                seen, status = web.seen_by_form(current, error), web.status_of(error)
             else:
                 flash(_("Die Bezeichnung ist geändert."), "success")
                 return web.go("processes.documents", process_id=process.id)

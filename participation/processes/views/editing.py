@@ -25,8 +25,6 @@ from participation.processes.views.staff import (
     load_for_editing,
     refuse_overwriting,
     render_page,
-    seen_by_form,
-    status_of,
     wanted_step,
 )
 from participation.uploads import check_picture
@@ -128,7 +126,7 @@ def edit(process_id: int) -> ResponseReturnValue:
     # Where nothing was sent in this field, the form holds what the process has.
     file = form.picture.data if isinstance(form.picture.data, FileStorage) else None
     if "preview" in request.form:
-        return _edit_page(process, form, seen=seen_by_form(current), picture_is_lost=bool(file), preview=_preview(form))
+        return _edit_page(process, form, seen=web.seen_by_form(current), picture_is_lost=bool(file), preview=_preview(form))
     settings = web.current_settings()
     checks = Checks()
     try:
@@ -153,7 +151,7 @@ def edit(process_id: int) -> ResponseReturnValue:
     except (InvalidInput, Conflict) as error:
         web.attach(form, error)
         is_lost = bool(file) and not form.picture.errors
-        return _edit_page(process, form, seen=seen_by_form(current, error), picture_is_lost=is_lost), status_of(error)
+        return _edit_page(process, form, seen=web.seen_by_form(current, error), picture_is_lost=is_lost), web.status_of(error)
     flash(_("Gespeichert."), "success")
     return web.go("processes.edit", process_id=process.id)
 

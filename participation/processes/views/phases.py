@@ -19,8 +19,6 @@ from participation.processes.views.staff import (
     load_for_editing,
     refuse_overwriting,
     render_page,
-    seen_by_form,
-    status_of,
     try_change,
     wanted_step,
 )
@@ -86,7 +84,7 @@ def _check(form: PhaseForm, key: str, phase: Phase | None) -> None:
 def _phase_page(process: Process, phase: Phase | None) -> ResponseReturnValue:
     form, key = _phase_form(phase)
     current = history.fingerprint(phase)
-    shown: dict[str, Any] = {"form": form, "phase": phase, "format": FORMATS[key], "preview": "", "seen": seen_by_form(current)}
+    shown: dict[str, Any] = {"form": form, "phase": phase, "format": FORMATS[key], "preview": "", "seen": web.seen_by_form(current)}
     if request.method == "GET":
         return render_page("processes/phase.html", process, **shown)
     # Whoever chose another format and saved at once has not seen its settings: they see them first.
@@ -117,7 +115,7 @@ def _phase_page(process: Process, phase: Phase | None) -> ResponseReturnValue:
         )
     except (InvalidInput, Conflict) as error:
         web.attach(form, error)
-        return render_page("processes/phase.html", process, **{**shown, "seen": seen_by_form(current, error)}), status_of(error)
+        return render_page("processes/phase.html", process, **{**shown, "seen": web.seen_by_form(current, error)}), web.status_of(error)
     flash(_("Die Phase ist gespeichert."), "success")
     return web.go("processes.phases", process_id=process.id)
 

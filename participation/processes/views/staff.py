@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 
 from participation import web
 from participation.actions import Action
-from participation.errors import Conflict, DomainError, NotFound
+from participation.errors import Conflict, NotFound
 from participation.processes import history, operations
 from participation.processes.models import Process
 from participation.processes.queries import process_for_editing
@@ -66,16 +66,6 @@ def render_page(template: str, process: Process, **context: Any) -> str:  # noqa
 def refuse_overwriting(process: Process, current: str) -> None:
     """Raises Conflict when somebody else saved since the form was opened."""
     history.refuse_overwriting(web.current_session(), process, request.form.get("seen", ""), current)
-
-
-def seen_by_form(current: str, error: Exception | None = None) -> str:
-    """What the form goes on from: what it was opened with, until its author has read that somebody else saved."""
-    return current if isinstance(error, Conflict) else request.form.get("seen") or current
-
-
-def status_of(error: DomainError) -> int:
-    """A form with something wrong in it, or one that came too late."""
-    return 409 if isinstance(error, Conflict) else 422
 
 
 def wanted_step() -> int:

@@ -22,8 +22,6 @@ from participation.processes.views.staff import (
     load_for_editing,
     refuse_overwriting,
     render_page,
-    seen_by_form,
-    status_of,
 )
 from participation.tokens import hash_token
 
@@ -43,7 +41,7 @@ def variants(process_id: int) -> ResponseReturnValue:
     rows = web.current_session().scalars(variants_of(process.id, code))
     stored = {(row.entity, row.entity_id, row.field): row.text for row in rows if row.language == code}
     current = hash_token(json.dumps(sorted(stored.items())))
-    seen, status = seen_by_form(current), 200
+    seen, status = web.seen_by_form(current), 200
     if request.method == "POST":
         entered = {key: request.form.get("-".join(map(str, key)), "") for key in keys}
         try:
@@ -53,7 +51,7 @@ def variants(process_id: int) -> ResponseReturnValue:
         except (InvalidInput, Conflict) as error:
             for one in (error, *(error.others if isinstance(error, InvalidInput) else ())):
                 problems[one.field or "texte"] = web.translated(one)
-            seen, status = seen_by_form(current, error), status_of(error)
+            seen, status = web.seen_by_form(current, error), web.status_of(error)
         else:
             flash(_("Gespeichert."), "success")
             return web.go("processes.variants", process_id=process.id, sprache=code)
@@ -91,7 +89,7 @@ def _news_page(process: Process, item: ProcessNews | None) -> ResponseReturnValu
     form = NewsForm(data={"title": item.title, "body": item.body} if item else None)
     preview = text.clean_text(form.body.data or "") if "preview" in request.form else ""
     current, status = history.fingerprint(item), 422 if request.method == "POST" and not preview else 200
-    seen = seen_by_form(current)
+    seen = web.seen_by_form(current)
     if request.method == "POST" and not preview and form.validate():
         try:
             refuse_overwriting(process, current)
@@ -99,7 +97,7 @@ def _news_page(process: Process, item: ProcessNews | None) -> ResponseReturnValu
                                  title=form.title.data or "", body=form.body.data or "")
         except (InvalidInput, Conflict) as error:
             web.attach(form, error)
-            seen, status = seen_by_form(current, error), status_of(error)
+            seen, status = web.seen_by_form(current, error), web.status_of(error)
         else:
             flash(_("Die Neuigkeit ist gespeichert."), "success")
             return web.go("processes.news", process_id=process.id)

@@ -18,8 +18,6 @@ from participation.processes.views.staff import (
     load_for_editing,
     refuse_overwriting,
     render_page,
-    seen_by_form,
-    status_of,
     try_change,
     wanted_step,
 )
@@ -57,7 +55,7 @@ def _theme_page(process: Process, theme: Theme | None) -> ResponseReturnValue:
     if request.method == "GET":
         return render_page("processes/themes.html", process, form=form, theme=theme, seen=current)
     if not form.validate():
-        return render_page("processes/themes.html", process, form=form, theme=theme, seen=seen_by_form(current)), 422
+        return render_page("processes/themes.html", process, form=form, theme=theme, seen=web.seen_by_form(current)), 422
     try:
         refuse_overwriting(process, current)
         operations.save_theme(
@@ -66,8 +64,8 @@ def _theme_page(process: Process, theme: Theme | None) -> ResponseReturnValue:
         )
     except (InvalidInput, Conflict) as error:
         web.attach(form, error)
-        page = render_page("processes/themes.html", process, form=form, theme=theme, seen=seen_by_form(current, error))
-        return page, status_of(error)
+        page = render_page("processes/themes.html", process, form=form, theme=theme, seen=web.seen_by_form(current, error))
+        return page, web.status_of(error)
     flash(_("Das Thema ist gespeichert."), "success")
     return web.go("processes.themes", process_id=process.id)
 
