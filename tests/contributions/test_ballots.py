@@ -277,7 +277,7 @@ def test_results_are_for_nobody_before_their_time(
     assert _rows(voter, phase)[:2] == [["1", "Idee A", "12", "3"], ["2", "Idee B", "6", "3"]]
     assert "Ergebnisse" in voter.text(f"/verfahren/{phase.process.slug}")
     table = voter.get(f"{_page(phase)}/ergebnis.csv").get_data(as_text=True)
-    assert f"{first.id};Idee A;3;0;12;" in table
+    assert f"{first.id};Idee A;12;3\r\n" in table
 
 
 def test_a_vote_that_has_not_begun_says_its_hour(session: Session, voter: Browser) -> None:
@@ -343,8 +343,8 @@ def test_what_was_withdrawn_or_hidden_stays_in_the_result_without_its_title(
     text = voter.text(f"{_page(phase)}/ergebnis")
     assert "Die Stimmen dafür sind gezählt" in text
     table = voter.get(f"{_page(phase)}/ergebnis.csv").get_data(as_text=True)
-    assert f"{first.id};{gone};2;0;8;" in table
-    assert f"{second.id};{hidden};2;0;6;" in table
+    assert f"{first.id};{gone};8;2\r\n" in table
+    assert f"{second.id};{hidden};6;2\r\n" in table
     assert "Idee A" not in text + table
     assert "Idee B" not in text + table
 
@@ -373,7 +373,7 @@ def test_supports_of_what_was_withdrawn_or_hidden_stay_in_the_result_too(
     assert _rows(voter, phase) == [["1", gone, "3"], ["2", hidden, "2"], ["3", "Idee C", "1"]]
     assert "Die Stimmen dafür sind gezählt" in voter.text(f"{_page(phase)}/ergebnis")
     table = voter.get(f"{_page(phase)}/ergebnis.csv").get_data(as_text=True)
-    assert f"{first.id};{gone};3;0;3;" in table
+    assert f"{first.id};{gone};3\r\n" in table
     assert "Idee A" not in table
 
 
@@ -389,6 +389,11 @@ def test_no_money_is_planned_for_what_was_withdrawn(session: Session, voter: Bro
         ["1", f"Vorschlag {first.id}, zurückgezogen", "2", "900", "Entfällt"], ["2", "Idee B", "1", "300", "Ja"]]
     planned = voter.open(f"{_page(phase)}/ergebnis").xpath("//dl[@class='bp-stats']/div[contains(., 'Euro verplant')]//dd")
     assert planned[0].text_content().strip() == "300"
+    table = voter.get(f"{_page(phase)}/ergebnis.csv").get_data(as_text=True).removeprefix("\ufeff")
+    assert [line.split(";") for line in table.splitlines()] == [
+        ["Nummer", "Vorschlag", "Stimmen", "Kosten in Euro", "Reicht das Geld?"],
+        [str(first.id), f"Vorschlag {first.id}, zurückgezogen", "2", "900", "Entfällt"],
+        [str(second.id), "Idee B", "1", "300", "Ja"]]
 
 
 def test_a_title_is_no_formula_in_the_table(session: Session, voter: Browser, keyring: Keyring) -> None:

@@ -306,14 +306,31 @@ def download(slug: str, phase_id: int) -> ResponseReturnValue:
     phase = _with_results(slug, phase_id)
     buffer = io.StringIO()
     writer = csv.writer(buffer, delimiter=";", lineterminator="\r\n")
-    writer.writerow([_("Nummer"), _("Vorschlag"), _("Stimmzettel"), _("Dagegen"), _("Summe"), _("Kosten in Euro")])
+    columns = _columns(phase.ballot or BallotRule.SUPPORT)
+    writer.writerow([_("Nummer"), _("Vorschlag"), *columns])
     for one in results(web.current_session(), phase):
         title = one.title if one.is_public else gone_title(one)
         title = f"'{title}" if title[:1] in "=+-@\t\r" else title
-        writer.writerow([one.id, title, one.people, one.against, one.total, one.cost if one.cost is not None else ""])
+        writer.writerow([one.id, title, *(value(one) for value in columns.values())])
     response = make_response("\N{BYTE ORDER MARK}" + buffer.getvalue(), 200, {"Content-Type": "text/csv; charset=utf-8"})
     response.headers["Content-Disposition"] = f'attachment; filename="ergebnis-{phase.id}.csv"'
     return response
+
+
+def _columns(rule: BallotRule) -> dict[str, Callable[[Result], object]]:
+    """What the table to download says of each proposal: what the page says, in its words."""
+    if rule is BallotRule.PRO_CONTRA:
+        return {_("Dafür"): lambda one: one.in_favour, _("Dagegen"): lambda one: one.against}
+    if rule is BallotRule.POINTS:
+        return {_("Punkte"): lambda one: one.total, _("Von Personen"): lambda one: one.people}
+    if rule is BallotRule.BUDGET:
+        return {_("Stimmen"): lambda one: one.people, _("Kosten in Euro"): lambda one: one.cost or 0,
+                _("Reicht das Geld?"): _has_the_money}
+    return {_("Unterstützungen"): lambda one: one.total}
+
+
+def _has_the_money(one: Result) -> str:
+    return str(_("Ja") if one.fits else _("Nein") if one.is_public else _("Entfällt"))
 
 
 # ---- the ballot paper of a budget
