@@ -24,7 +24,16 @@ from participation.errors import (
 )
 from participation.i18n import N_
 from participation.permissions import ANONYMOUS
-from participation.web import SAFE_METHODS, current_actor, current_database, limiter, safe_next, translated, way_back
+from participation.web import (
+    SAFE_METHODS,
+    current_actor,
+    current_database,
+    current_settings,
+    limiter,
+    safe_next,
+    translated,
+    way_back,
+)
 
 if TYPE_CHECKING:
     from flask import Response
@@ -90,7 +99,7 @@ def _texts(status: int) -> tuple[str, str]:
         ),
         409: (_("Das ist nicht mehr möglich"), _("Der Stand hat sich geändert. Bitte laden Sie die Seite neu.")),
         410: (_("Dieser Link gilt nicht mehr"), _("Bitte fordern Sie einen neuen Link an.")),
-        413: (_("Die Datei ist zu groß"), _("Bitte wählen Sie eine kleinere Datei und senden Sie noch einmal.")),
+        413: _too_much(),
         422: (_("Bitte prüfen Sie Ihre Eingabe"), _("Eine Angabe konnte nicht übernommen werden.")),
         429: (_("Zu viele Versuche"), _("Bitte warten Sie eine Weile und versuchen Sie es dann noch einmal.")),
         500: (
@@ -103,6 +112,18 @@ def _texts(status: int) -> tuple[str, str]:
         ),
     }
     return known.get(status, known[400 if status < 500 else 500])  # noqa: PLR2004
+
+
+def _too_much() -> tuple[str, str]:
+    """More than a request may hold: of files, or of text where nobody could have sent files of that size."""
+    settings, megabyte = current_settings(), 1024 * 1024
+    if (request.content_length or settings.max_request_bytes + 1) <= settings.max_request_bytes:
+        return _("Der Text ist zu lang"), _("Bitte gehen Sie zurück, kürzen Sie den Text und senden Sie noch einmal.")
+    return _("Die Datei ist zu groß"), _(
+        "Möglich sind %(document)s MB für ein Dokument, %(picture)s MB für ein Bild und %(all)s MB auf einmal. Nehmen Sie "
+        "ein kleineres Bild. Speichern Sie ein Dokument mit kleinerer Auflösung, oder teilen Sie es auf mehrere Dateien "
+        "auf.", document=settings.max_document_bytes // megabyte, picture=settings.max_upload_bytes // megabyte,
+        all=settings.max_request_bytes // megabyte)
 
 
 def kept_input() -> list[tuple[str, str]]:
@@ -173,7 +194,7 @@ def _ways_on(status: int, back: tuple[str, str] | None) -> tuple[str, list[tuple
         cure, ways = _AFTER_DEAD_LINK[request.endpoint]
         return _(cure) if cure else "", [(_(label), url_for(endpoint, next=safe_next("") or None))
                                          for label, endpoint in ways]
-    if status in {409, 429} and request.method not in SAFE_METHODS:
+    if status in {409, 413, 429} and request.method not in SAFE_METHODS:
         return "", _way_back_to_it()
     return "", []
 

@@ -59,6 +59,8 @@ class Settings:
     # Only for tests: every page in a language that has no catalogue, to see it from right to left.
     test_locale: str = ""
     max_upload_bytes: int = 10 * 1024 * 1024
+    # Plans of a town are larger than any photo.
+    max_document_bytes: int = 25 * 1024 * 1024
     max_request_bytes: int = 32 * 1024 * 1024
 
     @property

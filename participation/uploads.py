@@ -186,15 +186,20 @@ def _read_document(stream: IO[bytes], file_name: str, limit: int) -> tuple[str, 
     data = stream.read(limit + 1)
     if not file_name and not data:
         raise InvalidInput(N_("Bitte wählen Sie eine Datei aus."), field="document")
-    if ending not in DOCUMENT_TYPES or not _looks_like(ending, data):
+    # A disguise may hide in a file of any size; of one that is empty, or cut off here, the content tells nothing.
+    if ending not in DOCUMENT_TYPES or (0 < len(data) <= limit and not _looks_like(ending, data)):
         raise InvalidInput(
             N_("Dieser Dateityp ist nicht möglich. Erlaubt sind PDF, DOCX, ODT, XLSX und TXT."), field="document"
         )
     if not data:
-        raise InvalidInput(N_("Die Datei ist leer. Bitte wählen Sie eine andere."), field="document")
+        raise InvalidInput(
+            N_("Die Datei ist leer. Vielleicht ist beim Speichern etwas schiefgegangen: Bitte öffnen Sie die Datei zuerst "
+               "auf Ihrem Gerät, oder wählen Sie eine andere."), field="document"
+        )
     if len(data) > limit:
         raise InvalidInput(
-            N_("Die Datei ist größer als %(megabytes)s MB."), field="document", megabytes=limit // (1024 * 1024)
+            N_("Die Datei ist größer als %(megabytes)s MB. Speichern Sie sie mit kleinerer Auflösung, oder teilen Sie sie "
+               "auf mehrere Dateien auf."), field="document", megabytes=limit // (1024 * 1024)
         )
     return ending, data
 

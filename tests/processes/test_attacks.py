@@ -14,10 +14,12 @@ from PIL import Image
 from sqlalchemy import func, select
 
 from participation import clock, text
+from participation.errors import InvalidInput
 from participation.permissions import Role
 from participation.processes import operations
 from participation.processes.models import Phase, Process, ProcessDocument, ProcessState, ProcessVersion
-from participation.uploads import Upload
+from participation.settings import Settings
+from participation.uploads import Upload, check_document
 from tests import factories
 
 if TYPE_CHECKING:
@@ -69,7 +71,7 @@ def _archive(*names: str) -> bytes:
 @pytest.mark.parametrize(("name", "content", "message"), [
     ("a.svg", SVG, "Dieser Dateityp ist nicht möglich"), ("a.html", PAGE, "Dieser Dateityp ist nicht möglich"),
     ("a.pdf.html", PAGE, "Dieser Dateityp ist nicht möglich"), ("a.html.pdf", PAGE, "Dieser Dateityp ist nicht möglich"),
-    ("", b"", "Bitte wählen Sie eine Datei aus."), ("a.pdf", b"", "Dieser Dateityp ist nicht möglich"), ("a.txt", b"", "Die Datei ist leer"),
+    ("", b"", "Bitte wählen Sie eine Datei aus."), ("a.pdf", b"", "Die Datei ist leer"), ("a.docx", b"", "Die Datei ist leer"), ("a.txt", b"", "Die Datei ist leer"),
     ("a.docx", _archive("META-INF/MANIFEST.MF"), "Dieser Dateityp ist nicht möglich"),
     ("a.xlsx", b"PK\x03\x04kaputt", "Dieser Dateityp ist nicht möglich"), ("a.exe", b"MZ", "Dieser Dateityp ist nicht möglich"),
     ("pdf", b"%PDF-1.4", "Dieser Dateityp ist nicht möglich"), ("a.txt", b"a\x00b", "Dieser Dateityp ist nicht möglich"),
@@ -84,6 +86,21 @@ def test_what_is_no_document_is_refused_beside_its_field(
     assert message in body
     assert "Mein Titel" in body
     assert session.scalar(select(func.count()).select_from(Upload)) == 0
+
+
+def test_a_plan_may_have_25_megabytes_and_whoever_sends_more_learns_the_cure(process: Process, editor: Browser) -> None:
+    page, limit = f"/verwaltung/verfahren/{process.id}/dokumente", Settings().max_document_bytes
+    assert "höchstens 25 MB" in editor.text(page)
+    check_document(io.BytesIO(b"%PDF-1.7".ljust(limit, b"x")), "plan.pdf", limit)
+    for name in ("plan.pdf", "plan.docx"):
+        with pytest.raises(InvalidInput, match="mit kleinerer Auflösung") as refused:
+            check_document(io.BytesIO(b"%PDF-1.7".ljust(limit + 1, b"x")), name, limit)
+        assert refused.value.params == {"megabytes": 25}
+    answer = editor.client.post(page, data=b"x" * (33 * 1024 * 1024), content_type="multipart/form-data; boundary=x")
+    shown = html.fromstring(answer.get_data(as_text=True))
+    assert answer.status_code == 413
+    assert "25 MB für ein Dokument, 10 MB für ein Bild und 32 MB auf einmal" in " ".join(shown.text_content().split())
+    assert shown.xpath(f"//main//a[@href='{page}']"), "the way back to the form"
 
 
 def test_a_document_keeps_a_harmless_name_and_is_never_shown_as_a_page(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import flash, request
 from flask_babel import gettext as _
@@ -35,20 +35,25 @@ def documents(process_id: int) -> ResponseReturnValue:
     form = DocumentForm()
     rows = web.current_session().scalars(documents_of(process.id)).all()
     if request.method == "GET":
-        return render_page("processes/documents.html", process, form=form, documents=rows, item=None)
+        return _documents_page(process, form=form, documents=rows, item=None)
     settings = web.current_settings()
     file = form.document.data
     try:
         operations.add_document(
             web.current_session(), web.current_actor(), process, web.current_now(), title=form.title.data or "",
             stream=file.stream if file else io.BytesIO(), file_name=(file.filename or "") if file else "",
-            folder=settings.upload_dir, limit=settings.max_upload_bytes,
+            folder=settings.upload_dir, limit=settings.max_document_bytes,
         )
     except InvalidInput as error:
         web.attach(form, error)
-        return render_page("processes/documents.html", process, form=form, documents=rows, item=None), 422
+        return _documents_page(process, form=form, documents=rows, item=None), 422
     flash(_("Das Dokument ist hochgeladen."), "success")
     return web.go("processes.documents", process_id=process.id)
+
+
+def _documents_page(process: Process, **context: Any) -> str:  # noqa: ANN401 - as render_page
+    megabytes = web.current_settings().max_document_bytes // (1024 * 1024)
+    return render_page("processes/documents.html", process, megabytes=megabytes, **context)
 
 
 def _document(process: Process, document_id: int) -> ProcessDocument:
@@ -82,7 +87,7 @@ def edit_document(process_id: int, document_id: int) -> ResponseReturnValue:
                 flash(_("Die Bezeichnung ist geändert."), "success")
                 return web.go("processes.documents", process_id=process.id)
     rows = web.current_session().scalars(documents_of(process.id)).all()
-    return render_page("processes/documents.html", process, form=form, documents=rows, item=document, seen=seen), status
+    return _documents_page(process, form=form, documents=rows, item=document, seen=seen), status
 
 
 @blueprint.post("/verwaltung/verfahren/<int:process_id>/dokumente/<int:document_id>/verschieben")
