@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from participation.own_fields import Answer, OwnField
-    from participation.processes.models import ProcessNews, TextVariant
+    from participation.processes.models import ProcessDocument, ProcessNews, TextVariant
 
 ONE_MOMENT = timedelta(seconds=1)
 MIDNIGHT = time(0, 0)
@@ -80,7 +80,7 @@ def kept_rules(municipality_id: int, slug: str, version: int) -> Process | None:
 class Shown:
     """A row as a reader sees it: its texts in their language where there are such, everything else as it is."""
 
-    def __init__(self, row: Process | Phase | Theme | ProcessNews, texts: dict[str, str], **more: Any) -> None:  # noqa: ANN401 - attributes
+    def __init__(self, row: Process | Phase | Theme | ProcessDocument | ProcessNews, texts: dict[str, str], **more: Any) -> None:  # noqa: ANN401 - attributes
         """`texts` by name of column."""
         self._row: Any = row
         self.__dict__.update(texts | more)
@@ -178,6 +178,15 @@ def shown_news(process_id: int, rows: Sequence[ProcessNews]) -> list[Any]:
         return list(rows)
     texts = _texts(web.current_session().scalars(variants_of(process_id, reading)), reading)
     return [Shown(row, texts[("news", row.id)]) if ("news", row.id) in texts else row for row in rows]
+
+
+def shown_documents(process_id: int, rows: Sequence[ProcessDocument]) -> list[Any]:
+    """Documents under the names that readers know. One query, none for who reads German."""
+    reading = web.reading()
+    if reading not in VARIANTS or not rows:
+        return list(rows)
+    texts = _texts(web.current_session().scalars(variants_of(process_id, reading)), reading)
+    return [Shown(row, texts[("document", row.id)]) if ("document", row.id) in texts else row for row in rows]
 
 
 def shown_fields(process: Process, phase: Phase) -> Sequence[OwnField]:

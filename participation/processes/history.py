@@ -83,7 +83,7 @@ OBLIGATORY = {
 }
 DATES = ("starts_at", "ends_at", "vague_dates")
 # Texts in other languages belong to the process itself or to one of these.
-ENTITIES = {"phase": "phases", "theme": "themes", "news": "news"}
+ENTITIES = {"phase": "phases", "theme": "themes", "document": "documents", "news": "news"}
 
 
 def content_of(session: Session, process: Process) -> Content:
@@ -331,10 +331,14 @@ def unused(slug: str, taken: set[str]) -> str:
     return wanted
 
 
-def forget_variants(session: Session, process: Process, entity: str, number: int) -> None:
-    """A phase or theme is gone; whatever gets its number next must not inherit its texts."""
-    session.execute(delete(TextVariant).where(TextVariant.process_id == process.id, TextVariant.entity == entity,
-                                              TextVariant.entity_id == number))
+def forget_variants(session: Session, process: Process, entity: str, number: int, field: str | None = None) -> None:
+    """A part of it is gone; whatever gets its number next must not inherit its texts.
+
+    Or only one of them, where the old wording would tell something wrong beside a new German one.
+    """
+    statement = delete(TextVariant).where(TextVariant.process_id == process.id, TextVariant.entity == entity,
+                                          TextVariant.entity_id == number)
+    session.execute(statement if field is None else statement.where(TextVariant.field == field))
 
 
 def version_of(session: Session, process: Process, version_id: int) -> ProcessVersion | None:

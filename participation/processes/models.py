@@ -307,12 +307,12 @@ class ProcessVersion(Base):
 
 
 class TextVariant(Base):
-    """A text of a process, its phases or themes in another language, or in Leichte Sprache."""
+    """A text of a process, its phases, themes, documents or news in another language, or in Leichte Sprache."""
 
     __tablename__ = "text_variant"
     __table_args__ = (Index("ix_text_variant_process", "process_id", "language"),)
 
-    # "process", "phase" or "theme" with its number, and the name of its column.
+    # "process", "phase", "theme", "document" or "news" with its number, and the name of its column.
     entity: Mapped[str] = mapped_column(String(10), primary_key=True)
     entity_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     field: Mapped[str] = mapped_column(String(20), primary_key=True)

@@ -162,7 +162,8 @@ def names_in(process_ids: Sequence[int], language: str) -> Select[TextVariant]:
     """The short texts of many processes in a language; what lists show."""
     return select(TextVariant).where(
         TextVariant.process_id.in_(process_ids), TextVariant.language == language,
-        TextVariant.field.in_(("title", "summary", "name", "theme_label")), TextVariant.entity != "news")
+        TextVariant.field.in_(("title", "summary", "name", "theme_label", "vague_dates")),
+        TextVariant.entity.not_in(("news", "document")))
 
 
 def title_in(session: Session, process: Process, language: str) -> str:

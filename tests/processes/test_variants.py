@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from lxml import html
 from sqlalchemy import func, select
 
 from participation import clock
@@ -12,7 +13,8 @@ from participation.errors import InvalidInput, NotAllowed
 from participation.own_fields import Answer, FieldKind, OwnField, store_answers, store_field
 from participation.permissions import Role
 from participation.processes import operations
-from participation.processes.models import Process, ProcessNews, TextVariant, Theme
+from participation.processes.models import Process, ProcessDocument, ProcessNews, TextVariant, Theme
+from participation.uploads import Upload
 from tests import factories
 
 if TYPE_CHECKING:
@@ -272,3 +274,50 @@ def test_a_page_in_leichte_sprache_says_which_of_its_parts_are_not(
     assert only not in browser.text(f"{address}/neuigkeiten")
     browser.get("/sprache/de?next=/")
     assert said() == set(), "who reads everyday German misses nothing"
+
+
+def test_a_vague_date_documents_and_the_picture_are_read_in_another_language_too(
+    session: Session, process: Process, editor: Browser, new_browser: Callable[[], Browser],
+) -> None:
+    phase = process.phases[0]
+    phase.starts_at, phase.ends_at, phase.vague_dates = None, None, "Frühjahr 2027"
+    upload = Upload(municipality_id=process.municipality_id, name="0" * 32, media_type="image/webp", shown_name="a.pdf",
+                    sha256="0" * 64, byte_size=1)
+    document = ProcessDocument(process_id=process.id, upload=upload, title="Der Plan")
+    session.add_all([upload, document])
+    session.flush()
+    process.picture_id, process.picture_alt = upload.id, "Ein leerer Platz"
+    session.commit()
+    page, address = f"/verwaltung/verfahren/{process.id}/sprachen?sprache=en", f"/verfahren/{process.slug}"
+    english = new_browser()
+    english.client.environ_base["HTTP_ACCEPT_LANGUAGE"] = "en"
+    before = english.open(address)
+    assert before.xpath("//*[@lang='de'][contains(., 'Frühjahr 2027')]")
+    assert before.xpath("//img[@alt='Ein leerer Platz']/@lang") == ["de"]
+    editor.submit(page, {f"phase-{phase.id}-vague_dates": "Spring 2027", f"document-{document.id}-title": "The plan",
+                         _key(process, "picture_alt"): "An empty square"}, form=-1)
+    after = english.open(address)
+    assert "Spring 2027" in after.text_content()
+    assert "Frühjahr" not in after.text_content()
+    assert after.xpath("//a[contains(., 'The plan')]//*[@dir='auto']")[0].get("lang") is None
+    assert after.xpath("//img[@alt='An empty square']")[0].get("lang") is None
+    assert "Frühjahr 2027" in new_browser().text(address)
+    editor.submit(f"/verwaltung/verfahren/{process.id}/phasen/{phase.id}", {"vague_dates": "Herbst 2027"}, form=1)
+    assert "Herbst 2027" in english.text(address), "no old season beside the new one"
+    editor.submit(f"/verwaltung/verfahren/{process.id}/dokumente", form="loeschen")
+    assert session.scalar(select(func.count()).select_from(TextVariant).where(TextVariant.entity == "document")) == 0
+
+
+def test_texts_in_other_languages_are_previewed_and_nothing_is_saved(
+    session: Session, process: Process, editor: Browser,
+) -> None:
+    page = f"/verwaltung/verfahren/{process.id}/sprachen?sprache=en"
+    answer = editor.submit(page, {_key(process, "body"): "What **it** is about.", _key(process, "faq"): "# Who?\nEverybody.",
+                                  "preview": "1"}, form=-1)
+    shown = html.fromstring(answer.get_data(as_text=True))
+    (preview,) = shown.xpath("//section[@aria-labelledby='vorschau']")
+    assert preview.xpath(".//p[contains(., 'is about')]/strong/text()") == ["it"]
+    assert preview.xpath(".//*[@lang='en'][contains(., 'What it is about.')]")
+    assert "Who?" in preview.text_content()
+    assert shown.xpath(f"//textarea[@name='{_key(process, 'body')}']")[0].text.strip() == "What **it** is about."
+    assert session.scalar(select(func.count()).select_from(TextVariant)) == 0

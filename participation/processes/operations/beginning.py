@@ -125,8 +125,9 @@ def copy_process(
 
 def _copy_variants(session: Session, source: Process, process: Process) -> None:
     """Its texts in other languages, save those of a German text that is another one here."""
-    copies: dict[tuple[str, int], Process | Phase | Theme] = {("process", source.id): process}
+    copies: dict[tuple[str, int], Process | Phase | Theme | ProcessDocument] = {("process", source.id): process}
     copies |= {("phase", one.id): copy for one, copy in zip(source.phases, process.phases, strict=True)}
+    copies |= {("document", one.id): copy for one, copy in zip(source.documents, process.documents, strict=True)}
     copies |= {("theme", one.id): copy for one, copy in zip(source.themes, process.themes, strict=True)}
     for row in session.scalars(texts_in_all_languages(source.id)).all():
         copy = copies.get((row.entity, row.entity_id))

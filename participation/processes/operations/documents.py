@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from participation.errors import Checks, InvalidInput
 from participation.i18n import N_
 from participation.permissions import Actor
-from participation.processes.history import begin_change, changed
+from participation.processes.history import begin_change, changed, forget_variants
 from participation.processes.models import Process, ProcessDocument
 from participation.processes.operations.common import DOCUMENTS_MAX, TITLE_MAX, checked_line, move_row
 from participation.uploads import check_document, store_document
@@ -80,5 +80,6 @@ def delete_document(
     """Take a document down; its address answers 404 from the next request on."""
     begin_change(session, actor, process, now)
     number = document.id
+    forget_variants(session, process, "document", number)
     session.delete(document)
     changed(session, actor, process, now, "document_deleted", document=number)

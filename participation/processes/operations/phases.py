@@ -89,6 +89,9 @@ def save_phase(
         emit(session, PhaseRulesChanging(phase.id, phase.settings, settings))
     phase.format_key, phase.title, phase.body = format_key, name, wording
     phase.starts_at, phase.ends_at, phase.stored_settings = start, end, stored
+    if not is_new and phase.vague_dates != vague:
+        # "Spring 2027" beside "Herbst 2027" would be believed.
+        forget_variants(session, process, "phase", phase.id, "vague_dates")
     phase.vague_dates = vague
     if extension is not None:
         phase.stored_extensions = [*phase.stored_extensions, extension.stored()]

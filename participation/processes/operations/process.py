@@ -14,7 +14,7 @@ from participation.accounts.models import Participant, ParticipantKind
 from participation.errors import Checks, Conflict, InvalidInput
 from participation.i18n import N_
 from participation.permissions import Actor
-from participation.processes.history import begin_change, changed, lost_texts
+from participation.processes.history import begin_change, changed, forget_variants, lost_texts
 from participation.processes.models import Process, ProcessState
 from participation.processes.operations.common import (
     BODY_MAX,
@@ -132,6 +132,7 @@ def set_picture(
     """Give a process a picture (`limit` in bytes); edit_process has seen to its description. Raises InvalidInput."""
     begin_change(session, actor, process, now)
     process.picture = store_picture(session, folder, process.municipality_id, stream, limit)
+    forget_variants(session, process, "process", process.id, "picture_alt")
     changed(session, actor, process, now, "process_picture_set")
 
 
@@ -140,6 +141,7 @@ def remove_picture(session: Session, actor: Actor, process: Process, now: dateti
     begin_change(session, actor, process, now)
     process.picture = None
     process.picture_alt = ""
+    forget_variants(session, process, "process", process.id, "picture_alt")
     changed(session, actor, process, now, "process_picture_removed")
 
 

@@ -15,17 +15,19 @@ from participation.language import VARIANTS
 from participation.own_fields import variant_texts
 from participation.permissions import Actor
 from participation.processes.history import begin_change, changed, forget_variants
-from participation.processes.models import Phase, Process, ProcessNews, TextVariant, Theme
+from participation.processes.models import Phase, Process, ProcessDocument, ProcessNews, TextVariant, Theme
 from participation.processes.operations.common import (
     BODY_MAX,
     CONTACT_MAX,
     LABEL_MAX,
+    LINE_MAX,
     SUMMARY_MAX,
     TITLE_MAX,
+    VAGUE_MAX,
     checked_line,
     checked_text,
 )
-from participation.processes.queries import news_of
+from participation.processes.queries import documents_of, news_of
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -33,9 +35,10 @@ if TYPE_CHECKING:
 # Which texts have variants, with how long they may be.
 VARIANT_FIELDS: dict[str, tuple[tuple[str, int], ...]] = {
     "process": (("title", TITLE_MAX), ("summary", SUMMARY_MAX), ("body", BODY_MAX), ("faq", BODY_MAX),
-                ("contact", CONTACT_MAX), ("theme_label", LABEL_MAX)),
-    "phase": (("title", TITLE_MAX), ("body", BODY_MAX)),
+                ("contact", CONTACT_MAX), ("theme_label", LABEL_MAX), ("picture_alt", LINE_MAX)),
+    "phase": (("title", TITLE_MAX), ("vague_dates", VAGUE_MAX), ("body", BODY_MAX)),
     "theme": (("name", TITLE_MAX), ("description", SUMMARY_MAX)),
+    "document": (("title", TITLE_MAX),),
     "news": (("title", TITLE_MAX), ("body", BODY_MAX)),
 }
 # Older news are read by few; their translations stay, but are no longer offered for editing.
@@ -45,8 +48,9 @@ VariantKey = tuple[str, int, str]
 
 def variant_keys(session: Session, process: Process) -> dict[VariantKey, tuple[str, int]]:
     """Every text of a process that can have a variant: the German one, and how long it may be."""
-    rows: list[tuple[str, Process | Phase | Theme | ProcessNews]] = [("process", process)]
+    rows: list[tuple[str, Process | Phase | Theme | ProcessDocument | ProcessNews]] = [("process", process)]
     rows += [("phase", phase) for phase in process.phases] + [("theme", theme) for theme in process.themes]
+    rows += [("document", one) for one in session.scalars(documents_of(process.id))]
     rows += [("news", news) for news in session.scalars(news_of(process.id).limit(TRANSLATED_NEWS))]
     found = {
         (entity, row.id, name): (getattr(row, name), limit)

@@ -15,7 +15,15 @@ from participation.municipalities.models import Municipality, MunicipalityKind
 from participation.municipalities.queries import towns_of
 from participation.municipalities.views import blueprint as town_blueprint
 from participation.page_cache import cached
-from participation.processes.edge import beginning, load_process, shown_name, shown_names, shown_news, shown_process
+from participation.processes.edge import (
+    beginning,
+    load_process,
+    shown_documents,
+    shown_name,
+    shown_names,
+    shown_news,
+    shown_process,
+)
 from participation.processes.models import PhaseState, Process, ProcessDocument, ProcessState
 from participation.processes.queries import (
     ARCHIVE_PAGE,
@@ -234,7 +242,8 @@ def _page(process: Process, *, preview: str = "") -> str:
             "participants": process.participant_count,
         }),
         other_steps=[step for step in open_steps(reads, now)[1:] if step.phase and takes_part(step.phase)],
-        files=[(row.title, href, _file_note(row)) for row, href in zip(documents, hrefs, strict=True)],
+        files=[(row.title, href, _file_note(row))
+               for row, href in zip(shown_documents(process.id, documents), hrefs, strict=True)],
     )
 
 

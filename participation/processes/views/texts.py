@@ -11,7 +11,7 @@ from flask_babel import gettext as _
 from participation import text, web
 from participation.actions import Action
 from participation.errors import Conflict, InvalidInput, NotFound
-from participation.language import EASY, VARIANTS
+from participation.language import EASY, VARIANTS, translated
 from participation.processes import history, operations
 from participation.processes.forms import NewsForm
 from participation.processes.models import Process, ProcessNews
@@ -28,6 +28,9 @@ from participation.tokens import hash_token
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
+# The plain ones are read as they were typed.
+MARKDOWN = frozenset({"body", "faq", "contact"})
+
 
 @blueprint.route("/verwaltung/verfahren/<int:process_id>/sprachen", methods=["GET", "POST"])
 @web.allows(Action.EDIT_PROCESS)
@@ -42,8 +45,14 @@ def variants(process_id: int) -> ResponseReturnValue:
     stored = {(row.entity, row.entity_id, row.field): row.text for row in rows if row.language == code}
     current = hash_token(json.dumps(sorted(stored.items())))
     seen, status = web.seen_by_form(current), 200
+    preview = None
     if request.method == "POST":
         entered = {key: request.form.get("-".join(map(str, key)), "") for key in keys}
+    else:
+        entered = stored
+    if "preview" in request.form:
+        preview = _preview(entered, code)
+    elif request.method == "POST":
         try:
             refuse_overwriting(process, current)
             operations.save_variants(web.current_session(), web.current_actor(), process, code, entered,
@@ -55,12 +64,21 @@ def variants(process_id: int) -> ResponseReturnValue:
         else:
             flash(_("Gespeichert."), "success")
             return web.go("processes.variants", process_id=process.id, sprache=code)
-    else:
-        entered = stored
     texts = [("-".join(map(str, key)), german, limit, entered.get(key, ""), key) for key, (german, limit) in keys.items()]
     page = render_page("processes/variants.html", process, texts=texts, code=code, languages_of_texts=VARIANTS, refused=problems,
-                   written=sum(1 for one in texts if one[3]), seen=seen)
+                   written=sum(1 for one in texts if one[3]), seen=seen, preview=preview)
     return page, status
+
+
+def _preview(entered: dict[operations.VariantKey, str], code: str) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    """(kind of part, column, pairs of question and Markdown) of what was written in Markdown; a plain text has no question."""
+    found: list[tuple[str, str, list[tuple[str, str]]]] = []
+    for (kind, _number, name), raw in entered.items():
+        wording = text.clean_text(raw)
+        if name in MARKDOWN and wording:
+            parts = text.questions(wording) if name == "faq" else [("", wording)]
+            found.append((kind, name, [(question, translated(answer, code)) for question, answer in parts]))
+    return found
 
 
 @blueprint.route("/verwaltung/verfahren/<int:process_id>/neuigkeiten", methods=["GET", "POST"])
