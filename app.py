@@ -28,6 +28,7 @@ from wtforms.i18n import messages_path
 from moderation import listening, views as moderation_views
 from participation import clock, error_pages, outbox, pieces, telemetry, text, web
 from participation.accounts import views as accounts_views
+from participation.accounts.edge import author_name
 from participation.administration import views as administration_views
 from participation.catalogue import views as catalogue_views
 from participation.compression import compress
@@ -315,6 +316,7 @@ def _prepare_templates(app: Flask, settings: Settings) -> None:
         ending=ending,
         number=format_decimal,
         in_language=web.in_language,
+        author_name=author_name,
         as_read=as_read,
         answers_as_read=shown_answers,
         isolated=lambda name: Markup("<bdi>{}</bdi>").format(name),

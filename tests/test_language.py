@@ -183,3 +183,28 @@ def test_a_text_that_is_too_long_is_counted_with_the_separators_of_the_language(
     reader.client.environ_base["HTTP_ACCEPT_LANGUAGE"] = language
     answer = reader.submit(f"/verfahren/{process.slug}/vorschlaege/neu", {"title": "Bank", "body": "x" * 7000}, form=-1)
     assert said in answer.get_data(as_text=True)
+
+
+def test_whoever_is_gone_is_called_so_in_the_language_of_the_page(
+    session: Session, english: Browser, browser: Browser,
+) -> None:
+    process = factories.process(session)
+    gone = factories.participant(session, process, pseudonym="Gelöschtes Konto")
+    proposal = factories.proposal(session, process, participant=gone)
+    factories.comment(session, proposal, participant=gone, body="Sehr gut!")
+    session.commit()
+    base = f"/verfahren/{process.slug}/vorschlaege"
+    for address in (base, f"{base}/{proposal.id}"):
+        page = english.get(address).get_data(as_text=True)
+        assert "Deleted account" in page
+        assert "Gelöschtes Konto" not in page
+        assert "Gelöschtes Konto" in browser.get(address).get_data(as_text=True)
+
+
+def test_whoever_reports_hears_the_contribution_in_german(session: Session, english: Browser, browser: Browser) -> None:
+    process = factories.process(session)
+    proposal = factories.proposal(session, process, title="Eine Bank", body="Für alle.")
+    session.commit()
+    address = english.open(f"/verfahren/{process.slug}/vorschlaege/{proposal.id}").xpath("//a[contains(@href, '/melden')]/@href")[0]
+    assert any("Eine Bank" in one and "Für alle." in one for one in _german(english, address))
+    assert _german(browser, address) == []

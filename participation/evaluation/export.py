@@ -19,6 +19,7 @@ from flask_babel import gettext as _
 
 from mapping.projection import to_utm
 from participation import clock
+from participation.accounts.edge import author_name
 from participation.accounts.models import ParticipantKind
 from participation.contributions.comments.models import STANCE_LABELS
 from participation.contributions.models import STATE_LABELS
@@ -134,7 +135,7 @@ def proposal_rows(evaluation: Evaluation) -> Iterator[list[Cell]]:
                 row.id, row.title, row.body, themes.get(row.theme_id, ""), phases.get(row.phase_id, ""), row.place,
                 evaluation.districts.get(row.district_id, ""), row.lat, row.lon,
                 None if east is None else round(east, 2), None if north is None else round(north, 2),
-                row.pseudonym, channels[row.channel], states[row.state], row.state_reason or "",
+                author_name(row.pseudonym), channels[row.channel], states[row.state], row.state_reason or "",
                 _moment(row.submitted_at), _moment(row.published_at), evaluation.supports(row.support_count), row.comment_count,
                 pictures.get(row.id, 0), answers[row.answer_status] if row.answer_status else "",
                 row.answer_body, row.answer_cost, _moment(row.answered_at), ", ".join(codes.get(row.id, [])),
@@ -155,7 +156,7 @@ def comment_rows(evaluation: Evaluation) -> Iterator[list[Cell]]:
         for row in rows:
             yield [
                 row.id, row.proposal_id, row.parent_id, row.body, row.quote,
-                stances[row.stance] if row.stance else "", row.pseudonym, channels[row.channel],
+                stances[row.stance] if row.stance else "", author_name(row.pseudonym), channels[row.channel],
                 states[row.state], row.state_reason or "", _moment(row.submitted_at),
                 _moment(row.published_at), evaluation.supports(row.support_count), evaluation.address(row.proposal_id),
             ]

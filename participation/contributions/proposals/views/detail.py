@@ -10,6 +10,7 @@ from flask import make_response, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 
 from participation import text, web
+from participation.accounts.edge import author_name
 from participation.actions import Action
 from participation.contributions.comments.models import STANCE_LABELS
 from participation.contributions.comments.operations import asks_for_stance
@@ -60,7 +61,7 @@ def show(slug: str, proposal_id: int) -> ResponseReturnValue:
     return render_template(
         "contributions/proposals/show.html", process=process, proposal=proposal,
         pictures=session.scalars(pictures_of(proposal.id)).all(),
-        co_authors=[one.participant.pseudonym for one in session.scalars(co_authors_of(proposal.id))]
+        co_authors=[author_name(one.participant.pseudonym) for one in session.scalars(co_authors_of(proposal.id))]
         if proposal.co_author_count else [], threads=threads, after=after, map=parts,
         state_label=STATE_LABELS[proposal.state], answer_labels=ANSWER_LABELS, measures=measures,
         steps=_steps(proposal, bool(measures)),
