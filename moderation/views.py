@@ -42,6 +42,7 @@ from participation.tokens import new_token
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from flask import Response
     from flask.typing import ResponseReturnValue
 
 blueprint = Blueprint("moderation", __name__)
@@ -306,9 +307,15 @@ def history() -> ResponseReturnValue:
                            more=rows[PAGE - 1].id if len(rows) > PAGE else None, hidden=ContributionState.HIDDEN)
 
 
+def _was_reported(response: Response) -> bool:
+    """Only what came to us counts: this answer says what happens with it, and is no redirect."""
+    return response.status_code == 200  # noqa: PLR2004
+
+
 @blueprint.route("/melden/<int:contribution_id>", methods=["GET", "POST"])
 @web.public
-@web.limiter.limit("10 per hour", methods=["POST"])
+@web.limiter.limit(web.TRIES, methods=["POST"])
+@web.limiter.limit("30 per hour", methods=["POST"], deduct_when=_was_reported)
 @web.limiter.limit("6 per hour;20 per day", methods=["POST"], key_func=web.given_address,
                    exempt_when=web.gives_no_address)
 def report(contribution_id: int) -> ResponseReturnValue:

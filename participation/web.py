@@ -72,6 +72,22 @@ def client_network() -> str:
     return str(address.ipv4_mapped or ip_network((address, 64), strict=False))
 
 
+def sender() -> str:
+    """Who is throttled: an account, so that a town hall behind one address is not; else the address."""
+    actor = current_actor()
+    return f"account:{actor.account_id}" if actor.is_signed_in else client_network()
+
+
+def was_done(response: Response) -> bool:
+    """What counts against a limit of what is stored or mailed: neither a look at it before, nor a form that was refused."""
+    return response.status_code == 303  # noqa: PLR2004 - how `go` and all that changed something answer
+
+
+def was_refused(response: Response) -> bool:
+    """What counts against a limit of guesses: whoever has the right code or link is no attacker, and takes no one's turn."""
+    return 400 <= response.status_code < 500 and response.status_code != 429  # noqa: PLR2004
+
+
 def given_address() -> str:
     """Throttles mails to one address that nobody confirmed, from however many forms; hashed for the counters."""
     return current_keyring().mark("given-address", clean_line(request.form.get("email", "")[:1000]).lower())
@@ -82,6 +98,13 @@ def gives_no_address() -> bool:
     return not request.form.get("email", "").strip()
 
 
+# From one address come a school, or sixty people of a workshop who each write twice: people need this much, a script more.
+GUESTS_WRITE = "150 per hour"
+# The same evening: each makes an account, or has a link mailed, and some of them ask once more. No limit of the mails to one
+# person, which their jobs hold.
+MAILS_FROM_ONE_PLACE = "90 per hour"
+# What is looked at before, or refused, is stored nowhere. But it is work.
+TRIES = "600 per hour"
 limiter = Limiter(key_func=client_network, in_memory_fallback_enabled=True, swallow_errors=True)
 
 

@@ -111,7 +111,7 @@ def show(slug: str, code: str) -> ResponseReturnValue:
 
 @blueprint.get("/verfahren/<slug>/massnahmenkatalog.<any(xlsx,docx):kind>")
 @web.public
-@web.limiter.limit("60 per hour")
+@web.limiter.limit("180 per hour")
 def export(slug: str, kind: str) -> ResponseReturnValue:
     """The catalogue to take along: a spreadsheet, or a document for the council."""
     # Heavy libraries, rarely needed: a web process that never exports does without.

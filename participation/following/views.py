@@ -67,7 +67,8 @@ def _proposal(slug: str, raw: str) -> Proposal | None:
 
 @blueprint.route("/verfahren/<slug>/folgen", methods=["GET", "POST"])
 @web.public
-@web.limiter.limit("30 per hour", methods=["POST"])
+@web.limiter.limit(web.TRIES, methods=["POST"])
+@web.limiter.limit(web.MAILS_FROM_ONE_PLACE, methods=["POST"], key_func=web.sender, deduct_when=web.was_done)
 def follow(slug: str) -> ResponseReturnValue:
     """Follow a process, or one of its proposals: with the account, or by leaving an address."""
     web.do_not_cache()
@@ -197,7 +198,7 @@ def _set_frequency(follower: Follower, onward: ResponseReturnValue) -> ResponseR
 
 @blueprint.route("/abo/<token>", methods=["GET", "POST"])
 @web.public
-@web.limiter.limit("60 per hour", methods=["POST"])
+@web.limiter.limit("60 per hour", methods=["POST"], deduct_when=web.was_refused)
 def own(token: str) -> ResponseReturnValue:
     """The same page for the holder of a mail's link."""
     try:
@@ -212,7 +213,7 @@ def own(token: str) -> ResponseReturnValue:
 
 @blueprint.post("/abo/<token>/<int:subscription_id>/beenden")
 @web.public
-@web.limiter.limit("60 per hour")
+@web.limiter.limit("60 per hour", deduct_when=web.was_refused)
 def end_by_link(token: str, subscription_id: int) -> ResponseReturnValue:
     """Hear no more of one thing; with the last one the address is forgotten."""
     follower = _of_token(token)
@@ -226,7 +227,7 @@ def end_by_link(token: str, subscription_id: int) -> ResponseReturnValue:
 
 @blueprint.route("/abo/<token>/bestaetigen", methods=["GET", "POST"])
 @web.public
-@web.limiter.limit("60 per hour", methods=["POST"])
+@web.limiter.limit("60 per hour", methods=["POST"], deduct_when=web.was_refused)
 def confirm(token: str) -> ResponseReturnValue:
     """The owner of an address agrees, by a button: programs that look into mails open every link."""
     web.do_not_cache()

@@ -160,7 +160,7 @@ def easy_language() -> ResponseReturnValue:
 
 @blueprint.route("/barrierefreiheit/melden", methods=["GET", "POST"])
 @web.public
-@web.limiter.limit("6 per hour", methods=["POST"])
+@web.limiter.limit("6 per hour", methods=["POST"], deduct_when=web.was_done)
 def report() -> ResponseReturnValue:
     """The electronic way to report a barrier that § 10b BGG NRW asks for."""
     municipality = web.the_municipality()

@@ -28,6 +28,8 @@ FLOW, LEAVING = "oidc", "oidc-leaving"
 FLOW_SECONDS = 900
 _PURPOSE = "claims:"
 LARGEST_ID = 2**31 - 1
+# Each time we may ask the provider; an evening of sixty people behind one address stays below.
+FROM_ONE_PLACE = "300 per hour"
 
 
 def _redirect_uri() -> str:
@@ -48,7 +50,7 @@ def _unreachable(error: oidc.ProviderError) -> ResponseReturnValue:
 
 @blueprint.get("/konto/anmelden-extern")
 @web.public
-@web.limiter.limit("60 per hour")
+@web.limiter.limit(FROM_ONE_PLACE)
 def to_provider() -> ResponseReturnValue:
     """Send the person to the provider. Only this browser can come back."""
     _require_provider()
@@ -81,7 +83,7 @@ def back_from_provider() -> ResponseReturnValue:
 
 @blueprint.post("/konto/anmelden-extern/zurueck")
 @web.public
-@web.limiter.limit("60 per hour")
+@web.limiter.limit(FROM_ONE_PLACE)
 def finish_at_provider() -> ResponseReturnValue:
     """Sign in, connect, or ask for an address."""
     _require_provider()
@@ -124,7 +126,8 @@ def _connect(account_id: int, claims: oidc.Claims) -> ResponseReturnValue:
 
 @blueprint.post("/konto/anmelden-extern/adresse")
 @web.public
-@web.limiter.limit("20 per hour")
+@web.limiter.limit(web.TRIES)
+@web.limiter.limit(web.MAILS_FROM_ONE_PLACE, deduct_when=web.was_done)
 def address_for_provider() -> ResponseReturnValue:
     """The provider gave no address that it has verified; ours must be confirmed by mail."""
     _require_provider()
@@ -178,7 +181,7 @@ def signed_out() -> ResponseReturnValue:
 
 @blueprint.get("/konto/abmelden-extern")
 @web.public
-@web.limiter.limit("60 per hour")
+@web.limiter.limit(FROM_ONE_PLACE)
 def leave_provider() -> ResponseReturnValue:
     """A link, not a form: our pages send forms to nobody else, and that stays so for what follows a form."""
     _require_provider()

@@ -43,7 +43,7 @@ LARGEST_ID = 2**31 - 1
 
 @blueprint.route("/konto/zweiter-faktor", methods=["GET", "POST"])
 @web.allows(Action.MANAGE_OWN_ACCOUNT)
-@web.limiter.limit("15 per 5 minutes", methods=["POST"])
+@web.limiter.limit("15 per 5 minutes", methods=["POST"], deduct_when=was_wrong)
 @web.limiter.limit("10 per 5 minutes;60 per day", methods=["POST"], key_func=account_key, deduct_when=was_wrong)
 def second_factor() -> ResponseReturnValue:
     """Ask for the code, or lead to setting it up."""
@@ -191,7 +191,7 @@ def new_passkey() -> ResponseReturnValue:
 
 @blueprint.post("/konto/passkeys/neu/beginnen")
 @web.allows(Action.MANAGE_OWN_ACCOUNT)
-@web.limiter.limit("30 per hour")
+@web.limiter.limit("30 per hour", key_func=account_key)
 def begin_passkey() -> ResponseReturnValue:
     """Ask the device for a key."""
     first = ask_again(url_for("accounts.new_passkey"))
@@ -210,7 +210,7 @@ def begin_passkey() -> ResponseReturnValue:
 
 @blueprint.post("/konto/passkeys/neu")
 @web.allows(Action.MANAGE_OWN_ACCOUNT)
-@web.limiter.limit("30 per hour")
+@web.limiter.limit("30 per hour", key_func=account_key)
 def add_passkey() -> ResponseReturnValue:
     """Keep the key that the device made."""
     first = ask_again(url_for("accounts.new_passkey"))
@@ -246,7 +246,7 @@ def remove_passkey(passkey_id: int) -> ResponseReturnValue:
 
 @blueprint.post("/konto/passkey/beginnen")
 @web.public
-@web.limiter.limit("60 per 5 minutes")
+@web.limiter.limit("200 per 5 minutes")
 def begin_passkey_sign_in() -> ResponseReturnValue:
     """Ask the device for a key of ours; which account it is says the answer."""
     options, challenge = passkeys.sign_in_options(_host(), verified=web.current_actor().is_signed_in)
@@ -256,7 +256,7 @@ def begin_passkey_sign_in() -> ResponseReturnValue:
 
 @blueprint.post("/konto/passkey/anmelden")
 @web.public
-@web.limiter.limit("30 per 5 minutes")
+@web.limiter.limit("30 per 5 minutes", deduct_when=web.was_refused)
 def passkey_sign_in() -> ResponseReturnValue:
     """Sign in. A device that checked who is there has shown two factors: having and being, or having and knowing."""
     try:

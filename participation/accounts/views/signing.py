@@ -193,7 +193,8 @@ def sign_in() -> ResponseReturnValue:
 
 @blueprint.route("/konto/anmelden-per-link", methods=["GET", "POST"])
 @web.public
-@web.limiter.limit("20 per hour", methods=["POST"])
+@web.limiter.limit(web.TRIES, methods=["POST"])
+@web.limiter.limit(web.MAILS_FROM_ONE_PLACE, methods=["POST"], deduct_when=web.was_done)
 def request_sign_in_link() -> ResponseReturnValue:
     """Ask for a link that signs in; nobody learns here whether an address has an account."""
     form = EmailForm()
@@ -212,7 +213,7 @@ def request_sign_in_link() -> ResponseReturnValue:
 
 @blueprint.route("/konto/anmelden/<token>", methods=["GET", "POST"])
 @web.public
-@web.limiter.limit("30 per hour")
+@web.limiter.limit("30 per hour", methods=["POST"], deduct_when=web.was_refused)
 def sign_in_by_link(token: str) -> ResponseReturnValue:
     """A button, then the sign-in: mail scanners that open links must not use them up."""
     web.do_not_cache()
@@ -266,7 +267,8 @@ def forget_pages(response: AnyResponse) -> AnyResponse:
 
 @blueprint.route("/konto/registrieren", methods=["GET", "POST"])
 @web.public
-@web.limiter.limit("20 per hour", methods=["POST"])
+@web.limiter.limit(web.TRIES, methods=["POST"])
+@web.limiter.limit(web.MAILS_FROM_ONE_PLACE, methods=["POST"], deduct_when=web.was_done)
 def register() -> ResponseReturnValue:
     """Make an account; the answer is the same for a known address."""
     form = RegisterForm()
@@ -329,7 +331,7 @@ def confirm(token: str) -> ResponseReturnValue:
 
 @blueprint.route("/konto/neue-adresse/<token>", methods=["GET", "POST"])
 @web.public
-@web.limiter.limit("30 per hour")
+@web.limiter.limit("30 per hour", methods=["POST"], deduct_when=web.was_refused)
 def confirm_new_email(token: str) -> ResponseReturnValue:
     """The new address is confirmed by a button, whatever browser opens the link."""
     web.do_not_cache()
@@ -344,7 +346,8 @@ def confirm_new_email(token: str) -> ResponseReturnValue:
 
 @blueprint.route("/konto/passwort-vergessen", methods=["GET", "POST"])
 @web.public
-@web.limiter.limit("10 per hour", methods=["POST"])
+@web.limiter.limit(web.TRIES, methods=["POST"])
+@web.limiter.limit(web.MAILS_FROM_ONE_PLACE, methods=["POST"], deduct_when=web.was_done)
 def request_reset() -> ResponseReturnValue:
     """Ask for a link to a new password."""
     form = EmailForm()
@@ -379,7 +382,7 @@ def _choose_password(token: str, purpose: TokenPurpose, title: str) -> ResponseR
 
 @blueprint.route("/konto/passwort/<token>", methods=["GET", "POST"])
 @web.public
-@web.limiter.limit("30 per hour")
+@web.limiter.limit("30 per hour", methods=["POST"], deduct_when=web.was_refused)
 def reset(token: str) -> ResponseReturnValue:
     """Choose a new password by a mailed link."""
     return _choose_password(token, TokenPurpose.RESET_PASSWORD, _("Neues Kennwort wählen"))
@@ -387,7 +390,7 @@ def reset(token: str) -> ResponseReturnValue:
 
 @blueprint.route("/konto/einladung/<token>", methods=["GET", "POST"])
 @web.public
-@web.limiter.limit("30 per hour")
+@web.limiter.limit("30 per hour", methods=["POST"], deduct_when=web.was_refused)
 def invitation(token: str) -> ResponseReturnValue:
     """New staff chooses a password."""
     return _choose_password(token, TokenPurpose.STAFF_INVITATION, _("Willkommen: Kennwort wählen"))

@@ -29,7 +29,7 @@ LARGEST_ID = 2**31 - 1
 
 @blueprint.route("/konto/nachweise", methods=["GET", "POST"])
 @web.allows(Action.MANAGE_OWN_ACCOUNT)
-@web.limiter.limit("40 per hour", methods=["POST"])
+@web.limiter.limit("40 per hour", methods=["POST"], deduct_when=web.was_refused)
 def verification() -> ResponseReturnValue:
     """What one has shown, and how to show more."""
     web.do_not_cache()

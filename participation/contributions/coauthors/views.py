@@ -38,7 +38,7 @@ def _shared(slug: str, proposal_id: int) -> Proposal:
 
 @blueprint.route(ADDRESS, methods=["GET", "POST"])
 @web.public
-@web.limiter.limit("20 per hour", methods=["POST"])
+@web.limiter.limit("20 per hour", methods=["POST"], key_func=web.sender)
 def manage(slug: str, proposal_id: int) -> ResponseReturnValue:
     """Who writes along; the author invites."""
     web.do_not_cache()
@@ -100,7 +100,7 @@ def leave(slug: str, proposal_id: int) -> ResponseReturnValue:
 
 @blueprint.route("/mitschreiben/<token>", methods=["GET", "POST"])
 @web.public
-@web.limiter.limit("60 per hour")
+@web.limiter.limit("60 per hour", methods=["POST"], deduct_when=web.was_refused)
 def invitation(token: str) -> ResponseReturnValue:
     """What an invitation leads to: the text, and a button. Opening it alone accepts nothing."""
     web.do_not_cache()

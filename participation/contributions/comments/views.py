@@ -103,10 +103,9 @@ HOLES: dict[str, Callable[..., Any]] = {
 }
 
 
-def _writer() -> str:
-    """Who is throttled: the account, so that a whole town hall behind one address is not."""
-    actor = web.current_actor()
-    return f"account:{actor.account_id}" if actor.is_signed_in else web.client_network()
+def _comments_at_once() -> str:
+    """How much may be written, or changed."""
+    return "20 per 10 minutes" if web.current_actor().is_signed_in else web.GUESTS_WRITE
 
 
 def _parent(proposal: Proposal, raw: str) -> Comment | None:
@@ -143,7 +142,8 @@ def new(slug: str, proposal_id: int) -> ResponseReturnValue:
 
 @blueprint.post("/verfahren/<slug>/vorschlaege/<int:proposal_id>/kommentare")
 @web.public
-@web.limiter.limit("20 per 10 minutes", key_func=_writer)
+@web.limiter.limit(web.TRIES, key_func=web.sender)
+@web.limiter.limit(_comments_at_once, key_func=web.sender, deduct_when=web.was_done)
 def post(slug: str, proposal_id: int) -> ResponseReturnValue:
     """Store a comment and go back to the proposal; with an error the form comes back with its text, 422."""
     proposal = load_proposal(slug, proposal_id)
@@ -263,7 +263,8 @@ def back(slug: str, proposal_id: int, comment_id: int) -> ResponseReturnValue:
 
 @blueprint.route(f"{ADDRESS}/bearbeiten", methods=["GET", "POST"])
 @web.public
-@web.limiter.limit("20 per 10 minutes", key_func=_writer, methods=["POST"])
+@web.limiter.limit(web.TRIES, methods=["POST"], key_func=web.sender)
+@web.limiter.limit(_comments_at_once, methods=["POST"], key_func=web.sender, deduct_when=web.was_done)
 def edit(slug: str, proposal_id: int, comment_id: int) -> ResponseReturnValue:
     """Mend one's own comment while it is fresh, or after a moderator asked for it."""
     proposal, comment = _comment(slug, proposal_id, comment_id)

@@ -136,7 +136,7 @@ def delete() -> ResponseReturnValue:
 
 @blueprint.post("/beleg/<token>/zuordnen")
 @web.allows(Action.MANAGE_OWN_ACCOUNT)
-@web.limiter.limit("60 per hour")
+@web.limiter.limit("60 per hour", key_func=web.sender)
 def attach(token: str) -> ResponseReturnValue:
     """What was handed in without an account belongs to the account from now on."""
     contribution = contribution_of_token(token)

@@ -29,7 +29,7 @@ FILE_SECONDS = 3600
 
 @blueprint.get("/vorschau/<token>/bild")
 @web.public
-@web.limiter.limit("600 per hour")
+@web.limiter.limit("600 per hour", deduct_when=web.was_refused)
 def preview_picture(token: str) -> ResponseReturnValue:
     """The picture of a draft, for whoever was given the link."""
     return _picture(process_of_preview_link(token), "large")
@@ -37,7 +37,7 @@ def preview_picture(token: str) -> ResponseReturnValue:
 
 @blueprint.get("/vorschau/<token>/dokumente/<int:document_id>")
 @web.public
-@web.limiter.limit("600 per hour")
+@web.limiter.limit("600 per hour", deduct_when=web.was_refused)
 def preview_document(token: str, document_id: int) -> ResponseReturnValue:
     """A document of a draft, for whoever was given the link."""
     return _document(process_of_preview_link(token), document_id)

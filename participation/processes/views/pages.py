@@ -144,7 +144,7 @@ def show(slug: str) -> ResponseReturnValue:
 
 @blueprint.get("/vorschau/<token>")
 @web.public
-@web.limiter.limit("120 per hour")
+@web.limiter.limit("120 per hour", deduct_when=web.was_refused)
 def preview(token: str) -> ResponseReturnValue:
     """A draft, for whoever was given the link."""
     process = process_of_preview_link(token)

@@ -29,14 +29,16 @@ from participation.contributions.submissions.views.entered import district_at, k
 from participation.contributions.submissions.views.page import (
     LIMITS,
     blueprint,
+    changes_an_hour,
     fields_of,
     filled_hole,
     form_page,
     holder_of,
     own_address,
     phase_dates,
+    pictures_an_hour,
     private,
-    sender,
+    sends_no_picture,
     settings_of,
     shown_inline,
 )
@@ -75,7 +77,9 @@ def _back(proposal: Proposal, token: str) -> ResponseReturnValue:
 
 @blueprint.route("/verfahren/<slug>/vorschlaege/<int:proposal_id>/bearbeiten", methods=["GET", "POST"])
 @web.public
-@web.limiter.limit("60 per hour", methods=["POST"], key_func=sender)
+@web.limiter.limit(web.TRIES, methods=["POST"], key_func=web.sender)
+@web.limiter.limit(pictures_an_hour, methods=["POST"], key_func=web.sender, exempt_when=sends_no_picture)
+@web.limiter.limit(changes_an_hour, methods=["POST"], key_func=web.sender, deduct_when=web.was_done)
 def edit(slug: str, proposal_id: int) -> ResponseReturnValue:
     """Change what was handed in: before it is decided, after it was returned, or as a change of what is public."""
     web.do_not_cache()
@@ -217,7 +221,9 @@ def _changed_pictures(base: Base, alt: str, *, drops: bool) -> list[tuple[Upload
 
 @blueprint.route("/verfahren/<slug>/vorschlaege/<int:proposal_id>/bilder", methods=["GET", "POST"])
 @web.public
-@web.limiter.limit("60 per hour", methods=["POST"], key_func=sender)
+@web.limiter.limit(web.TRIES, methods=["POST"], key_func=web.sender)
+@web.limiter.limit(pictures_an_hour, methods=["POST"], key_func=web.sender, exempt_when=sends_no_picture)
+@web.limiter.limit(changes_an_hour, methods=["POST"], key_func=web.sender, deduct_when=web.was_done)
 def pictures(slug: str, proposal_id: int) -> ResponseReturnValue:
     """Up to five pictures: add, take away, put first. Each change is a revision, checked like one of the text."""
     web.do_not_cache()

@@ -36,10 +36,14 @@ from participation.contributions.submissions.views.page import (
     blueprint,
     fields_of,
     form_page,
+    is_no_known_guest,
+    new_an_hour,
+    one_guest,
     phase_dates,
     picker_of,
+    pictures_an_hour,
     private,
-    sender,
+    sends_no_picture,
     settings_of,
 )
 from participation.errors import Conflict, InvalidInput, NotFound
@@ -64,7 +68,10 @@ NOT_OF_DRAFTS = frozenset({"csrf_token", "step", "submission_key", "draft_versio
 
 @blueprint.route("/verfahren/<slug>/vorschlaege/neu", methods=["GET", "POST"])
 @web.public
-@web.limiter.limit("30 per hour", methods=["POST"], key_func=sender)
+@web.limiter.limit(web.TRIES, methods=["POST"], key_func=web.sender)
+@web.limiter.limit(pictures_an_hour, methods=["POST"], key_func=web.sender, exempt_when=sends_no_picture)
+@web.limiter.limit("30 per hour", methods=["POST"], key_func=one_guest, exempt_when=is_no_known_guest, deduct_when=web.was_done)
+@web.limiter.limit(new_an_hour, methods=["POST"], key_func=web.sender, deduct_when=web.was_done)
 def new(slug: str) -> ResponseReturnValue:
     """One page with everything; works without JavaScript."""
     process = load_process(slug)
@@ -297,9 +304,14 @@ def _submit(form: ProposalForm, process: Process) -> Receipt | None:
     return receipt
 
 
+def _looking_around() -> str:
+    """Each pause of whoever is writing asks once; sixty people in one room pause often."""
+    return "600 per hour" if web.current_actor().is_signed_in else "2400 per hour"
+
+
 @blueprint.post("/verfahren/<slug>/vorschlaege/neu/aehnliche")
 @web.public
-@web.limiter.limit("600 per hour", key_func=sender)
+@web.limiter.limit(_looking_around, key_func=web.sender)
 def similar(slug: str) -> ResponseReturnValue:
     """While somebody writes: what others proposed already, as a piece of the page. Nothing of the text is kept."""
     web.reads_only()

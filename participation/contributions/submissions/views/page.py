@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, make_response, render_template, url_for
+from flask import Blueprint, Response, make_response, render_template, request, url_for
 from flask_babel import gettext as _
 from markupsafe import Markup
 
@@ -41,10 +41,34 @@ LIMITS = {"title": TITLE_MAX, "body": BODY_MAX, "place": PLACE_MAX, "pseudonym":
 EXAMPLE_FORMAT = "0.00"
 
 
-def sender() -> str:
-    """Who is throttled: an account, so that a town hall behind one address is not; else the address."""
-    actor = web.current_actor()
-    return f"account:{actor.account_id}" if actor.is_signed_in else web.client_network()
+def new_an_hour() -> str:
+    """How much may be handed in."""
+    return "30 per hour" if web.current_actor().is_signed_in else web.GUESTS_WRITE
+
+
+def one_guest() -> str:
+    """A guest alone: each proposal of somebody who gave an address is a mail there, and the address may be a stranger's."""
+    return web.current_keyring().mark("guest", web.current_actor().guest_token or "")
+
+
+def is_no_known_guest() -> bool:
+    """Whether nothing of a guest can be mailed anywhere: an account acts, or somebody who has just come."""
+    return not web.current_actor().guest_token
+
+
+def changes_an_hour() -> str:
+    """How often what was handed in may be changed."""
+    return "60 per hour" if web.current_actor().is_signed_in else web.GUESTS_WRITE
+
+
+def pictures_an_hour() -> str:
+    """How many pictures may be sent: one of a form that is never handed in lies aside for a day."""
+    return "60 per hour" if web.current_actor().is_signed_in else "200 per hour"
+
+
+def sends_no_picture() -> bool:
+    """Whether a form comes without a file."""
+    return not any(one.filename for one in request.files.values())
 
 
 def private(body: str, status: int = 200) -> Response:

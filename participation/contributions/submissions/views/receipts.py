@@ -208,7 +208,8 @@ def receipt(token: str) -> ResponseReturnValue:
 
 @blueprint.route("/beleg/<token>/zu-ihnen", methods=["GET", "POST"])
 @web.public
-@web.limiter.limit("30 per hour", methods=["POST"])
+@web.limiter.limit(web.TRIES, methods=["POST"])
+@web.limiter.limit(web.GUESTS_WRITE, methods=["POST"], deduct_when=web.was_done)
 @web.limiter.limit("6 per hour;20 per day", methods=["POST"], key_func=web.given_address,
                    exempt_when=web.gives_no_address)
 def introduce(token: str) -> ResponseReturnValue:
@@ -246,7 +247,7 @@ def mine(slug: str, proposal_id: int) -> ResponseReturnValue:
 
 @blueprint.route("/beleg", methods=["GET", "POST"])
 @web.public
-@web.limiter.limit("20 per hour", methods=["POST"])
+@web.limiter.limit("20 per hour", methods=["POST"], deduct_when=web.was_refused)
 def find() -> ResponseReturnValue:
     """Where does my proposal stand? Answers the state only: a number read over a shoulder opens nothing."""
     form = ReceiptForm()
