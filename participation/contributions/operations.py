@@ -240,13 +240,19 @@ def give_receipt(keyring: Keyring, contribution: Contribution) -> None:
     contribution.receipt_number, contribution.claim_token_hash = new_receipt_number(), hash_token(token)
 
 
+def is_of_account(contribution: Contribution) -> bool:
+    """Whether its author is known by an account; then the link of a receipt opens nothing for anybody else."""
+    return contribution.participant.kind is ParticipantKind.ACCOUNT
+
+
 def receipt_token(keyring: Keyring, contribution: Contribution) -> str | None:
     """The token of the link that gives its holder the author's rights (`submissions.receipt`), for mails and retries.
 
     It is derived with the installation's key, so the database alone does not yield it. None for contributions without
-    a receipt, and after the key was changed: older links go on to work, but can't be written anew.
+    a receipt, for those of an account, which needs none, and after the key was changed: older links go on to work, but
+    can't be written anew.
     """
-    if contribution.submission_key is None or contribution.claim_token_hash is None:
+    if contribution.submission_key is None or contribution.claim_token_hash is None or is_of_account(contribution):
         return None
     token = _derived_token(keyring, contribution.process_id, contribution.submission_key)
     return token if hash_token(token) == contribution.claim_token_hash else None
@@ -328,8 +334,13 @@ def hold_own(session: Session, actor: Actor, contribution: Contribution, *column
     hold_account(session, actor.account_id)
     had_receipt = contribution.claim_token_hash is not None
     lock_contribution(session, contribution.id)
-    session.refresh(contribution, ["state", "claim_token_hash", *columns])
-    if had_receipt and contribution.claim_token_hash is None and not actor.is_signed_in:
+    session.refresh(contribution, ["state", "claim_token_hash", "participant_id", *columns])
+    if not had_receipt or actor.is_signed_in:
+        return
+    kind = session.scalar(select(Participant.kind).where(Participant.id == contribution.participant_id))
+    if contribution.claim_token_hash is not None and kind is ParticipantKind.ACCOUNT:
+        raise Conflict(N_("Dieser Beitrag gehört inzwischen zu einem Konto."))
+    if contribution.claim_token_hash is None:
         raise Conflict(N_("Dieser Beleg gilt nicht mehr: Das Konto, zu dem der Beitrag gehörte, ist gerade gelöscht worden. "
                           "Nichts ist gespeichert."))
 

@@ -193,7 +193,7 @@ def _comment(slug: str, proposal_id: int, comment_id: int) -> tuple[Contribution
     set_committed_value(found, "process", proposal.process)
     contributions.mark_own(web.current_keyring(), web.current_actor(), found)
     token = request.values.get("token", "")
-    if token and found.claim_token_hash == hash_token(token):
+    if token and found.claim_token_hash == hash_token(token) and not contributions.is_of_account(found):
         found.is_own = True
     if not (found.is_published or found.is_own):
         raise NotFound

@@ -144,9 +144,10 @@ def attach(token: str) -> ResponseReturnValue:
         operations.attach_to_account(web.current_session(), web.current_keyring(), web.current_actor(), contribution,
                                      web.current_now())
     except Conflict as error:
+        # Of two accounts at once the other was faster: its receipt is nobody else's business.
         flash(web.translated(error), "info")
-    else:
-        flash(_("Ihr Beitrag gehört jetzt zu Ihrem Konto. Sie finden ihn unter „Meine Beiträge“."), "success")
+        return web.go("personal.contributions")
+    flash(_("Ihr Beitrag gehört jetzt zu Ihrem Konto. Sie finden ihn unter „Meine Beiträge“."), "success")
     return web.go("submissions.receipt", token=token)
 
 

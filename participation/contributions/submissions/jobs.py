@@ -44,6 +44,7 @@ def mail_receipt(context: outbox.JobContext) -> None:
         participant = contribution.participant
         recipient = recipient_of(session, keyring, participant)
         token = receipt_token(keyring, contribution)
+        slug, contribution_id = contribution.process.slug, contribution.id
         is_guest = participant.kind is ParticipantKind.GUEST
         title = "" if is_guest else str(getattr(contribution, "title", ""))
         is_comment = contribution.kind == "comment"
@@ -52,6 +53,8 @@ def mail_receipt(context: outbox.JobContext) -> None:
         return
     with mail_context():
         link = url_for("submissions.receipt", token=token, _external=True) if token else ""
+        if not (is_guest or is_comment):
+            link = url_for("submissions.mine", slug=slug, proposal_id=contribution_id, _external=True)
         send(render_mail(
             "receipt", key=context.key, recipient=recipient, number=number, title=title, link=link,
             is_guest=is_guest, is_published=is_published, is_comment=is_comment,

@@ -107,14 +107,26 @@ def _comment_steps(comment: Comment) -> list[Step]:
 
 
 def contribution_of_token(token: str) -> Contribution:
-    """Whoever holds the link is the author. Raises NotFound."""
+    """Whoever holds the link is the author, unless an account is.
+
+    The link of what belongs to an account lies in the history of a shared computer, or was sent on before it did: it
+    opens for whoever is signed in as the owner. Raises NotFound, which tells others nothing, or SignInNeeded, which
+    leads to the sign-in page and back.
+    """
     found = web.current_session().scalar(
         select(Contribution).where(Contribution.claim_token_hash == tokens.hash_token(token))
     )
     if found is None:
         raise NotFound
-    found.is_own = True
-    return found
+    if not contributions.is_of_account(found):
+        found.is_own = True
+        return found
+    actor = web.current_actor()
+    if contributions.mark_own(web.current_keyring(), actor, found) or found.is_shared:
+        return found
+    if actor.is_signed_in:
+        raise NotFound
+    raise SignInNeeded
 
 
 def proposal_of_token(token: str) -> Proposal:
@@ -126,14 +138,15 @@ def proposal_of_token(token: str) -> Proposal:
 
 
 def _comment_receipt(comment: Comment, token: str, form: IntroductionForm | None = None) -> ResponseReturnValue:
-    """The receipt of a guest's comment."""
+    """The receipt of a guest's comment; once an account has it, without a link."""
     web.do_not_cache()
     proposal, state = web.current_session().get_one(Proposal, comment.proposal_id), comment.state
-    link = web.current_settings().base_url + url_for("submissions.receipt", token=token)
+    token = "" if contributions.is_of_account(comment) else token
+    link = web.current_settings().base_url + url_for("submissions.receipt", token=token) if token else ""
     is_readable = proposal.is_published and proposal.process.is_visible
     return private(render_template(
         "contributions/comments/receipt.html", comment=comment, proposal=proposal, process=comment.process,
-        steps=_comment_steps(comment), link=link, qr_code=_qr_code(link), token=token,
+        steps=_comment_steps(comment), link=link, qr_code=_qr_code(link) if link else "", token=token,
         may_attach=_is_of_guest(comment), is_signed_in=web.current_actor().is_signed_in, is_readable=is_readable,
         may_edit=is_readable and may_edit_comment(holder_of(token), comment, web.current_now()),
         may_withdraw=is_readable and state in WITHDRAWABLE,
@@ -203,7 +216,10 @@ def _qr_code(link: str) -> Markup:
 @web.public
 def receipt(token: str) -> ResponseReturnValue:
     """The receipt: number, link, way, and what the author can still do."""
-    return _page_of_token(contribution_of_token(token), token)
+    contribution = contribution_of_token(token)
+    if isinstance(contribution, Proposal) and contributions.is_of_account(contribution):
+        return web.go("submissions.mine", slug=contribution.process.slug, proposal_id=contribution.id)
+    return _page_of_token(contribution, token)
 
 
 @blueprint.route("/beleg/<token>/zu-ihnen", methods=["GET", "POST"])
