@@ -39,6 +39,12 @@ if TYPE_CHECKING:
 
 # Whom others read of when a guest gave no name.
 GUEST_NAME = N_("Gast")
+# 192 bits; short enough for a QR code that a phone reads from paper.
+TOKEN_LENGTH = 48
+# How often a guest may mend an address: each time a mail goes to one that nobody confirmed.
+RENEWED_MAX = 5
+# So many others of a guest's receipts are mailed anew with the one at hand.
+MAILED_ANEW = 5
 
 # Built once: it runs on the way of very many pages.
 _PARTICIPANT = select(Participant).where(
@@ -124,11 +130,101 @@ def may_be_named(session: Session, participant: Participant) -> bool:
 def introduce_guest(
     session: Session, keyring: Keyring, actor: Actor, contribution: Contribution, *, name: str, email: str, now: datetime,
 ) -> None:
-    """A guest says after handing in who they are: a name for others, an address for us, each once, both if they want.
+    """A guest says after handing in who they are: a name for others, an address for us, both if they want.
 
-    `email` and `name` are clean. The same address twice is no error: a button is pressed twice. Raises InvalidInput
-    (field "pseudonym"), or Conflict when there is a name or an address already.
+    `email` and `name` are clean. The name is said once. Another address takes the place of one that was mistyped; the
+    same twice is no error: a button is pressed twice. Raises InvalidInput (field "pseudonym"), or Conflict when there
+    is a name already.
     """
+    participant = _hold_guest(session, actor, contribution, now)
+    if name and name != participant.pseudonym:
+        require_own_name(session, name, "pseudonym")
+        if not may_be_named(session, participant):
+            raise Conflict(N_("Der Name steht schon fest."))
+        participant.pseudonym = name
+    if email:
+        _write_to(session, keyring, participant, contribution, f"mail:{email}")
+    audit.record(session, at=now, actor=actor.label, action="introduce_oneself", subject_type="contribution",
+                 subject_id=contribution.id)
+
+
+def forget_guest_address(session: Session, keyring: Keyring, actor: Actor, contribution: Contribution, now: datetime) -> None:
+    """A guest wants no mails any more, or sees that they go to a stranger. Raises Conflict."""
+    participant = _hold_guest(session, actor, contribution, now)
+    if participant.contact_sealed is None:
+        return
+    _renew_receipts(session, keyring, participant, contribution)
+    participant.contact_sealed = None
+    audit.record(session, at=now, actor=actor.label, action="forget_address", subject_type="contribution",
+                 subject_id=contribution.id)
+
+
+def guest_address(keyring: Keyring, contribution: Contribution) -> str:
+    """Where we write to the guest who wrote it; empty where there is no address, or an account."""
+    kind, _, address = (keyring.unseal(contribution.participant.contact_sealed or "") or "").partition(":")
+    return address if kind == "mail" else ""
+
+
+def mail_receipt(session: Session, keyring: Keyring, contribution: Contribution, contact: str) -> None:
+    """Number and link of one contribution, to one address once, however often that is given or asked for.
+
+    The job is for this address alone: given up for another one meanwhile, it gets nothing.
+    """
+    mark = contact_mark(keyring, contact)
+    outbox.enqueue(session, "mail_receipt", f"mail-receipt:{contribution.id}:{mark}", contribution_id=contribution.id,
+                   contact=mark)
+
+
+def contact_mark(keyring: Keyring, contact: str) -> str:
+    """By which a job knows an address without telling it."""
+    return keyring.mark("contact", contact)[:32]
+
+
+def _write_to(session: Session, keyring: Keyring, participant: Participant, contribution: Contribution, contact: str) -> None:
+    """From now on mails go to this address, and no link that lies in the postbox of an earlier one opens anything."""
+    sealed = keyring.seal(contact)
+    if participant.contact_sealed is None:
+        participant.contact_sealed = sealed
+        mail_receipt(session, keyring, contribution, contact)
+    elif keyring.unseal(participant.contact_sealed) != contact:
+        renewed = _renew_receipts(session, keyring, participant, contribution)
+        participant.contact_sealed = sealed
+        # What went to the wrong address goes to the right one, or nobody would find it again.
+        for one in (contribution, *renewed[:MAILED_ANEW]):
+            mail_receipt(session, keyring, one, contact)
+
+
+def _renew_receipts(session: Session, keyring: Keyring, participant: Participant, contribution: Contribution) -> list[Contribution]:
+    """New links for this contribution, and for what else of the guest is in a mail to the address they have had so far.
+
+    What was never mailed keeps its link, which perhaps stands on paper. Returns the others with a new one, the newest
+    first. Raises Conflict.
+    """
+    old = keyring.unseal(participant.contact_sealed or "") or ""
+    known = session.scalars(
+        select(Contribution).where(Contribution.participant_id == participant.id, Contribution.claim_token_hash.is_not(None))
+        .order_by(Contribution.id.desc()).with_for_update().execution_options(populate_existing=True)
+    ).all()
+    keys = {f"mail-receipt:{one.id}{end}": one.id for one in known for end in ("", f":{contact_mark(keyring, old)}")}
+    mailed = {keys[key] for key in session.scalars(select(outbox.OutboxRow.key).where(outbox.OutboxRow.key.in_(keys)))}
+    others = [one for one in known if one.id != contribution.id and (one.id in mailed or one.decided_at is not None)]
+    for one in (contribution, *others):
+        _renew_receipt(keyring, one)
+    session.flush()
+    return others
+
+
+def _renew_receipt(keyring: Keyring, contribution: Contribution) -> None:
+    """Another link; the one there was opens nothing any more. Raises Conflict."""
+    tokens = _derived_tokens(keyring, contribution)
+    current = next((place for place, token in enumerate(tokens) if hash_token(token) == contribution.claim_token_hash), -1)
+    if current + 1 >= len(tokens):
+        raise Conflict(N_("Sie haben die Adresse schon sehr oft geändert. Mehr geht nicht. Schreiben Sie uns, wenn sie falsch ist."))
+    contribution.claim_token_hash = hash_token(tokens[current + 1])
+
+
+def _hold_guest(session: Session, actor: Actor, contribution: Contribution, now: datetime) -> Participant:
+    """Who wrote it and the contribution, as they stay until the end of the transaction. Raises Conflict."""
     require(actor, Action.INTRODUCE_ONESELF, contribution, now)
     # Receipts of two contributions lead to one guest. First the guest, then the contribution, as attaching does.
     participant = session.scalars(
@@ -144,19 +240,7 @@ def introduce_guest(
     if contribution.process.state is not ProcessState.PUBLISHED:
         # The notice promises that addresses of guests go when a process ends.
         raise Conflict(N_("Das Verfahren ist abgeschlossen."))
-    if name and name != participant.pseudonym:
-        require_own_name(session, name, "pseudonym")
-        if not may_be_named(session, participant):
-            raise Conflict(N_("Der Name steht schon fest."))
-        participant.pseudonym = name
-    contact = f"mail:{email}" if email else ""
-    if contact and participant.contact_sealed is None:
-        participant.contact_sealed = keyring.seal(contact)
-        outbox.enqueue(session, "mail_receipt", f"mail-receipt:{contribution.id}", contribution_id=contribution.id)
-    elif contact and keyring.unseal(participant.contact_sealed or "") != contact:
-        raise Conflict(N_("Hier steht schon eine E-Mail-Adresse."))
-    audit.record(session, at=now, actor=actor.label, action="introduce_oneself", subject_type="contribution",
-                 subject_id=contribution.id)
+    return participant
 
 
 def ensure_voter(session: Session, voter_id: int, process_id: int, channel: ParticipantKind) -> bool:
@@ -236,8 +320,8 @@ def mark_own(keyring: Keyring, actor: Actor, contribution: Contribution) -> bool
 
 def give_receipt(keyring: Keyring, contribution: Contribution) -> None:
     """A number to write down, and a link that makes its holder the author. Process and submission key must be set."""
-    token = _derived_token(keyring, contribution.process_id, contribution.submission_key or "")
-    contribution.receipt_number, contribution.claim_token_hash = new_receipt_number(), hash_token(token)
+    contribution.receipt_number = new_receipt_number()
+    contribution.claim_token_hash = hash_token(_derived_tokens(keyring, contribution)[0])
 
 
 def is_of_account(contribution: Contribution) -> bool:
@@ -254,13 +338,15 @@ def receipt_token(keyring: Keyring, contribution: Contribution) -> str | None:
     """
     if contribution.submission_key is None or contribution.claim_token_hash is None or is_of_account(contribution):
         return None
-    token = _derived_token(keyring, contribution.process_id, contribution.submission_key)
-    return token if hash_token(token) == contribution.claim_token_hash else None
+    return next((token for token in _derived_tokens(keyring, contribution)
+                 if hash_token(token) == contribution.claim_token_hash), None)
 
 
-def _derived_token(keyring: Keyring, process_id: int, stored_key: str) -> str:
-    # 192 bits; short enough for a QR code that a phone reads from paper.
-    return keyring.person_hash(process_id, f"receipt:{stored_key}")[:48]
+def _derived_tokens(keyring: Keyring, contribution: Contribution) -> list[str]:
+    """The first link of a receipt, and those that may follow it. Which one holds says its hash in the database."""
+    stored = f"receipt:{contribution.submission_key or ''}"
+    return [keyring.person_hash(contribution.process_id, f"{stored}:{place}" if place else stored)[:TOKEN_LENGTH]
+            for place in range(RENEWED_MAX + 1)]
 
 
 def add_revision(contribution: Contribution, title: str, body: str, now: datetime) -> None:

@@ -8,7 +8,7 @@ from participation import clock, outbox, schedule
 from participation.accounts.models import ParticipantKind
 from participation.accounts.queries import recipient_of
 from participation.contributions.models import Contribution
-from participation.contributions.operations import receipt_token
+from participation.contributions.operations import contact_mark, receipt_token
 from participation.contributions.submissions.operations import forget_pictures
 from participation.i18n import N_
 from participation.mail_templates import mail_context, render_mail, send
@@ -43,6 +43,10 @@ def mail_receipt(context: outbox.JobContext) -> None:
             return
         participant = contribution.participant
         recipient = recipient_of(session, keyring, participant)
+        contact = keyring.unseal(participant.contact_sealed or "") or ""
+        if context.args.get("contact", contact_mark(keyring, contact)) != contact_mark(keyring, contact):
+            # Mistyped, and mended before this mail went.
+            return
         token = receipt_token(keyring, contribution)
         slug, contribution_id = contribution.process.slug, contribution.id
         is_guest = participant.kind is ParticipantKind.GUEST

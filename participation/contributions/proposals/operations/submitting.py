@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from participation import audit, outbox, text
+from participation import audit, text
 from participation.accounts.models import ParticipantKind
 from participation.accounts.names import require_own_name
 from participation.accounts.operations.leaving import hold_account
@@ -123,7 +123,7 @@ def submit_proposal(
         contributions.publish(session, proposal, now, is_checked=False)
     emit(session, ContributionSubmitted(proposal.id, proposal.revision_number, process.id, now))
     if author.contact_sealed is not None:
-        outbox.enqueue(session, "mail_receipt", f"mail-receipt:{proposal.id}", contribution_id=proposal.id)
+        contributions.mail_receipt(session, keyring, proposal, keyring.unseal(author.contact_sealed) or "")
     audit.record(session, at=now, actor=actor.label, action="submit_proposal", subject_type="proposal",
                  subject_id=proposal.id)
     return _receipt(keyring, proposal)

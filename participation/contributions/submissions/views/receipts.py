@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flask import flash, render_template, url_for
+from flask import flash, render_template, request, url_for
 from flask_babel import gettext as _
 from markupsafe import Markup
 from sqlalchemy import select
@@ -186,9 +186,11 @@ def _introduction(contribution: Contribution, token: str, form: IntroductionForm
     author, is_asked = contribution.participant, (
         bool(token) and _is_of_guest(contribution) and contribution.state in WITHDRAWABLE
         and contribution.process.state is ProcessState.PUBLISHED)
+    address = contributions.guest_address(web.current_keyring(), contribution) if is_asked else ""
+    form = form or IntroductionForm(formdata=None)
+    form.email.data = form.email.data or address
     return {
-        "form": form or IntroductionForm(formdata=None), "limits": LIMITS,
-        "asks_email": is_asked and author.contact_sealed is None,
+        "form": form, "limits": LIMITS, "address": address, "asks_email": is_asked and author.contact_sealed is None,
         "asks_name": is_asked and contributions.may_be_named(web.current_session(), author),
     }
 
@@ -229,10 +231,14 @@ def receipt(token: str) -> ResponseReturnValue:
 @web.limiter.limit("6 per hour;20 per day", methods=["POST"], key_func=web.given_address,
                    exempt_when=web.gives_no_address)
 def introduce(token: str) -> ResponseReturnValue:
-    """A guest says who they are once what they wrote is safe: its form asks less of them before."""
+    """A guest says who they are once what they wrote is safe: its form asks less of them before. An address can be mended."""
     contribution, form = contribution_of_token(token), IntroductionForm()
     if not form.is_submitted():
         return web.go("submissions.receipt", token=token)
+    if request.form.get("step") == "forget":
+        contributions.forget_guest_address(
+            web.current_session(), web.current_keyring(), holder_of(token), contribution, web.current_now())
+        return _to_receipt_anew(contribution, token, _("Die E-Mail-Adresse ist gelöscht."))
     is_valid, name, email = form.validate(), form.pseudonym.data or "", form.email.data or ""
     try:
         # With nothing at all the message says what an address looks like.
@@ -246,8 +252,15 @@ def introduce(token: str) -> ResponseReturnValue:
         is_valid = False
     if not is_valid:
         return _page_of_token(contribution, token, form)
-    flash(_("Danke! Das ist gespeichert."), "success")
-    return web.go("submissions.receipt", token=token)
+    return _to_receipt_anew(contribution, token, _("Danke! Das ist gespeichert."))
+
+
+def _to_receipt_anew(contribution: Contribution, token: str, said: str) -> ResponseReturnValue:
+    """Back to the receipt, by its new link where the old one lies in a stranger's postbox."""
+    renewed = contributions.receipt_token(web.current_keyring(), contribution)
+    is_old = renewed is None or renewed == token
+    flash(said if is_old else " ".join([said, _("Ihr Beleg hat jetzt einen neuen Link. Der alte Link gilt nicht mehr.")]), "success")
+    return web.go("submissions.receipt", token=token if is_old else renewed)
 
 
 @blueprint.get("/verfahren/<slug>/vorschlaege/<int:proposal_id>/beleg")

@@ -1,0 +1,175 @@
+"""A guest mistypes the address on the receipt: a stranger gets a link that opens nothing any more."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import select
+
+from participation import clock, tokens
+from participation.contributions import operations as contributions
+from participation.contributions.models import ContributionState
+from participation.contributions.proposals.models import Proposal
+from participation.processes.models import ProcessState
+from tests import factories
+from tests.browser_client import Browser
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from participation.processes.models import Process
+
+WRONG, RIGHT = "eba@beispiel.example", "eva@beispiel.example"
+
+
+@pytest.fixture
+def process(session: Session) -> Process:
+    """An open collection of ideas."""
+    found = factories.process(session)
+    session.commit()
+    return found
+
+
+def _hand_in(browser: Browser, process: Process, title: str = "Eine Bank") -> str:
+    values = {"title": title, "body": "Zum Ausruhen.", "theme_id": str(process.themes[0].id)}
+    answer = browser.post(f"/verfahren/{process.slug}/vorschlaege/neu", values | {"submission_key": tokens.new_token()})
+    assert answer.status_code == 303
+    return str(answer.location)
+
+
+def _links(mails: list[str]) -> dict[str, list[str]]:
+    """The links to receipts that each address got."""
+    found: dict[str, list[str]] = {}
+    for mail in mails:
+        to = mail.split("\n", 1)[0].removeprefix("To: ")
+        found.setdefault(to, []).extend(sorted(set(re.findall(r"http://localhost(/beleg/\w+)", mail))))
+    return {to: sorted(links) for to, links in found.items()}
+
+
+def _say(browser: Browser, link: str, email: str) -> str:
+    answer = browser.submit(link, {"email": email}, form="zu-ihnen")
+    assert answer.status_code == 200
+    return answer.request.path
+
+
+def test_a_guest_mends_a_mistyped_address_and_the_stranger_holds_a_dead_link(
+    session: Session, browser: Browser, new_browser: Callable[[], Browser], process: Process,
+    run_jobs: Callable[[], int], mails: Callable[[], list[str]],
+) -> None:
+    link = _hand_in(browser, process)
+    assert _say(browser, link, WRONG) == link
+    run_jobs()
+    assert WRONG in browser.text(link), "what is stored can be seen"
+    answer = browser.submit(link, {"email": f" {RIGHT.title()}"}, form="zu-ihnen")
+    renewed = answer.request.path
+    assert renewed != link
+    shown = " ".join(answer.get_data(as_text=True).split())
+    assert "Der alte Link gilt nicht mehr." in shown
+    assert RIGHT in shown
+    assert WRONG not in shown
+    assert new_browser().get(link).status_code == 404
+    proposal = session.scalars(select(Proposal)).one()
+    page = f"/verfahren/{process.slug}/vorschlaege/{proposal.id}"
+    assert new_browser().post(f"{page}/zurueckziehen", {"token": link[7:], "confirmed": "yes"}).status_code == 404
+    assert new_browser().get(renewed).status_code == 200
+    assert renewed in browser.get(f"{page}/beleg").get_data(as_text=True)
+    run_jobs()
+    assert _links(mails()) == {WRONG: [link], RIGHT: [renewed]}
+    _say(browser, renewed, RIGHT)
+    run_jobs()
+    assert len(mails()) == 2, "nobody is written to twice"
+
+
+def test_what_was_not_mailed_yet_goes_to_the_right_address_alone(
+    browser: Browser, process: Process, run_jobs: Callable[[], int], mails: Callable[[], list[str]],
+) -> None:
+    link = _say(browser, _hand_in(browser, process), WRONG)
+    renewed = _say(browser, link, RIGHT)
+    assert renewed != link
+    run_jobs()
+    assert _links(mails()) == {RIGHT: [renewed]}
+
+
+def test_an_address_is_taken_back_and_its_postbox_opens_nothing(
+    session: Session, browser: Browser, new_browser: Callable[[], Browser], process: Process,
+    run_jobs: Callable[[], int], mails: Callable[[], list[str]],
+) -> None:
+    link = _say(browser, _hand_in(browser, process), WRONG)
+    run_jobs()
+    (button,) = browser.open(link).xpath("//form[.//input[@name='step'][@value='forget']]")
+    answer = browser.post(button.action, dict(button.form_values()), follow_redirects=True)
+    renewed = answer.request.path
+    assert "Die E-Mail-Adresse ist gelöscht." in answer.get_data(as_text=True)
+    assert new_browser().get(link).status_code == 404
+    assert WRONG not in browser.text(renewed)
+    assert "Sollen wir Ihnen schreiben" in browser.text(renewed)
+    session.expire_all()
+    assert session.scalars(select(Proposal)).one().participant.contact_sealed is None
+    assert _say(browser, renewed, RIGHT) == renewed, "nobody else has this link"
+    run_jobs()
+    assert _links(mails()) == {WRONG: [link], RIGHT: [renewed]}
+
+
+def test_links_of_other_contributions_change_where_a_mail_told_them_and_stay_on_paper_where_none_did(
+    session: Session, browser: Browser, new_browser: Callable[[], Browser], process: Process,
+    run_jobs: Callable[[], int], mails: Callable[[], list[str]],
+) -> None:
+    on_paper, first, decided = (_hand_in(browser, process, title) for title in ("Auf Papier", "Die erste", "Entschieden"))
+    _say(browser, first, WRONG)
+    later = _hand_in(browser, process, "Danach")
+    row = session.scalars(select(Proposal).where(Proposal.title == "Entschieden")).one()
+    contributions.return_to_author(session, row, clock.now())
+    session.commit()
+    run_jobs()
+    told = _links(mails())
+    assert told[WRONG] == sorted([first, later])
+    renewed = _say(browser, first, RIGHT)
+    for dead in (first, later, decided):
+        assert new_browser().get(dead).status_code == 404
+    assert "Auf Papier" in new_browser().text(on_paper)
+    run_jobs()
+    links = _links(mails())[RIGHT]
+    assert renewed in links
+    assert {title for link in links for title in ("Die erste", "Danach", "Entschieden") if title in new_browser().text(link)} == {
+        "Die erste", "Danach", "Entschieden"}
+
+
+def test_the_address_stays_where_the_contribution_can_not_be_changed_any_more(
+    session: Session, browser: Browser, process: Process,
+) -> None:
+    link = _say(browser, _hand_in(browser, process), WRONG)
+    proposal = session.scalars(select(Proposal)).one()
+    contributions.reject(session, proposal, "Zu teuer.", clock.now())
+    session.commit()
+    assert WRONG not in browser.text(link)
+    assert browser.post(f"{link}/zu-ihnen", {"email": RIGHT}).status_code == 409
+    assert browser.post(f"{link}/zu-ihnen", {"step": "forget"}).status_code == 409
+    proposal.state, proposal.state_reason, process.state = ContributionState.SUBMITTED, None, ProcessState.ARCHIVED
+    session.commit()
+    assert browser.post(f"{link}/zu-ihnen", {"step": "forget"}).status_code == 409
+
+
+def test_nobody_has_mails_sent_around_by_mending_an_address_again_and_again(
+    browser: Browser, process: Process, run_jobs: Callable[[], int], mails: Callable[[], list[str]],
+) -> None:
+    link = _hand_in(browser, process)
+    for number in range(contributions.RENEWED_MAX + 1):
+        link = _say(browser, link, f"person{number}@beispiel.example")
+        run_jobs()
+    answer = browser.submit(link, {"email": "noch@beispiel.example"}, form="zu-ihnen")
+    assert answer.status_code == 409
+    assert "schon sehr oft geändert" in answer.get_data(as_text=True)
+    run_jobs()
+    assert len(mails()) == contributions.RENEWED_MAX + 1
+    assert f"person{contributions.RENEWED_MAX}@beispiel.example" in browser.text(link), "all is as it was"
+
+
+def test_what_is_no_address_is_told_beside_the_field_and_the_stored_one_stays(browser: Browser, process: Process) -> None:
+    link = _say(browser, _hand_in(browser, process), RIGHT)
+    answer = browser.submit(link, {"email": "eva.beispiel"}, form="zu-ihnen")
+    assert answer.status_code == 422
+    assert "keine E-Mail-Adresse" in answer.get_data(as_text=True)
+    assert RIGHT in browser.text(link)
