@@ -207,3 +207,9 @@ def test_a_comment_is_taken_back_by_its_receipt_and_belongs_to_an_account_later(
     member.submit(path, form="zurueckziehen")
     session.refresh(comment)
     assert comment.state is ContributionState.WITHDRAWN
+
+
+def test_the_receipt_leads_to_a_new_account_and_back(session: Session, browser: Browser) -> None:
+    path = browser.submit(f"{_page(_proposal(session))}/kommentare", {"body": "Ohne Konto."}, form=-1).request.path
+    (register,) = browser.open(path).xpath("//main//a[contains(., 'Konto anlegen')]/@href")
+    assert browser.open(register).xpath("//form//input[@name='next']/@value") == [path]
