@@ -18,6 +18,7 @@ from markupsafe import Markup, escape
 from rapidfuzz.distance import Indel
 
 from participation.errors import InvalidInput
+from participation.i18n import N_
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,6 +63,10 @@ _LINK = re.compile(r"\[([^\[\]]+)\]\((\S+?)\)")
 _MARKS = re.compile(r"\*\*|__|^#{1,6} +", re.MULTILINE)
 _DIFFERENCE_PARTS = re.compile(r"\s*\S+")
 _MANY_NEWLINES = re.compile(r"\n{3,}")
+_EUROS = re.compile(
+    r"(?:(?:€|euro?) ?)?([0-9]{1,12}|[1-9][0-9]{0,2}([. '\u2019])[0-9]{3}(?:\2[0-9]{3}){0,2})(?:,(?:00|--?|[\u2013\u2014]))?(?: ?(?:€|euro?))?",
+    re.IGNORECASE,
+)
 
 
 def clean_text(raw: str | None) -> str:
@@ -85,6 +90,25 @@ def checked(clean: str, limit: int, *, field: str, missing: str, too_long: str) 
     if len(clean) > limit:
         raise InvalidInput(too_long, field=field, number=limit)
     return clean
+
+
+def whole_euros(raw: str | None, most: int, *, field: str) -> int | None:
+    """An amount as people write it ("12.000 €", "12 000", "12000,00"); None where nothing is entered.
+
+    Points are taken for groups of thousands only where they stand before three digits each: read more kindly, "12.50"
+    would be published as 1,250 euros. Nor does anything invisible count as an empty field. Raises InvalidInput.
+    """
+    if not (raw or "").strip():
+        return None
+    typed = clean_line(raw)
+    found = _EUROS.fullmatch(typed)
+    if found is None and any(sign in typed for sign in ".,'\N{RIGHT SINGLE QUOTATION MARK}") and any(char.isdecimal() for char in typed):
+        raise InvalidInput(N_("Bitte geben Sie ganze Euro an, ohne Cent. Ein Punkt steht nur vor je drei Ziffern, "
+                              "zum Beispiel 12.000."), field=field)
+    amount = int(re.sub("[^0-9]", "", found[1])) if found else most + 1
+    if amount > most:
+        raise InvalidInput(N_("Bitte schreiben Sie die Kosten als ganze Zahl in Euro, zum Beispiel 12.000."), field=field)
+    return amount
 
 
 def has_visible_character(value: str) -> bool:

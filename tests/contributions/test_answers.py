@@ -110,6 +110,9 @@ def test_of_two_who_answer_the_second_reads_what_the_first_wrote_and_may_insist(
     ({"cost": "viel"}, "als ganze Zahl in Euro"),
     ({"cost": "-5"}, "als ganze Zahl in Euro"),
     ({"cost": "9" * 30}, "als ganze Zahl in Euro"),
+    ({"cost": "\x00"}, "als ganze Zahl in Euro"),
+    *(({"cost": wrong}, "ganze Euro an, ohne Cent") for wrong in
+      ("12.50", "12,50", "1.5", "1.2.3", "1.0000", "1.000 000", "0.500", "12,000", "1.000.00", "1'00")),
 ])
 def test_an_answer_with_a_gap_is_not_published_and_keeps_its_text(
     session: Session, proposal: Proposal, editor: Browser, changes: dict[str, str], message: str
@@ -122,6 +125,19 @@ def test_an_answer_with_a_gap_is_not_published_and_keeps_its_text(
         assert "Zwei Bänke gehen." in response.get_data(as_text=True)
     session.expire_all()
     assert proposal.answer_status is None
+
+
+@pytest.mark.parametrize(("typed", "amount"), [
+    ("12.000", 12_000), ("12 000 €", 12_000), ("1\u202f234\u202f567", 1_234_567), ("1'250", 1250), ("EUR 900", 900),
+    ("1.250,00 Euro", 1250), ("80,-", 80), ("0", 0), (" ", None),
+])
+def test_costs_are_read_as_people_write_them(
+    session: Session, proposal: Proposal, editor: Browser, typed: str, amount: int | None
+) -> None:
+    sent = editor.post(f"{_page(proposal)}/antwort", {"status": "partly", "body": "Zwei Bänke gehen.", "cost": typed})
+    assert sent.status_code == 303
+    session.expire_all()
+    assert (proposal.answer_status, proposal.answer_cost) == (AnswerStatus.PARTLY, amount)
 
 
 def test_everything_that_is_wrong_with_an_answer_is_said_at_once_and_a_preview_publishes_nothing(

@@ -469,6 +469,11 @@ def test_editors_fill_the_paper_and_nobody_changes_it_after_the_first_vote(
     assert wrong.status_code == 422
     assert "Die Zahl am Ende" in wrong.get_data(as_text=True) or "Nummer" in wrong.get_data(as_text=True)
     assert editor.submit(page, {"proposal_id": "999999", "cost": "10"}, form=-1).status_code == 422
+    for price in ("12.50", "12,50", "1.2.3", "\x00"):
+        refused = editor.submit(page, {"proposal_id": str(first.id), "cost": price}, form=-1)
+        assert refused.status_code == 422, price
+        assert "Euro" in html.fromstring(refused.get_data(as_text=True)).get_element_by_id("cost-fehler").text_content(), price
+    assert editor.submit(page, {"proposal_id": f"{str(first.id)[:-1]}.{str(first.id)[-1]}", "cost": "9"}, form=-1).status_code == 422
     editor.submit(page, {"proposal_id": f"#{first.id}", "cost": "1.200 €"}, form=-1)
     editor.submit(page, form="/uebernehmen")
     assert {(one.contribution_id, one.cost) for one in session.scalars(select(BallotOption))} == {

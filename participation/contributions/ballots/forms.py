@@ -6,12 +6,16 @@ from flask_babel import gettext as _, lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import StringField
 
+from participation import text, web
+from participation.contributions.ballots.operations import COST_MAX
+from participation.errors import InvalidInput
+
 LONGEST = 10
 
 
 def whole_number(raw: str) -> int | None:
-    """A whole number as people write it ("12.000 €"); None for anything else."""
-    plain = raw.replace("€", "").replace(".", "").replace("\N{NO-BREAK SPACE}", "").replace(" ", "")
+    """A number of a proposal; None for anything else. Here "1.2" is no way to write 12, which is another one."""
+    plain = raw.strip()
     return int(plain) if plain.isascii() and plain.isdecimal() and len(plain) <= LONGEST else None
 
 
@@ -23,9 +27,14 @@ class OptionForm(FlaskForm):
 
     def read(self) -> tuple[int, int] | None:
         """Number and price; None when one of them is no number, with a message beside it."""
-        number, cost = whole_number((self.proposal_id.data or "").lstrip("#")), whole_number(self.cost.data or "")
+        number, cost = whole_number((self.proposal_id.data or "").strip().lstrip("#")), None
         if number is None:
             self.proposal_id.errors = [_("Bitte geben Sie die Nummer an. Sie steht am Ende der Adresse des Vorschlags.")]
-        if cost is None:
-            self.cost.errors = [_("Bitte schreiben Sie die Kosten als ganze Zahl in Euro, zum Beispiel 12000.")]
+        try:
+            cost = text.whole_euros(self.cost.data, COST_MAX, field="cost")
+        except InvalidInput as error:
+            self.cost.errors = [web.translated(error)]
+        else:
+            if cost is None:
+                self.cost.errors = [_("Bitte schreiben Sie die Kosten als ganze Zahl in Euro, zum Beispiel 12000.")]
         return None if number is None or cost is None else (number, cost)

@@ -80,7 +80,7 @@ def _checked_answer(status: AnswerStatus | None, body: str, cost: str) -> tuple[
                              missing=N_("Bitte schreiben Sie eine Antwort. Alle können sie lesen."),
                              too_long=N_("Die Antwort ist zu lang. Höchstens %(number)s Zeichen sind möglich."))
     with checks:
-        amount = _clean_cost(cost)
+        amount = text.whole_euros(cost, COST_MAX, field="cost")
     checks.done()
     return chosen, clean, amount
 
@@ -97,12 +97,3 @@ def _answered_meanwhile(proposal: Proposal) -> Conflict:
            "aber nicht gespeichert. Veröffentlichen Sie noch einmal, gelten Ihre Eingaben."),
         name=proposal.answered_by, label=ANSWER_LABELS[proposal.answer_status] if proposal.answer_status else "",
     )
-
-
-def _clean_cost(raw: str) -> int | None:
-    typed = text.clean_line(raw).replace(" ", "").replace("€", "").replace("Euro", "").removesuffix(",00").replace(".", "")
-    if not typed:
-        return None
-    if not (typed.isascii() and typed.isdecimal()) or int(typed) > COST_MAX:
-        raise InvalidInput(N_("Bitte schreiben Sie die Kosten als ganze Zahl in Euro, zum Beispiel 12.000."), field="cost")
-    return int(typed)
