@@ -208,6 +208,12 @@ def content_version(municipality_id: int) -> int | None:
     return platform().page_cache.current_version(municipality_id) if found is None else found
 
 
+def browser_mark() -> str:
+    """Whose a text is that lies in a browser: says nothing of the account, but is another one for each. Empty for guests."""
+    actor = current_actor()
+    return current_keyring().mark("browser", actor.identity or "")[:16] if actor.is_signed_in else ""
+
+
 def current_municipality() -> Municipality | None:
     """The municipality that answers to the request's host name; None before one was set up."""
     if "municipality" not in g:

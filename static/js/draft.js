@@ -6,7 +6,11 @@
  * Each text has a place of its own: what was left here once stays until the person takes it up or throws it away,
  * whatever they write meanwhile.
  *
- * Hook: <span hidden data-draft="key" data-form="id of the form" data-offer="… {when}" data-typed="…" data-take="…"
+ * Its place also says whose it is (draft:key|mark|number): what somebody wrote while they were signed in is offered to
+ * nobody else, and goes when they sign out (menu.js). What a guest wrote is offered to whoever signs in afterwards, for
+ * that is how one goes on with an account; written on by them, it is theirs.
+ *
+ * Hook: <span hidden data-draft="key" data-mark="mark of the account, empty for guests" data-form="id of the form" data-offer="… {when}" data-typed="…" data-take="…"
  * data-drop="…" data-offline="…">
  */
 const KEPT_DAYS = 30;
@@ -37,8 +41,11 @@ if (store && tab && document.querySelector("[data-draft-done]") && document.refe
 const config = document.querySelector("[data-draft]")?.dataset;
 const form = config && document.getElementById(config.form);
 if (form && store) {
-  const key = `draft:${config.draft}`;
-  const isOurs = (name) => name === key || name?.startsWith(`${key}|`);
+  const guests = `draft:${config.draft}|guest|`;
+  const own = config.mark ? `draft:${config.draft}|${config.mark}|` : guests;
+  const isOurs = (name) => Boolean(name?.startsWith(own) || name?.startsWith(guests));
+  // Earlier ones did not say whose they are.
+  for (const name of Object.keys(store)) if (name.startsWith("draft:") && name.split("|").length !== 3) store.removeItem(name);
   const fields = () => [...form.querySelectorAll(FIELDS)];
   const isChoice = (field) => field.type === "radio" || field.type === "checkbox" || field.tagName === "SELECT";
   const isEmpty = () => fields().every((field) => isChoice(field) || !field.value.trim());
@@ -65,7 +72,11 @@ if (form && store) {
       if (current) store.removeItem(current);
       return;
     }
-    current ??= `${key}|${Date.now().toString(36)}${Math.random().toString(36).slice(2)}`;
+    if (current && !current.startsWith(own)) {
+      store.removeItem(current);
+      current = null;
+    }
+    current ??= `${own}${Date.now().toString(36)}${Math.random().toString(36).slice(2)}`;
     store.setItem(current, JSON.stringify({ at: Date.now(), values: entered() }));
     tab?.setItem(CURRENT, current);
   };
@@ -128,6 +139,8 @@ if (form && store) {
         current = name;
         tab?.setItem(CURRENT, current);
         fill(kept.values);
+        // A guest's text is theirs from now on: signing out takes it along.
+        if (!current.startsWith(own)) write();
         box.remove();
         form.querySelector("[name=title]")?.focus();
       }),
@@ -152,6 +165,11 @@ if (form && store) {
     if (event.isTrusted) wordsOf.delete(current);
     clearTimeout(timer);
     timer = setTimeout(write, 400);
+  });
+  document.addEventListener("submit", (event) => {
+    if (!event.target.closest("[data-forget]")) return;
+    clearTimeout(timer);
+    timer = 0;
   });
   addEventListener("pagehide", () => { if (timer) write(); });
   let told = null;

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 AUTHOR = "hanne@leute.billerbeck.example"
+OTHER = "radlerin@leute.billerbeck.example"
 ADDRESS = "/verfahren/smart-city/vorschlaege/neu"
 TITLE, WORDS = "Trinkbrunnen am Johanniskirchhof", "Im Sommer ist es dort heiß, und"
 
@@ -93,6 +94,58 @@ def test_what_lies_in_the_browser_stays_until_the_person_decides(visit: Callable
     assert "liegt noch ein Text" in page.get_by_role("status").filter(has_text=TITLE).inner_text(), "not what was just written"
     page.get_by_role("status").filter(has_text=TITLE).get_by_role("button", name="Weiterschreiben").click()
     assert (title.input_value(), body.input_value()) == (TITLE, WORDS), "back again, nothing is lost on the way"
+
+
+def test_what_somebody_with_an_account_wrote_is_offered_to_nobody_else(visit: Callable[..., Visitor]) -> None:
+    shared = visit(390)
+    page = shared.page
+    page.on("dialog", lambda dialog: dialog.accept())
+    offers = page.get_by_text("In diesem Browser liegt noch ein Text")
+    shared.sign_in(AUTHOR, DEMO_PASSWORD, ADDRESS)
+    _begin(shared, TITLE, WORDS)
+    assert offers.count() == 1
+    page.context.clear_cookies()
+    shared.go(ADDRESS)
+    assert offers.count() == 0, "a session that has ended leaves a guest"
+    shared.sign_in(OTHER, DEMO_PASSWORD, ADDRESS)
+    assert offers.count() == 0
+    page.context.clear_cookies()
+    shared.sign_in(AUTHOR, DEMO_PASSWORD, ADDRESS)
+    assert offers.count() == 1, "it waits for the one who wrote it"
+
+    page.get_by_role("button", name="Weiterschreiben").click()
+    page.get_by_label("Titel").fill(f"{TITLE} und am Markt")
+    _sign_out(shared)
+    assert not [name for name in page.evaluate("Object.keys(localStorage)") if name.startswith("draft:")]
+    shared.sign_in(AUTHOR, DEMO_PASSWORD, ADDRESS)
+    assert offers.count() == 0
+
+
+def test_a_guest_who_signs_in_while_writing_finds_the_text_and_leaves_it_to_nobody(visit: Callable[..., Visitor]) -> None:
+    shared = visit(1280)
+    page = shared.go(ADDRESS)
+    page.on("dialog", lambda dialog: dialog.accept())
+    offers = page.get_by_text("In diesem Browser liegt noch ein Text")
+    _begin(shared, "Etwas für später")
+    page.get_by_label("Titel").fill(TITLE)
+    shared.press(page.get_by_role("main").get_by_role("link", name="Mit Konto anmelden"))
+    page.get_by_label("E-Mail-Adresse").fill(AUTHOR)
+    page.get_by_label("Kennwort", exact=True).fill(DEMO_PASSWORD)
+    shared.press(page.get_by_role("button", name="Anmelden"))
+    assert offers.count() == 2
+    page.get_by_role("status").filter(has_text=TITLE).get_by_role("button", name="Weiterschreiben").click()
+    assert page.get_by_label("Titel").input_value() == TITLE
+    page.get_by_label("Ihr Vorschlag").fill(WORDS)
+    _sign_out(shared)
+    shared.go(ADDRESS)
+    assert page.get_by_role("status").filter(has_text=TITLE).count() == 0, "written on with the account, it is theirs"
+    assert page.get_by_role("status").filter(has_text="Etwas für später").count() == 1, "what nobody took up stays a guest's"
+
+
+def _sign_out(visitor: Visitor) -> None:
+    page = visitor.page
+    page.locator("details[data-menu] summary").click()
+    visitor.press(page.get_by_role("button", name="Abmelden"))
 
 
 def test_only_the_text_that_was_handed_in_leaves_the_browser(visit: Callable[..., Visitor]) -> None:

@@ -77,7 +77,7 @@ def account_menu() -> Filling:
     if not actor.is_signed_in and request.method == "GET" and "slug" in (request.view_args or {}):
         return web.render_part("accounts/_menu.html", is_signed_in=False, back=request.path)
     return render_kept("accounts/_menu.html", name=actor.display_name, is_signed_in=actor.is_signed_in,
-                           is_staff=actor.is_staff, back=None)
+                           is_staff=actor.is_staff, back=None, mark=web.browser_mark())
 
 
 def messages() -> str:

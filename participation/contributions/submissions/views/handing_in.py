@@ -185,7 +185,7 @@ def _about_drafts(form: ProposalForm, process: Process, put_aside: Draft | None)
     key = f"{process.slug}:{draft.id}" if draft else process.slug
     saved = {"neu": process.slug, "weiter": key}.get(request.args.get("gespeichert", ""), "") if put_aside else ""
     return {
-        "draft": draft, "kept_days": KEPT_DAYS, "draft_key": key, "draft_done": saved,
+        "draft": draft, "kept_days": KEPT_DAYS, "draft_key": key, "draft_done": saved, "draft_mark": web.browser_mark(),
         "pictures": [(picture, form.picture_alt.data or "")] if picture else [],
         "drafts": rows_of(process.id) if draft is None and not form.is_submitted() else [],
     }
