@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, flash, make_response, render_template, request
+from flask import Blueprint, Response, flash, make_response, render_template, request, url_for
 from flask_babel import get_locale, gettext as _
 
 from participation import web
@@ -13,6 +13,7 @@ from participation.actions import Action
 from participation.contributions.proposals.edge import LARGEST_ID, load_proposal
 from participation.contributions.votes.queries import ASIDES, Aside
 from participation.contributions.votes.views import aside
+from participation.error_pages import error_page
 from participation.errors import Gone, InvalidInput, NotFound
 from participation.following import delivery, export, jobs, operations  # noqa: F401 - they register themselves
 from participation.following.forms import FollowForm
@@ -196,6 +197,17 @@ def _set_frequency(follower: Follower, onward: ResponseReturnValue) -> ResponseR
 # ---- links of mails
 
 
+def _unknown_link() -> Response:
+    """Cut or mistyped: nothing was changed, and whoever reads this must not believe that mails have ended."""
+    return error_page(
+        410, _("Wir kennen diesen Link nicht. Wahrscheinlich ist er nicht vollständig: Manche E-Mail-Programme schneiden "
+               "lange Links ab. An Ihren E-Mails haben wir nichts geändert."),
+        _("Öffnen Sie den Link noch einmal in der neuesten E-Mail von uns. Oder kopieren Sie ihn von dort ganz in die "
+          "Adresszeile. Haben Sie ein Konto? Dann können Sie die E-Mails auch dort beenden."),
+        heading=_("Dieser Link ist nicht vollständig"),
+        back=(_("Benachrichtigungen in meinem Konto"), url_for("following.account")))
+
+
 @blueprint.route("/abo/<token>", methods=["GET", "POST"])
 @web.public
 @web.limiter.limit("60 per hour", methods=["POST"], deduct_when=web.was_refused)
@@ -204,6 +216,8 @@ def own(token: str) -> ResponseReturnValue:
     try:
         follower = _of_token(token)
     except NotFound as error:
+        if not operations.was_ours(web.current_keyring(), token):
+            return _unknown_link()
         raise Gone(N_("Dieser Link gilt nicht mehr. Wenn Sie abgemeldet sind, bekommen Sie keine E-Mails mehr von uns.")
                    ) from error
     if request.method == "POST":
@@ -252,12 +266,14 @@ def confirm(token: str) -> ResponseReturnValue:
 def leave(token: str) -> ResponseReturnValue:
     """No more mail. A mail program posts here by itself (RFC 8058); a person sees a button first.
 
-    Whoever has left already, or is forgotten, is told the same; and so is whoever made a link up.
+    Whoever has left already, or is forgotten, is told the same. A link that is not whole claims nothing.
     """
     web.do_not_cache()
     try:
         follower = _of_token(token)
     except NotFound:
+        if not operations.was_ours(web.current_keyring(), token):
+            return _unknown_link()
         return _private(render_template("following/left.html"))
     if request.method == "POST":
         operations.unsubscribe(web.current_session(), follower)
