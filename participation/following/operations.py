@@ -98,7 +98,10 @@ def follow(
     session: Session, keyring: Keyring, actor: Actor, process: Process, proposal: Proposal | None, now: datetime,
     *, frequency: Frequency | None = None, locale: str = "de",
 ) -> Follower:
-    """An account follows a process or one of its proposals from now on. Raises SignInNeeded, NotAllowed, Conflict."""
+    """An account follows a process or one of its proposals from now on. Raises SignInNeeded, NotAllowed, Conflict.
+
+    Whoever had ended all mails follows this alone: what was ended stays so.
+    """
     require(actor, Action.FOLLOW, proposal or process, now)
     hold_account(session, actor.account_id)
     account_id = actor.account_id or 0
@@ -115,9 +118,23 @@ def follow(
             follower.frequency, follower.told_until = known.frequency, known.told_until
             _take_over(session, known, follower)
     if frequency is not None or follower.frequency is Frequency.NEVER:
+        leave_ended_behind(session, follower)
         set_frequency(session, follower, frequency or Frequency.WEEKLY, now)
     _subscribe(session, follower, process, proposal, now, confirmed=True)
     return follower
+
+
+def leave_ended_behind(session: Session, follower: Follower, but: Subscription | None = None) -> None:
+    """Somebody who gets no mail follows something anew: the list from before must not come to life with it.
+
+    What an address has not agreed to yet is no part of that list.
+    """
+    if follower.frequency is not Frequency.NEVER:
+        return
+    session.execute(delete(Subscription).where(
+        Subscription.follower_id == follower.id, Subscription.confirmed_at.is_not(None),
+        Subscription.id != (but.id if but else 0)).execution_options(synchronize_session=False))
+    session.expire(follower, ["subscriptions"])
 
 
 def request_following(
@@ -149,8 +166,12 @@ def request_following(
 
 
 def confirm_following(session: Session, keyring: Keyring, subscription: Subscription, now: datetime) -> Follower:
-    """The owner of the address agrees. Returns who follows now: where the address has an account, the account does."""
+    """The owner of the address agrees. Returns who follows now: where the address has an account, the account does.
+
+    Whoever had ended all mails follows this alone, as in `follow`.
+    """
     follower = subscription.follower
+    leave_ended_behind(session, follower, subscription)
     if subscription.confirmed_at is None:
         subscription.confirmed_at = now
         follower.refusals = follower.bounces = 0
@@ -169,6 +190,7 @@ def confirm_following(session: Session, keyring: Keyring, subscription: Subscrip
         )) or follower_of_account(session, follower.municipality_id, account.id)
     if own is None:  # pragma: no cover - as in follow
         raise NotFound
+    leave_ended_behind(session, own)
     _take_over(session, follower, own)
     return own
 

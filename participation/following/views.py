@@ -83,10 +83,11 @@ def follow(slug: str) -> ResponseReturnValue:
     if form.is_submitted():
         try:
             if has_account:
+                had_ended = _has_ended(_own_follower())
                 operations.follow(
                     web.current_session(), web.current_keyring(), actor, process, proposal, web.current_now(),
                     frequency=form.chosen if form.frequency.data else None, locale=str(get_locale()))
-                flash(_("Sie folgen jetzt. Wir schreiben Ihnen, wenn es Neues gibt."), "success")
+                _say_it_begins(_("Sie folgen jetzt. Wir schreiben Ihnen, wenn es Neues gibt."), had_ended=had_ended)
                 return _back(process, proposal)
             operations.request_following(
                 web.current_session(), web.current_keyring(), process, proposal, form.email.data or "",
@@ -100,6 +101,17 @@ def follow(slug: str) -> ResponseReturnValue:
     return render_template(
         "following/follow.html", process=process, proposal=proposal, form=form, has_account=has_account,
     ), 422 if form.is_submitted() else 200
+
+
+def _has_ended(follower: Follower | None) -> bool:
+    return follower is not None and follower.frequency is Frequency.NEVER
+
+
+def _say_it_begins(message: str, *, had_ended: bool) -> None:
+    """Whoever had ended all mails learns that this one thing is all that they hear of now."""
+    if had_ended:
+        message += " " + _("Was Sie vorher verfolgt haben, bleibt beendet.")
+    flash(message, "success")
 
 
 def _back(process: Process, proposal: Proposal | None) -> ResponseReturnValue:
@@ -249,10 +261,12 @@ def confirm(token: str) -> ResponseReturnValue:
     process = subscription.process
     if request.method == "POST":
         form = FollowForm().offer()
+        had_ended = _has_ended(subscription.follower)
         follower = operations.confirm_following(web.current_session(), web.current_keyring(), subscription,
                                                 web.current_now())
+        had_ended = had_ended or _has_ended(follower)
         operations.set_frequency(web.current_session(), follower, form.chosen, web.current_now())
-        flash(_("Danke! Ab jetzt bekommen Sie Neuigkeiten."), "success")
+        _say_it_begins(_("Danke! Ab jetzt bekommen Sie Neuigkeiten."), had_ended=had_ended)
         return web.go("following.own",
                       token=operations.follower_token(web.current_keyring(), follower))
     return _private(render_template(

@@ -14,7 +14,7 @@ from participation.catalogue.models import Measure
 from participation.catalogue.operations import drop_source, save_measure, set_publication, take_up_proposal
 from participation.contributions.coauthors import operations as co_authors
 from participation.following import operations
-from participation.following.models import Follower, Frequency
+from participation.following.models import Follower, Frequency, Subscription
 from participation.following.newsletters import operations as newsletters
 from participation.permissions import Role
 from participation.processes.models import TextVariant
@@ -87,6 +87,53 @@ def test_an_account_that_wants_no_mail_reads_that_it_gets_none(
     link = f"/abo/{operations.follower_token(keyring, follower)}/abmelden"
     browser.submit(link, form=-1)
     assert "Sie bekommen keine E-Mails" in browser.text(link)
+
+
+def test_after_the_end_of_all_mails_one_new_thing_is_followed_alone(
+    session: Session, keyring: Keyring, proposal: Proposal, reader: Account, browser: Browser,
+) -> None:
+    follower = follow(session, keyring, reader, proposal)
+    follow(session, keyring, reader, proposal, whole=True)
+    new = factories.proposal(session, proposal.process, title="Eine Uhr am Markt")
+    session.commit()
+    operations.unsubscribe(session, follower)
+    session.commit()
+    browser.sign_in(reader)
+    assert "Sie haben alle E-Mails beendet" in browser.text("/konto/benachrichtigungen")
+    answer = browser.submit(f"/verfahren/{new.process.slug}/vorschlaege/{new.id}", form="/folgen")
+    assert "Was Sie vorher verfolgt haben, bleibt beendet." in answer.get_data(as_text=True)
+    session.expire_all()
+    assert [one.target for one in follower.subscriptions] == [f"proposal:{new.id}"]
+    assert follower.frequency is Frequency.WEEKLY
+    page = browser.text("/konto/benachrichtigungen")
+    assert "Eine Uhr am Markt" in page
+    assert "Bänke am Fluss" not in page
+    answer = browser.submit(f"/verfahren/{new.process.slug}", form="/folgen")
+    assert "bleibt beendet" not in answer.get_data(as_text=True), "nothing was ended this time"
+
+
+@pytest.mark.parametrize("has_account", [False, True])
+def test_an_address_that_wanted_no_mail_agrees_to_one_thing_alone(
+    session: Session, keyring: Keyring, proposal: Proposal, reader: Account, browser: Browser, *, has_account: bool,
+) -> None:
+    if has_account:
+        silent = follow(session, keyring, reader, proposal)
+    else:
+        reader.email = "umgezogen@beispiel.example"
+        operations.request_following(session, keyring, proposal.process, proposal, "leserin@beispiel.example",
+                                     clock.now(), frequency=Frequency.WEEKLY)
+        silent = operations.confirm_following(session, keyring, session.scalars(select(Subscription)).one(), clock.now())
+    operations.set_frequency(session, silent, Frequency.NEVER, clock.now())
+    operations.request_following(session, keyring, proposal.process, None, "leserin@beispiel.example", clock.now(),
+                                 frequency=Frequency.WEEKLY)
+    asked = session.scalars(select(Subscription).where(Subscription.confirmed_at.is_(None))).one()
+    token = operations.subscription_token(keyring, asked)
+    session.commit()
+    answer = browser.submit(f"/abo/{token}/bestaetigen", form=-1).get_data(as_text=True)
+    assert "Was Sie vorher verfolgt haben, bleibt beendet." in answer
+    session.expire_all()
+    assert [one.target for one in silent.subscriptions] == [f"process:{proposal.process_id}"]
+    assert silent.frequency is Frequency.WEEKLY
 
 
 @pytest.fixture
