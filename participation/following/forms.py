@@ -6,7 +6,9 @@ from flask_babel import gettext, lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import EmailField, HiddenField, RadioField
 
+from participation.errors import InvalidInput
 from participation.following.models import FREQUENCY_LABELS, Frequency
+from participation.i18n import N_
 
 
 class FollowForm(FlaskForm):
@@ -28,6 +30,7 @@ class FollowForm(FlaskForm):
 
     @property
     def chosen(self) -> Frequency:
-        """What was chosen; once a week where nothing readable was."""
-        raw = self.frequency.data
-        return next((one for one in Frequency if one.value == raw), Frequency.WEEKLY)
+        """What was chosen of what is offered. Raises InvalidInput: nobody gets mail as often as they never said."""
+        if self.frequency.data not in {value for value, _label in self.frequency.choices}:
+            raise InvalidInput(N_("Bitte wählen Sie, wie oft wir Ihnen schreiben sollen."), field="frequency")
+        return Frequency(self.frequency.data)

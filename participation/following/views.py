@@ -9,15 +9,16 @@ from flask import Blueprint, Response, flash, make_response, render_template, re
 from flask_babel import get_locale, gettext as _
 
 from participation import web
+from participation.accounts.operations.entered import clean_email
 from participation.actions import Action
 from participation.contributions.proposals.edge import LARGEST_ID, load_proposal
 from participation.contributions.votes.queries import ASIDES, Aside
 from participation.contributions.votes.views import aside
 from participation.error_pages import error_page
-from participation.errors import Gone, InvalidInput, NotFound
+from participation.errors import Checks, Gone, InvalidInput, NotFound
 from participation.following import delivery, export, jobs, operations  # noqa: F401 - they register themselves
 from participation.following.forms import FollowForm
-from participation.following.models import FREQUENCY_LABELS, Follower, Frequency
+from participation.following.models import FREQUENCY_LABELS, Follower, Frequency, Subscription
 from participation.following.queries import FOLLOWED, follower_of_account, subscriptions_of, target_of
 from participation.i18n import N_
 from participation.pieces import Filling, render_kept
@@ -89,9 +90,15 @@ def follow(slug: str) -> ResponseReturnValue:
                     frequency=form.chosen if form.frequency.data else None, locale=str(get_locale()))
                 _say_it_begins(_("Sie folgen jetzt. Wir schreiben Ihnen, wenn es Neues gibt."), had_ended=had_ended)
                 return _back(process, proposal)
+            checks = Checks()
+            with checks:
+                clean_email(form.email.data or "")
+            with checks:
+                frequency = form.chosen
+            checks.done()
             operations.request_following(
                 web.current_session(), web.current_keyring(), process, proposal, form.email.data or "",
-                web.current_now(), frequency=form.chosen, locale=str(get_locale()))
+                web.current_now(), frequency=frequency, locale=str(get_locale()))
         except InvalidInput as error:
             web.attach(form, error)
         else:
@@ -184,7 +191,7 @@ def account() -> ResponseReturnValue:
     """What an account follows, and how often mail comes."""
     follower = _own_follower()
     if request.method == "POST" and follower is not None:
-        return _set_frequency(follower, web.go("following.account"))
+        return _set_frequency(follower, "")
     return _page(follower, "")
 
 
@@ -199,11 +206,16 @@ def end(subscription_id: int) -> ResponseReturnValue:
     return web.go("following.account")
 
 
-def _set_frequency(follower: Follower, onward: ResponseReturnValue) -> ResponseReturnValue:
+def _set_frequency(follower: Follower, token: str) -> ResponseReturnValue:
     form = FollowForm().offer(silence=True)
-    operations.set_frequency(web.current_session(), follower, form.chosen, web.current_now())
-    flash(_("Gespeichert: %(frequency)s.", frequency=_(FREQUENCY_LABELS[form.chosen])), "success")
-    return onward
+    try:
+        frequency = form.chosen
+    except InvalidInput as error:
+        web.attach(form, error)
+        return _page(follower, token, form, 422)
+    operations.set_frequency(web.current_session(), follower, frequency, web.current_now())
+    flash(_("Gespeichert: %(frequency)s.", frequency=_(FREQUENCY_LABELS[frequency])), "success")
+    return web.go("following.own", token=token) if token else web.go("following.account")
 
 
 # ---- links of mails
@@ -233,7 +245,7 @@ def own(token: str) -> ResponseReturnValue:
         raise Gone(N_("Dieser Link gilt nicht mehr. Wenn Sie abgemeldet sind, bekommen Sie keine E-Mails mehr von uns.")
                    ) from error
     if request.method == "POST":
-        return _set_frequency(follower, web.go("following.own", token=token))
+        return _set_frequency(follower, token)
     return _page(follower, token)
 
 
@@ -259,20 +271,26 @@ def confirm(token: str) -> ResponseReturnValue:
     web.do_not_cache()
     subscription = operations.subscription_by_token(web.current_session(), web.current_keyring(), token)
     process = subscription.process
-    if request.method == "POST":
-        form = FollowForm().offer()
-        had_ended = _has_ended(subscription.follower)
-        follower = operations.confirm_following(web.current_session(), web.current_keyring(), subscription,
-                                                web.current_now())
-        had_ended = had_ended or _has_ended(follower)
-        operations.set_frequency(web.current_session(), follower, form.chosen, web.current_now())
-        _say_it_begins(_("Danke! Ab jetzt bekommen Sie Neuigkeiten."), had_ended=had_ended)
-        return web.go("following.own",
-                      token=operations.follower_token(web.current_keyring(), follower))
-    return _private(render_template(
-        "following/confirm.html", process=process, proposal=subscription.shown_proposal,
-        form=FollowForm(formdata=None, frequency=request.args.get("oft", Frequency.WEEKLY.value)).offer(),
-    ))
+    form = FollowForm().offer()
+    if form.is_submitted():
+        try:
+            return _agree(subscription, form.chosen)
+        except InvalidInput as error:
+            web.attach(form, error)
+    else:
+        form.frequency.data = request.args.get("oft", Frequency.WEEKLY.value)
+    return _private(render_template("following/confirm.html", process=process, proposal=subscription.shown_proposal, form=form),
+                    422 if form.errors else 200)
+
+
+def _agree(subscription: Subscription, frequency: Frequency) -> ResponseReturnValue:
+    session, keyring, now = web.current_session(), web.current_keyring(), web.current_now()
+    had_ended = _has_ended(subscription.follower)
+    follower = operations.confirm_following(session, keyring, subscription, now)
+    had_ended = had_ended or _has_ended(follower)
+    operations.set_frequency(session, follower, frequency, now)
+    _say_it_begins(_("Danke! Ab jetzt bekommen Sie Neuigkeiten."), had_ended=had_ended)
+    return web.go("following.own", token=operations.follower_token(keyring, follower))
 
 
 @blueprint.route("/abo/<token>/abmelden", methods=["GET", "POST"])

@@ -175,6 +175,39 @@ def test_a_known_address_is_told_the_same_on_the_page_and_the_truth_by_mail(
     assert keyring is not None
 
 
+@pytest.mark.parametrize("frequency", ["stuendlich", None])
+def test_a_frequency_that_nobody_can_choose_is_asked_for_again_and_changes_nothing(
+    session: Session, keyring: Keyring, proposal: Proposal, reader: Account, browser: Browser, frequency: str | None,
+) -> None:
+    follower = follow(session, keyring, reader, proposal, frequency=Frequency.DAILY)
+    operations.request_following(session, keyring, proposal.process, None, "gast@beispiel.example", clock.now(),
+                                 frequency=Frequency.DAILY)
+    asked = session.scalars(select(Subscription).where(Subscription.confirmed_at.is_(None))).one()
+    confirm = f"/abo/{operations.subscription_token(keyring, asked)}/bestaetigen"
+    session.commit()
+    sent = {"frequency": frequency} if frequency else {}
+
+    def asks_again(path: str, values: dict[str, str]) -> str:
+        answer = browser.post(path, values)
+        page = answer.get_data(as_text=True)
+        assert answer.status_code == 422
+        assert "Bitte wählen Sie, wie oft wir Ihnen schreiben sollen." in page
+        return page
+
+    both = asks_again(f"{_process(proposal)}/folgen", {"email": "keine Adresse", **sent})
+    assert "Das ist keine E-Mail-Adresse" in both
+    asks_again(f"{_process(proposal)}/folgen", {"email": "neu@beispiel.example", **sent})
+    asks_again(f"{_process(proposal)}/folgen", {"email": "neu@beispiel.example", "frequency": "never"})
+    asks_again(f"/abo/{operations.follower_token(keyring, follower)}", sent)
+    asks_again(confirm, sent)
+    browser.sign_in(reader)
+    asks_again("/konto/benachrichtigungen", sent)
+    session.expire_all()
+    assert follower.frequency is Frequency.DAILY
+    assert asked.confirmed_at is None
+    assert session.scalar(select(func.count()).select_from(Follower)) == 2, "nobody new"
+
+
 def test_addresses_that_nobody_confirmed_are_forgotten_after_a_week(
     session: Session, keyring: Keyring, proposal: Proposal,
 ) -> None:
