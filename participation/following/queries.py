@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, and_, bindparam, exists, func, or_, select
+from sqlalchemy import Select, and_, bindparam, case, exists, func, or_, select, text
 from sqlalchemy.orm import joinedload
 
 from participation.accounts.models import Account, Participant
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 # How many new titles of a process one mail names; the others are counted.
 NAMED = 5
+# So many are read for it, since what somebody wrote themselves is no news to them and others take its place.
+READ = 3 * NAMED
 # An end that comes is told this long before, and not more than once: the length of the time between two mails.
 AHEAD = {Frequency.AT_ONCE: timedelta(days=1), Frequency.DAILY: timedelta(days=1), Frequency.WEEKLY: timedelta(days=7),
          Frequency.NEVER: timedelta(0)}
@@ -196,9 +198,10 @@ def gather_news(
             (row.process_id, row.proposal_id, max(told_until[row.follower_id], row.confirmed_at)))
     span = _Span(sorted({since for some in followed.values() for *_ids, since in some}), until)
     own = _own_participants(session, keyring, followers, {row.process_id for row in rows})
-    processes = _process_facts(session, {row.process_id for row in rows if row.proposal_id is None}, span)
+    participants = set().union(*own.values())
+    processes = _process_facts(session, {row.process_id for row in rows if row.proposal_id is None}, span, participants)
     proposals = _proposal_facts(session, {row.proposal_id for row in rows if row.proposal_id is not None}, span,
-                                set().union(*own.values()))
+                                participants)
     languages = languages or {}
     titles = _translated_titles(session, {row.process_id for row in rows},
                                 {number for one in processes.values() for number, _anchor, _title, _at in one.news},
@@ -209,7 +212,7 @@ def gather_news(
         own_titles = titles[languages.get(one.id, DEFAULT)]
         for process_id, proposal_id, since in followed[one.id]:
             if proposal_id is None and process_id in processes:
-                news.processes.append(processes[process_id].since(since, until, frequency, own_titles))
+                news.processes.append(processes[process_id].since(since, until, frequency, own[one.id], own_titles))
             elif proposal_id in proposals:
                 news.proposals.append(proposals[proposal_id].since(since, until, own[one.id], own_titles))
         news.processes = [digest for digest in news.processes if digest]
@@ -250,26 +253,30 @@ class _ProcessFacts:
     slug: str
     phases: list[Phase] = field(default_factory=list)
     news: list[tuple[int, str, str, datetime]] = field(default_factory=list)
-    proposals: list[tuple[int, str, datetime]] = field(default_factory=list)
+    proposals: list[tuple[int, str, datetime, int]] = field(default_factory=list)
     answers: list[tuple[int, str, datetime, AnswerStatus]] = field(default_factory=list)
     new: dict[datetime, int] = field(default_factory=dict)
+    # By participant: nobody needs to be told what they wrote themselves.
+    own: dict[int, dict[datetime, int]] = field(default_factory=dict)
     answered: dict[datetime, int] = field(default_factory=dict)
 
     def since(
-        self, since: datetime, until: datetime, frequency: Frequency, titles: dict[tuple[str, int], str]
+        self, since: datetime, until: datetime, frequency: Frequency, own: set[int], titles: dict[tuple[str, int], str]
     ) -> ProcessDigest:
-        """What somebody is told who knows everything up to an instant."""
+        """What somebody is told who knows everything up to an instant and wrote as these participants."""
         ahead = AHEAD[frequency]
         # Mails "at once" come often: each speaks only of the ends that the one before could not know of.
         told_of_ends_until = max(until, since + ahead) if frequency is Frequency.AT_ONCE else until
         begun = {one.id for one in self.phases if one.starts_at is not None and since < one.starts_at <= until}
         # The last ones of all are the last ones of any shorter time too.
-        proposals = [(number, title) for number, title, at in self.proposals if at > since]
+        proposals = [(number, title) for number, title, at, author in self.proposals
+                     if at > since and author not in own][:NAMED]
+        mine = sum(self.own[one].get(since, 0) for one in own if one in self.own)
         answers = [(number, title, status) for number, title, at, status in self.answers if at > since]
         return ProcessDigest(
             titles.get(("process", self.id), self.title), self.slug,
             news=[(anchor, titles.get(("news", number), title)) for number, anchor, title, at in self.news if at > since],
-            proposals=proposals, more_proposals=max(0, self.new.get(since, 0) - len(proposals)),
+            proposals=proposals, more_proposals=max(0, self.new.get(since, 0) - mine - len(proposals)),
             answers=answers, more_answers=max(0, self.answered.get(since, 0) - len(answers)),
             begun=[titles.get(("phase", one.id), one.title) for one in self.phases if one.id in begun],
             ending=[(titles.get(("phase", one.id), one.title), one.ends_at) for one in self.phases
@@ -343,7 +350,9 @@ def _own_participants(
     return own
 
 
-def _process_facts(session: Session, process_ids: set[int], span: _Span) -> dict[int, _ProcessFacts]:
+def _process_facts(
+    session: Session, process_ids: set[int], span: _Span, participants: set[int]
+) -> dict[int, _ProcessFacts]:
     if not process_ids:
         return {}
     found = {
@@ -363,13 +372,18 @@ def _process_facts(session: Session, process_ids: set[int], span: _Span) -> dict
                       Contribution.state == ContributionState.PUBLISHED)
         new = and_(public, span.covers(Contribution.published_at))
         rows = session.execute(
-            select(Proposal.id, Proposal.title, Contribution.published_at).where(new)
-            .order_by(Contribution.published_at.desc(), Contribution.id.desc()).limit(NAMED + 1)
+            select(Proposal.id, Proposal.title, Contribution.published_at, Contribution.participant_id).where(new)
+            .order_by(Contribution.published_at.desc(), Contribution.id.desc()).limit(READ)
         ).all()
-        facts.proposals = [(row.id, row.title, row.published_at) for row in rows[:NAMED]]
+        facts.proposals = [(row.id, row.title, row.published_at, row.participant_id) for row in rows]
         if len(rows) > NAMED:
-            facts.new = span.count(
-                session, select().select_from(Contribution.__table__).where(new), Contribution.published_at)[()]
+            # In one query: those of everybody else stand under 0.
+            author = case((Contribution.participant_id.in_(participants), Contribution.participant_id), else_=0)
+            by_author = select(author).select_from(Contribution.__table__).where(new).group_by(text("1"))
+            for (participant_id,), numbers in span.count(session, by_author, Contribution.published_at).items():
+                facts.own[participant_id] = numbers
+                for instant, number in numbers.items():
+                    facts.new[instant] = facts.new.get(instant, 0) + number
         answered = and_(public, Contribution.answer_status.is_not(None), span.covers(Proposal.answered_at))
         told = session.execute(
             select(Proposal.id, Proposal.title, Proposal.answered_at, Contribution.answer_status).where(answered)

@@ -124,6 +124,41 @@ def test_nobody_is_told_what_they_wrote_themselves(
     assert not [one for one in mails() if "Neues zu" in one]
 
 
+@pytest.mark.parametrize("number", [2, 20])
+def test_nobody_is_told_of_their_own_new_proposals(
+    session: Session, keyring: Keyring, proposal: Proposal, reader: Account, number: int,
+) -> None:
+    mine, theirs = follow(session, keyring, reader, proposal, whole=True), follow(
+        session, keyring, factories.account(session), proposal, whole=True)
+    own = factories.participant(session, proposal.process, person_hash=keyring.person_hash(
+        proposal.process_id, f"account:{reader.id}"))
+    now = clock.now()
+    for hour in range(number):
+        factories.proposal(session, proposal.process, title=f"Fremd {hour}", at=now - timedelta(minutes=20 * hour + 1))
+    for hour in range(3):
+        factories.proposal(session, proposal.process, title=f"Eigen {hour}", participant=own,
+                           at=now - timedelta(minutes=20 * hour))
+    session.commit()
+    news = gather_news(session, keyring, [mine, theirs], Frequency.WEEKLY, now)
+    (alone,), (all_of_it,) = news[mine.id].processes, news[theirs.id].processes
+    assert [title for _id, title in alone.proposals] == [f"Fremd {hour}" for hour in range(number)][:5]
+    assert alone.more_proposals == max(0, number - 5), "what is counted counts nothing of one's own either"
+    assert len(all_of_it.proposals) + all_of_it.more_proposals == number + 3
+
+
+def test_whoever_wrote_all_that_is_new_gets_no_mail(
+    session: Session, keyring: Keyring, proposal: Proposal, reader: Account, digests: Callable[..., None],
+    mails: Callable[[], list[str]],
+) -> None:
+    follow(session, keyring, reader, proposal, whole=True)
+    own = factories.participant(session, proposal.process, person_hash=keyring.person_hash(
+        proposal.process_id, f"account:{reader.id}"))
+    factories.proposal(session, proposal.process, participant=own, at=clock.now())
+    session.commit()
+    digests()
+    assert not [one for one in mails() if "Neues zu" in one]
+
+
 def test_an_address_is_written_to_only_after_its_owner_agreed(
     session: Session, proposal: Proposal, browser: Browser, digests: Callable[..., None],
     run_jobs: Callable[[], int], mails: Callable[[], list[str]],
