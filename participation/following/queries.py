@@ -54,7 +54,8 @@ class ProcessDigest:
     news: list[tuple[str, str]] = field(default_factory=list)
     proposals: list[tuple[int, str]] = field(default_factory=list)
     more_proposals: int = 0
-    answers: list[tuple[int, str, AnswerStatus]] = field(default_factory=list)
+    # The last of each: whether it is an earlier answer that was changed.
+    answers: list[tuple[int, str, AnswerStatus, bool]] = field(default_factory=list)
     more_answers: int = 0
     begun: list[str] = field(default_factory=list)
     ending: list[tuple[str, datetime]] = field(default_factory=list)
@@ -74,6 +75,8 @@ class ProposalDigest:
     process_title: str
     comments: int = 0
     answer: AnswerStatus | None = None
+    # Whether the answer is an earlier one that was changed.
+    is_change: bool = False
     measures: list[tuple[str, str]] = field(default_factory=list)
 
     def __bool__(self) -> bool:
@@ -254,7 +257,7 @@ class _ProcessFacts:
     phases: list[Phase] = field(default_factory=list)
     news: list[tuple[int, str, str, datetime]] = field(default_factory=list)
     proposals: list[tuple[int, str, datetime, int]] = field(default_factory=list)
-    answers: list[tuple[int, str, datetime, AnswerStatus]] = field(default_factory=list)
+    answers: list[tuple[int, str, datetime, datetime | None, AnswerStatus]] = field(default_factory=list)
     new: dict[datetime, int] = field(default_factory=dict)
     # By participant: nobody needs to be told what they wrote themselves.
     own: dict[int, dict[datetime, int]] = field(default_factory=dict)
@@ -272,7 +275,8 @@ class _ProcessFacts:
         proposals = [(number, title) for number, title, at, author in self.proposals
                      if at > since and author not in own][:NAMED]
         mine = sum(self.own[one].get(since, 0) for one in own if one in self.own)
-        answers = [(number, title, status) for number, title, at, status in self.answers if at > since]
+        answers = [(number, title, status, first is not None and first <= since)
+                   for number, title, at, first, status in self.answers if at > since]
         return ProcessDigest(
             titles.get(("process", self.id), self.title), self.slug,
             news=[(anchor, titles.get(("news", number), title)) for number, anchor, title, at in self.news if at > since],
@@ -297,6 +301,7 @@ class _ProposalFacts:
     process_id: int
     answer: AnswerStatus | None
     answered_at: datetime | None
+    first_answered_at: datetime | None
     comments: dict[datetime, int] = field(default_factory=dict)
     # By participant: nobody needs to be told what they wrote themselves.
     own: dict[int, dict[datetime, int]] = field(default_factory=dict)
@@ -312,6 +317,7 @@ class _ProposalFacts:
         return ProposalDigest(
             self.id, self.title, self.slug, titles.get(("process", self.process_id), self.process_title), comments=self.comments.get(since, 0) - mine,
             answer=self.answer if is_new else None,
+            is_change=is_new and self.first_answered_at is not None and self.first_answered_at <= since,
             measures=[(code, title) for code, title, at in self.measures if at > since],
         )
 
@@ -386,10 +392,12 @@ def _process_facts(
                     facts.new[instant] = facts.new.get(instant, 0) + number
         answered = and_(public, Contribution.answer_status.is_not(None), span.covers(Proposal.answered_at))
         told = session.execute(
-            select(Proposal.id, Proposal.title, Proposal.answered_at, Contribution.answer_status).where(answered)
+            select(Proposal.id, Proposal.title, Proposal.answered_at, Proposal.first_answered_at, Contribution.answer_status)
+            .where(answered)
             .order_by(Proposal.answered_at.desc()).limit(NAMED + 1)
         ).all()
-        facts.answers = [(row.id, row.title, row.answered_at, row.answer_status) for row in told[:NAMED]]
+        facts.answers = [(row.id, row.title, row.answered_at, row.first_answered_at, row.answer_status)
+                         for row in told[:NAMED]]
         if len(told) > NAMED:
             facts.answered = span.count(session, select().select_from(Proposal).where(answered), Proposal.answered_at)[()]
     return found
@@ -400,11 +408,11 @@ def _proposal_facts(session: Session, ids: set[int], span: _Span, participants: 
         return {}
     found = {
         row.id: _ProposalFacts(row.id, row.participant_id, row.title, row.slug, row.process_title, row.process_id,
-                               row.answer_status, row.answered_at)
+                               row.answer_status, row.answered_at, row.first_answered_at)
         for row in session.execute(
             select(Proposal.id, Contribution.participant_id, Proposal.title, Process.slug, Process.title.label("process_title"),
                    Contribution.process_id,
-                   Contribution.answer_status, Proposal.answered_at)
+                   Contribution.answer_status, Proposal.answered_at, Proposal.first_answered_at)
             .join(Process, Process.id == Contribution.process_id)
             .where(Proposal.id.in_(ids), Contribution.state == ContributionState.PUBLISHED,
                    Process.state != ProcessState.DRAFT))

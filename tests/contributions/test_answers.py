@@ -63,15 +63,29 @@ def test_an_answer_stands_on_page_and_list_and_reaches_the_author(
     assert "Drei Bänke kommen im Mai." in mails()[-1]
     assert "Kosten: etwa 12.000 Euro" in mails()[-1]
     before = len(mails())
-    # Another figure alone is no news for the author; another answer is.
+    assert "zuerst beantwortet" not in browser.text(_page(proposal))
     editor.submit(link, {"cost": "13000"}, form=-1)
     run_jobs()
-    assert len(mails()) == before
+    assert len(mails()) == before + 1
+    for wanted in ("Geänderte Antwort auf Ihren Vorschlag", "hat ihre Antwort auf Ihren Vorschlag", "13.000 Euro"):
+        assert wanted in mails()[-1], wanted
+    assert "zuerst beantwortet am" in browser.text(_page(proposal))
+    session.expire_all()
+    answered_at = proposal.answered_at
+    again = editor.submit(link, form=-1).get_data(as_text=True)
+    assert "Sie haben nichts geändert, deshalb schreiben wir niemandem" in again
+    run_jobs()
+    session.expire_all()
+    assert len(mails()) == before + 1, "sent again without a difference, it tells nobody"
+    assert proposal.answered_at == answered_at
     editor.submit(link, {"status": "done", "body": "Sie stehen."}, form=-1)
     run_jobs()
-    assert len(mails()) == before + 1
+    assert len(mails()) == before + 2
+    editor.submit(link, {"cost": ""}, form=-1)
+    run_jobs()
+    assert "Kosten nennt die Verwaltung nicht mehr" in mails()[-1]
     session.expire_all()
-    assert (proposal.answer_status, proposal.answer_cost) == (AnswerStatus.DONE, 13_000)
+    assert (proposal.answer_status, proposal.answer_cost) == (AnswerStatus.DONE, None)
 
 
 def test_of_two_who_answer_the_second_reads_what_the_first_wrote_and_may_insist(

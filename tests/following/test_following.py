@@ -15,9 +15,11 @@ from participation import clock, mail, outbox
 from participation.contributions import operations as contributions
 from participation.contributions.models import AnswerStatus, ContributionState
 from participation.contributions.personal.operations import delete_account
+from participation.contributions.proposals.operations.answering import answer_proposal
 from participation.following import delivery, jobs, operations
 from participation.following.models import REFUSALS_MAX, Follower, Frequency, Subscription
 from participation.following.queries import gather_news
+from participation.permissions import Role
 from participation.processes.models import ProcessNews
 from tests import factories
 from tests.following.conftest import ADDRESS, follow
@@ -523,6 +525,40 @@ def test_many_answers_are_counted_where_they_are_not_named(
     (text,) = mails()
     assert text.count("Beantwortet: ") == 5
     assert "und 2 weitere Antworten" in text
+
+
+def test_followers_are_told_that_an_answer_was_changed_once(
+    session: Session, keyring: Keyring, proposal: Proposal, reader: Account, digests: Callable[..., None],
+    mails: Callable[[], list[str]],
+) -> None:
+    editor = factories.actor(factories.account(session, Role.EDITOR, on=proposal.process))
+    follow(session, keyring, reader, proposal)
+    follow(session, keyring, reader, proposal, whole=True)
+    begin = clock.now()
+
+    def answer(cost: str, days: int) -> None:
+        session.expire_all()
+        answer_proposal(session, editor, proposal, status=AnswerStatus.ACCEPTED, body="Drei Bänke kommen.", cost=cost,
+                        now=begin + timedelta(days=days))
+        session.commit()
+
+    def told() -> list[str]:
+        return [one for one in mails() if "Neues zu" in one]
+
+    answer("1.000.000.000", 0)
+    answer("1000000", 0)
+    digests(later=timedelta(days=8))
+    (first,) = told()
+    assert "Die Verwaltung hat geantwortet: Wird umgesetzt" in first
+    assert "Beantwortet: Bänke am Fluss" in first, "of an answer that they read nothing of before it is the first they hear"
+    answer("1000", 9)
+    digests(later=timedelta(days=16))
+    assert len(told()) == 2
+    assert "Die Verwaltung hat ihre Antwort geändert: Wird umgesetzt" in told()[-1]
+    assert "Antwort geändert: Bänke am Fluss" in told()[-1]
+    answer("1.000 €", 17)
+    digests(later=timedelta(days=30))
+    assert "ntwort" not in " ".join(told()[2:]), "nothing was different; the end of a phase is all there is to tell"
 
 
 def test_a_digest_says_in_which_language_it_is_and_where_everything_is_to_be_read(

@@ -49,7 +49,8 @@ def mail_answer(context: outbox.JobContext) -> None:
     with mail_context():
         link = url_for("proposals.show", slug=slug, proposal_id=proposal_id, _anchor="antwort", _external=True)
         send(render_mail("answer", key=context.key, recipient=recipient, name=name, title=title, label=label,
-                         answer=answer, cost=cost, link=link))
+                         answer=answer, cost=cost, link=link, is_change=context.args.get("is_change", False),
+                         had_cost=context.args.get("had_cost", False)))
 
 
 @outbox.job("index_phase", N_("Suche: Vorschläge einer Phase neu aufnehmen"))

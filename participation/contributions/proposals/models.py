@@ -61,6 +61,8 @@ class Proposal(Contribution):
     answer_body: Mapped[str] = mapped_column(Text, default="", server_default="")
     answer_cost: Mapped[int | None]
     answered_at: Mapped[datetime | None]
+    # Only where it was changed since.
+    first_answered_at: Mapped[datetime | None]
     answered_by: Mapped[Line] = mapped_column(default="", server_default="")
 
     __mapper_args__ = {"polymorphic_identity": "proposal"}  # noqa: RUF012

@@ -42,8 +42,10 @@ def answer_proposal(
     cost: str,
     seen: str = "",
     now: datetime,
-) -> None:
+) -> bool:
     """Give, or change, the administration's answer to a published proposal; its author hears of it by mail.
+
+    Returns whether anything is different now: what is sent a second time is no news, and nobody is told.
 
     `cost` is what was typed: whole euros, with or without points and the euro sign; empty for unknown. `seen`
     is the fingerprint of the answer that was read before. Raises InvalidInput, Conflict (not public, or somebody else
@@ -51,23 +53,28 @@ def answer_proposal(
     """
     require(actor, Action.ANSWER_PROPOSAL, proposal, now)
     lock_contribution(session, proposal.id)
-    session.refresh(proposal, ["state", "answer_status", "answer_body", "answer_cost", "answered_at", "answered_by"])
+    session.refresh(proposal, ["state", "answer_status", "answer_body", "answer_cost", "answered_at", "answered_by",
+                               "first_answered_at"])
     if not proposal.is_published:
         raise Conflict(N_("Beantworten lässt sich nur, was öffentlich ist."))
     if seen not in {"", answer_fingerprint(proposal)}:
         raise _answered_meanwhile(proposal)
     status, clean, amount = _checked_answer(status, body, cost)
-    is_new = (proposal.answer_status, proposal.answer_body) != (status, clean)
+    before = (proposal.answer_status, proposal.answer_body, proposal.answer_cost)
+    if before == (status, clean, amount):
+        return False
+    if is_change := proposal.answer_status is not None:
+        proposal.first_answered_at = proposal.first_answered_at or proposal.answered_at
     proposal.answer_status, proposal.answer_body, proposal.answer_cost = status, clean, amount
     proposal.answered_at, proposal.answered_by = now, actor.display_name
     session.flush()
     raise_content_version(session, proposal.process.municipality_id)
-    if is_new:
-        emit(session, ProposalAnswered(proposal.id, proposal.process_id, now))
-        outbox.enqueue(session, "mail_answer", f"mail-answer:{proposal.id}:{now.isoformat()}",
-                       proposal_id=proposal.id)
+    emit(session, ProposalAnswered(proposal.id, proposal.process_id, now))
+    outbox.enqueue(session, "mail_answer", f"mail-answer:{proposal.id}:{now.isoformat()}",
+                   proposal_id=proposal.id, is_change=is_change, had_cost=before[2] is not None)
     audit.record(session, at=now, actor=actor.label, action="answer_proposal", subject_type="proposal",
                  subject_id=proposal.id, status=status.value)
+    return True
 
 
 def _checked_answer(status: AnswerStatus | None, body: str, cost: str) -> tuple[AnswerStatus, str, int | None]:

@@ -42,9 +42,9 @@ def answer(slug: str, proposal_id: int) -> ResponseReturnValue:
     if request.method == "POST" and "preview" not in request.form:
         wanted = next((one for one in AnswerStatus if one.value == form.status.data), None)
         try:
-            answer_proposal(web.current_session(), web.current_actor(), proposal, status=wanted,
-                            body=form.body.data or "", cost=form.cost.data or "",
-                            seen=request.form.get("seen", ""), now=web.current_now())
+            is_different = answer_proposal(
+                web.current_session(), web.current_actor(), proposal, status=wanted, body=form.body.data or "",
+                cost=form.cost.data or "", seen=request.form.get("seen", ""), now=web.current_now())
         except InvalidInput as error:
             web.attach(form, error)
             code = error.status
@@ -53,7 +53,8 @@ def answer(slug: str, proposal_id: int) -> ResponseReturnValue:
             # Whoever has read what the other one wrote may insist.
             seen, other, code = answer_fingerprint(proposal), True, error.status
         else:
-            flash(_("Die Antwort ist veröffentlicht."), "success")
+            flash(_("Die Antwort ist veröffentlicht.") if is_different else
+                  _("Diese Antwort steht schon da. Sie haben nichts geändert, deshalb schreiben wir niemandem."), "success")
             return web.go("proposals.show", slug=slug, proposal_id=proposal_id, _anchor="antwort")
     return render_template("contributions/proposals/answer.html", form=form, proposal=proposal, seen=seen,
                            other=other, preview=preview, answer_labels=ANSWER_LABELS, process=proposal.process, limit=ANSWER_MAX), code
