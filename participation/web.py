@@ -26,6 +26,7 @@ from participation import clock
 from participation.actions import Action
 from participation.db import Database
 from participation.errors import Conflict, DomainError, InvalidInput
+from participation.i18n import N_
 from participation.language import DEFAULT, EASY, Translated, direction, language_of, locale_of, wording_of
 from participation.outbox import MUNICIPALITY
 from participation.permissions import ANONYMOUS, Actor, can as actor_can, require as actor_require
@@ -250,6 +251,17 @@ def ensure_guest() -> Actor:
         cookie.permanent = True
         g.actor = actor = Actor(guest_token=cookie[GUEST_TOKEN])
     return actor
+
+
+def require_no_change_of_person() -> None:
+    """Whoever believes to be signed in sends nothing as a guest without having been asked; once is enough.
+
+    Their session has ended meanwhile, perhaps by themselves on another device. Raises InvalidInput.
+    """
+    if not current_actor().is_signed_in and cookie.pop("_user_id", None) is not None:
+        raise InvalidInput(N_("Sie sind nicht mehr angemeldet, und gespeichert ist noch nichts. Melden Sie sich in einem anderen "
+                              "Fenster an, und senden Sie dann noch einmal. Oder senden Sie gleich noch einmal: Dann ist es "
+                              "der Beitrag eines Gastes."))
 
 
 def public(view: View) -> View:

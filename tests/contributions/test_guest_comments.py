@@ -14,6 +14,7 @@ from participation.accounts.models import ParticipantKind, SignInSession
 from participation.contributions import operations as contributions
 from participation.contributions.comments.models import Comment
 from participation.contributions.models import ContributionState
+from participation.contributions.proposals.models import Proposal
 from participation.formats import CollectSettings, Moderation, Verification
 from tests import factories
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from participation.contributions.proposals.models import Proposal
     from tests.browser_client import Browser
 
 
@@ -74,7 +74,7 @@ def test_a_guest_comments_changes_and_withdraws_in_the_same_browser(
     assert "mit hoher Lehne" not in new_browser().text(page)
 
 
-def test_whose_session_ended_while_writing_is_told_that_a_guest_wrote_this(
+def test_whose_session_ended_while_writing_is_asked_before_a_guest_writes_this(
     session: Session, browser: Browser,
 ) -> None:
     proposal = _proposal(session)
@@ -85,12 +85,37 @@ def test_whose_session_ended_while_writing_is_told_that_a_guest_wrote_this(
     values = {name: value for form in page.forms for name, value in form.form_values() if name == "submission_key"}
     session.execute(update(SignInSession).values(revoked_at=clock.now()))
     session.commit()
+    refused = browser.post(f"{_page(proposal)}/kommentare", values | {"body": "Mit Lehne, bitte."})
+    assert refused.status_code == 422
+    told = " ".join(html.fromstring(refused.get_data(as_text=True)).text_content().split())
+    assert "Sie sind nicht mehr angemeldet, und gespeichert ist noch nichts." in told
+    assert "Mit Lehne, bitte." in told
+    assert session.scalars(select(Comment)).all() == []
     answer = browser.post(f"{_page(proposal)}/kommentare", values | {"body": "Mit Lehne, bitte."}, follow_redirects=True)
-    told = " ".join(html.fromstring(answer.get_data(as_text=True)).text_content().split())
-    assert "Sie sind nicht mehr angemeldet." in told
-    assert "Ihr Kommentar ist gespeichert" in told
+    assert "Ihr Kommentar ist gespeichert" in answer.get_data(as_text=True)
     assert session.scalars(select(Comment)).one().participant.kind is ParticipantKind.GUEST
     assert "nicht mehr angemeldet" not in browser.text("/"), "once is enough"
+
+
+def test_whose_session_ended_while_writing_a_proposal_is_asked_too(session: Session, browser: Browser) -> None:
+    process = _proposal(session).process
+    session.commit()
+    account = factories.account(session)
+    session.commit()
+    browser.sign_in(account)
+    page = f"/verfahren/{process.slug}/vorschlaege/neu"
+    values = dict(browser.open(page).forms[-1].form_values()) | {
+        "title": "Eine Bank", "body": "Im Schatten.", "theme_id": process.themes[0].id}
+    session.execute(update(SignInSession).values(revoked_at=clock.now()))
+    session.commit()
+    known = session.scalar(select(func.count()).select_from(Proposal))
+    refused = browser.post(page, values)
+    assert refused.status_code == 422
+    assert "Sie sind nicht mehr angemeldet, und gespeichert ist noch nichts." in refused.get_data(as_text=True)
+    assert "Im Schatten." in refused.get_data(as_text=True)
+    assert session.scalar(select(func.count()).select_from(Proposal)) == known
+    assert browser.post(page, values).status_code == 303
+    assert session.scalar(select(func.count()).select_from(Proposal)) == known + 1
 
 
 @pytest.mark.parametrize("settings", [{"guest_comments": False}, {"comment_verification": Verification.LETTER}])

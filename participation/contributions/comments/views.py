@@ -155,8 +155,9 @@ def post(slug: str, proposal_id: int) -> ResponseReturnValue:
         form.body.errors = [_("Diesen Kommentar gibt es nicht mehr. Senden Sie Ihren Text als neuen Kommentar.")]
         form.parent_id.data = ""
         return _form_page(proposal, None, form), 422
-    actor = web.current_actor() if web.current_actor().is_signed_in else web.ensure_guest()
     try:
+        web.require_no_change_of_person()
+        actor = web.current_actor() if web.current_actor().is_signed_in else web.ensure_guest()
         comment = post_comment(
             web.current_session(), web.current_keyring(), actor, proposal, form.body.data or "",
             submission_key=form.submission_key.data or new_token(), now=web.current_now(), parent=parent,

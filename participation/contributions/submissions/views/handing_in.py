@@ -86,6 +86,7 @@ def new(slug: str) -> ResponseReturnValue:
     if process.phase_opening(Action.SUBMIT_PROPOSAL, now) is None:
         return _closed(process, now, put_aside, is_submitted=form.is_submitted())
     web.require(Action.SUBMIT_PROPOSAL, process)
+    changed = _signed_out_meanwhile() if form.is_submitted() and request.form.get("step") != "draft" else None
     actor = web.current_actor()
     if not actor.is_signed_in:
         actor = web.ensure_guest()
@@ -98,6 +99,8 @@ def new(slug: str) -> ResponseReturnValue:
     preview = None
     if repeated is not None:
         _tell_of_the_first(form, repeated)
+    elif changed is not None:
+        web.attach(form, changed)
     elif form.is_submitted():
         done = _draft_or_proposal(form, process)
         if done is not None and not isinstance(done, Preview):
@@ -113,6 +116,14 @@ def new(slug: str) -> ResponseReturnValue:
     if actor.is_signed_in:
         response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def _signed_out_meanwhile() -> InvalidInput | None:
+    try:
+        web.require_no_change_of_person()
+    except InvalidInput as error:
+        return error
+    return None
 
 
 def _already_sent(form: ProposalForm, process: Process) -> Proposal | None:
