@@ -188,15 +188,23 @@ def _ways_on(status: int, back: tuple[str, str] | None) -> tuple[str, list[tuple
         return "", [back]
     if status == 401:  # noqa: PLR2004
         return "", [(_("Anmelden"), url_for("accounts.sign_in", next=way_back()))]
-    if status == 410 and request.endpoint in _OF_SIGNING_UP and current_actor().email_is_confirmed:  # noqa: PLR2004
-        return _("Sie sind schon angemeldet."), [(_("Mein Konto"), url_for("accounts.overview"))]
-    if status == 410 and request.endpoint in _AFTER_DEAD_LINK:  # noqa: PLR2004
-        cure, ways = _AFTER_DEAD_LINK[request.endpoint]
-        return _(cure) if cure else "", [(_(label), url_for(endpoint, next=safe_next("") or None))
-                                         for label, endpoint in ways]
+    if status == 410:  # noqa: PLR2004
+        return _after_dead_link()
+    if status == 429 and request.endpoint == "accounts.sign_in":  # noqa: PLR2004
+        # Whoever guesses at an account's password must not keep its owner out.
+        here = safe_next("") or None
+        return "", [(_("Link per E-Mail schicken"), url_for("accounts.request_sign_in_link", next=here)),
+                    (_("Zur Anmeldung mit Passkey"), url_for("accounts.sign_in", next=here))]
     if status in {409, 413, 429} and request.method not in SAFE_METHODS:
         return "", _way_back_to_it()
     return "", []
+
+
+def _after_dead_link() -> tuple[str, list[tuple[str, str]]]:
+    if request.endpoint in _OF_SIGNING_UP and current_actor().email_is_confirmed:
+        return _("Sie sind schon angemeldet."), [(_("Mein Konto"), url_for("accounts.overview"))]
+    cure, ways = _AFTER_DEAD_LINK.get(request.endpoint or "", ("", ()))
+    return _(cure) if cure else "", [(_(label), url_for(endpoint, next=safe_next("") or None)) for label, endpoint in ways]
 
 
 def _way_back_to_it() -> list[tuple[str, str]]:

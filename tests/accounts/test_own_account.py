@@ -143,7 +143,10 @@ def test_ten_wrong_passwords_make_waiting_and_the_owner_gets_in_by_mail(
     answers = [attacker.post("/konto/anmelden", {"email": account.email, "password": f"falsch {number}"}).status_code
                for number in range(11)]
     assert answers == [422] * 10 + [429]
-    assert attacker.post("/konto/anmelden", {"email": account.email.upper(), "password": PASSWORD}).status_code == 429
+    kept_out = attacker.post("/konto/anmelden", {"email": account.email.upper(), "password": PASSWORD})
+    assert kept_out.status_code == 429
+    ways = html.fromstring(kept_out.get_data(as_text=True)).xpath("//main//a/@href")
+    assert {"/konto/anmelden-per-link", "/konto/anmelden"} <= set(ways)
     browser.submit("/konto/passwort-vergessen", {"email": account.email})
     run_jobs()
     browser.submit(link_in(mails()[0]), {"password": OTHER})
