@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from werkzeug.wrappers import Response as BaseResponse
 
     from participation.contributions.proposals.queries import Card
+    from participation.permissions import Actor
     from participation.processes.models import Process, Theme
 
 # What a form holds besides what its author wrote. The picture is kept as a file.
@@ -86,10 +87,7 @@ def new(slug: str) -> ResponseReturnValue:
     if process.phase_opening(Action.SUBMIT_PROPOSAL, now) is None:
         return _closed(process, now, put_aside, is_submitted=form.is_submitted())
     web.require(Action.SUBMIT_PROPOSAL, process)
-    changed = _signed_out_meanwhile() if form.is_submitted() and request.form.get("step") != "draft" else None
-    actor = web.current_actor()
-    if not actor.is_signed_in:
-        actor = web.ensure_guest()
+    actor, changed = _who_writes(is_submitted=form.is_submitted())
     author = contributions.find_participant(
         web.current_session(), web.current_keyring(), process.id, actor.identity
     )
@@ -118,12 +116,19 @@ def new(slug: str) -> ResponseReturnValue:
     return response
 
 
-def _signed_out_meanwhile() -> InvalidInput | None:
-    try:
-        web.require_no_change_of_person()
-    except InvalidInput as error:
-        return error
-    return None
+def _who_writes(*, is_submitted: bool) -> tuple[Actor, InvalidInput | None]:
+    """The person of this browser, and what to say first where that is no more whoever began to write.
+
+    Not where a draft is kept: that asks for an account anyway, and says so.
+    """
+    changed = None
+    if is_submitted and request.form.get("step") != "draft":
+        try:
+            web.require_no_change_of_person()
+        except InvalidInput as error:
+            changed = error
+    actor = web.current_actor()
+    return actor if actor.is_signed_in else web.ensure_guest(), changed
 
 
 def _already_sent(form: ProposalForm, process: Process) -> Proposal | None:
