@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 View = TypeVar("View", bound=Callable[..., Any])
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 PUBLIC = "public"
+# Where on the next page its message is to stand.
+LANDING = "landing"
 GUEST_TOKEN = "guest"  # noqa: S105 - the name of a cookie field
 
 _ADDRESS = re.compile(r"(?:\[([^\]]+)\]|([0-9.]+))(?::[0-9]+)?")
@@ -433,7 +435,13 @@ def _came_from() -> tuple[str, str]:
 
 
 def go(endpoint: str, **values: Any) -> Response:  # noqa: ANN401 - as url_for
-    """Redirect after a change, so that reloading does not send it again."""
+    """Redirect after a change, so that reloading does not send it again.
+
+    What there is to say of it is said where it leads, see `signing.messages_at`: at the top of a long page nobody would
+    see it.
+    """
+    if values.get("_anchor") and "_flashes" in cookie:
+        cookie[LANDING] = values["_anchor"]
     return redirect(url_for(endpoint, **values), code=303)
 
 

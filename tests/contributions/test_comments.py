@@ -85,9 +85,22 @@ def test_where_comments_are_checked_first_the_writer_is_told(session: Session, r
     path = f"/verfahren/{process.slug}/vorschlaege/{proposal.id}"
     response = resident.submit(path, {"body": "Noch nicht zu sehen"}, form="kommentare")
     text = response.get_data(as_text=True)
-    assert "wird geprüft" in text
+    (said,) = html.fromstring(text).xpath("//*[@role='status'][contains(., 'wird geprüft')]")
+    assert said.getparent().get("id") == "kommentare", "said where one lands, not at the top of the page"
+    assert "wird geprüft" not in resident.text(path), "once"
     assert "Noch nicht zu sehen" not in text
     assert session.scalars(select(Comment)).one().state is ContributionState.SUBMITTED
+
+
+def test_what_is_published_at_once_says_so_at_the_comment(resident: Browser, page: str) -> None:
+    text = resident.submit(page, {"body": "Gute Idee!"}, form="kommentare").get_data(as_text=True)
+    assert html.fromstring(text).xpath("//li[starts-with(@id, 'kommentar-')]//*[@role='status'][contains(., 'veröffentlicht')]")
+    assert text.count("Ihr Kommentar ist veröffentlicht") == 1
+
+
+def test_a_message_is_not_lost_where_the_place_for_it_is_missing(session: Session, proposal: Proposal, resident: Browser, page: str) -> None:
+    resident.post(f"{page}/kommentare", {"body": "Gute Idee!", "submission_key": "k" * 43})
+    assert "Ihr Kommentar ist veröffentlicht" in resident.text(f"/verfahren/{proposal.process.slug}")
 
 
 def test_an_answer_quotes_what_it_answers_and_stands_below_it(

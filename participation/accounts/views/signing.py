@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import (
     Blueprint,
@@ -80,10 +80,27 @@ def account_menu() -> Filling:
                            is_staff=actor.is_staff, back=None, mark=web.browser_mark())
 
 
+@web.at_once
+def messages_at(places: list[dict[str, Any]]) -> dict[int, str]:
+    """What the last step has to say, where the reader lands: by name of the anchor, asked before the hole at the top."""
+    landing = cookie.get(web.LANDING)
+    found = next((number for number, place in enumerate(places) if place["anchor"] == landing), None)
+    return {} if landing is None or found is None else {found: _messages(is_here=True)}
+
+
 def messages() -> str:
     """What the last step has to say; a hole of cached pages."""
-    items = get_flashed_messages(with_categories=True)
-    return web.render_part("accounts/_messages.html", items=items) if items else ""
+    return _messages(is_here=False)
+
+
+def _messages(*, is_here: bool) -> str:
+    # Flask would give them once more within a request.
+    items = [] if g.get("messages_shown") else get_flashed_messages(with_categories=True)
+    if not items:
+        return ""
+    g.messages_shown = True
+    cookie.pop(web.LANDING, None)
+    return web.render_part("accounts/_messages.html", items=items, is_here=is_here)
 
 
 def account_name(label: str) -> str:
@@ -94,7 +111,7 @@ def account_name(label: str) -> str:
 
 
 PARTS = {"account_name": account_name}
-HOLES = {"account_menu": account_menu, "messages": messages}
+HOLES = {"account_menu": account_menu, "messages": messages, "messages_at": messages_at}
 
 
 def town_name() -> str:
