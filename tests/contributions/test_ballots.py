@@ -414,6 +414,32 @@ def test_a_budget_says_what_the_money_is_enough_for(session: Session, voter: Bro
         ["1", "Idee A", "3", "900", "Ja"], ["2", "Idee B", "2", "50", "Ja"], ["3", "Idee C", "1", "300", "Nein"]]
 
 
+def test_a_tie_over_the_last_money_is_left_to_the_council(session: Session, voter: Browser, keyring: Keyring) -> None:
+    phase, (first, second, third, dear, last) = _budget(session, [600, 300, 300, 900, 50], results=Results.DURING)
+    for chosen in ([first], [first, second], [third], [dear], [second, third], [dear], [last]):
+        operations.cast(session, keyring, factories.actor(factories.account(session)), phase,
+                        {one.id: 1 for one in chosen}, clock.now(), replace=True)
+    session.commit()
+    tie = "Gleichstand: Der Rat entscheidet"
+    assert {row[1]: (row[0], row[4]) for row in _rows(voter, phase)} == {
+        "Idee A": ("1", tie), "Idee B": ("1", tie), "Idee C": ("1", tie), "Idee D": ("1", tie), "Idee E": ("5", "Noch offen")}
+    page = voter.open(f"{_page(phase)}/ergebnis")
+    assert "4 Vorschläge haben gleich viele Stimmen" in page.text_content()
+    assert page.xpath("//dl[@class='bp-stats']/div[contains(., 'Euro verplant')]//dd")[0].text_content().strip() == "0"
+    table = voter.get(f"{_page(phase)}/ergebnis.csv").get_data(as_text=True)
+    assert f"{second.id};Idee B;2;0;2;300;1;{tie}\r\n" in table
+
+
+def test_equal_baskets_that_the_money_is_enough_for_are_no_tie(session: Session, voter: Browser, keyring: Keyring) -> None:
+    phase, (first, second) = _budget(session, [600, 300], results=Results.DURING)
+    for one in (first, second):
+        operations.cast(session, keyring, factories.actor(factories.account(session)), phase, {one.id: 1}, clock.now(),
+                        replace=True)
+    session.commit()
+    assert {row[1]: (row[0], row[4]) for row in _rows(voter, phase)} == {"Idee A": ("1", "Ja"), "Idee B": ("1", "Ja")}
+    assert "Gleichstand" not in voter.text(f"{_page(phase)}/ergebnis")
+
+
 @pytest.mark.parametrize("results", [Results.AFTER, Results.DURING])
 def test_a_paper_that_is_too_short_for_all_answers_tells_no_secret_supports(
     session: Session, monkeypatch: pytest.MonkeyPatch, results: Results,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Select, case, exists, false, func, literal, null, or_, select, union_all
@@ -65,6 +67,27 @@ class Option:
     cost: int
 
 
+class Outcome(enum.Enum):
+    """Whether the money of a budget goes to a proposal."""
+
+    YES = "yes"
+    NO = "no"
+    # As many votes as others, and not enough money for all of them: the council decides.
+    TIE = "tie"
+    # Further down: what is left for it depends on what the council decides.
+    OPEN = "open"
+    GONE = "gone"
+
+
+OUTCOME_LABELS = {
+    Outcome.YES: N_("Ja"),
+    Outcome.NO: N_("Nein"),
+    Outcome.TIE: N_("Gleichstand: Der Rat entscheidet"),
+    Outcome.OPEN: N_("Noch offen"),
+    Outcome.GONE: N_("Entfällt"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """What became of one proposal. Of one that is not public any more there is no title."""
@@ -76,7 +99,12 @@ class Result:
     against: int
     total: int
     cost: int | None = None
-    fits: bool = False
+    outcome: Outcome = Outcome.NO
+
+    @property
+    def fits(self) -> bool:
+        """Whether it is paid for."""
+        return self.outcome is Outcome.YES
 
     @property
     def is_public(self) -> bool:
@@ -251,14 +279,23 @@ def goes_on(phase: Phase) -> bool:
 
 
 def results(session: Session, phase: Phase, limit: int | None = None) -> list[Result]:
-    """The ranking; for a budget with what the money is enough for: from the top down, skipping what is too dear or gone."""
+    """The ranking; for a budget with what the money is enough for: from the top down, skipping what is too dear or gone.
+
+    Equal numbers are no order. Where the money that is left is enough for each of some equal proposals but not for all
+    of them, nothing the voters said decides between them: they are a tie, for the council to decide, and get no money
+    here. What stands below a tie and is not too dear in any case is open until then, since the decision says how much is left.
+    """
     found = [Result(*row) for row in session.execute(ranking(phase, limit))]
     if phase.ballot is not BallotRule.BUDGET:
         return found
-    left = int(getattr(phase.settings, "total", 0))
-    shown = []
-    for one in found:
-        fits = one.is_public and one.cost is not None and one.cost <= left
-        left -= one.cost or 0 if fits else 0
-        shown.append(replace(one, fits=fits))
+    left, has_tie, shown = int(getattr(phase.settings, "total", 0)), False, list[Result]()
+    for _total, group in groupby(found, key=lambda one: one.total):
+        equal = list(group)
+        able = [one for one in equal if one.is_public and one.cost is not None and one.cost <= left]
+        wanted = sum(one.cost or 0 for one in able)
+        outcome = Outcome.OPEN if has_tie else Outcome.YES if wanted <= left else Outcome.TIE
+        shown += [replace(one, outcome=Outcome.GONE if not one.is_public else outcome if one in able else Outcome.NO)
+                  for one in equal]
+        has_tie = has_tie or outcome is Outcome.TIE
+        left -= wanted if outcome is Outcome.YES else 0
     return shown

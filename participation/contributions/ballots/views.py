@@ -20,7 +20,9 @@ from participation.contributions.ballots import operations
 from participation.contributions.ballots.forms import LONGEST, OptionForm, whole_number
 from participation.contributions.ballots.queries import (
     CHANNEL_LABELS,
+    OUTCOME_LABELS,
     RESULTS_SHOWN,
+    Outcome,
     OwnBallot,
     Result,
     goes_on,
@@ -269,12 +271,11 @@ def gone_title(one: Result) -> str:
     return str(_("Vorschlag %(number)s, nicht mehr öffentlich", number=one.id))
 
 
-def places(phase: Phase, rows: Sequence[Result]) -> list[int]:
-    """The place of each row: equal numbers share one. Of baskets each has its own, since the money goes down the list."""
+def places(rows: Sequence[Result]) -> list[int]:
+    """The place of each row: equal numbers share one."""
     found: list[int] = []
     for number, row in enumerate(rows, start=1):
-        shares = phase.ballot is not BallotRule.BUDGET and number > 1 and rows[number - 2].total == row.total
-        found.append(found[-1] if shares else number)
+        found.append(found[-1] if number > 1 and rows[number - 2].total == row.total else number)
     return found
 
 
@@ -292,8 +293,8 @@ def show_results(slug: str, phase_id: int) -> ResponseReturnValue:
         rule=(phase.ballot or BallotRule.SUPPORT).value, rows=rows, gone_title=gone_title, people=sum(people.values()),
         channels=[(CHANNEL_LABELS[kind], number) for kind, number in people.items()],
         most=max((one.people if phase.ballot is BallotRule.BUDGET else abs(one.total) for one in rows), default=0),
-        places=places(phase, rows), is_open=phase.is_open(web.current_now()), limit=RESULTS_SHOWN,
-        spent=sum(one.cost or 0 for one in rows if one.fits),
+        places=places(rows), outcome_labels=OUTCOME_LABELS, is_open=phase.is_open(web.current_now()), limit=RESULTS_SHOWN,
+        spent=sum(one.cost or 0 for one in rows if one.fits), ties=sum(one.outcome is Outcome.TIE for one in rows),
         annulments=session.execute(annulments_in(phase)).all(), undone=undone_in(session, phase),
         supports_go_on=phase.ballot is BallotRule.SUPPORT and phase.state(web.current_now()) is PhaseState.CLOSED and goes_on(phase),
     )
@@ -306,12 +307,12 @@ def download(slug: str, phase_id: int) -> ResponseReturnValue:
     phase = _with_results(slug, phase_id)
     buffer = io.StringIO()
     writer = csv.writer(buffer, delimiter=";", lineterminator="\r\n")
-    columns = _columns(phase.ballot or BallotRule.SUPPORT)
-    writer.writerow([_("Nummer"), _("Vorschlag"), *columns])
-    for one in results(web.current_session(), phase):
+    columns, rows = _columns(phase.ballot or BallotRule.SUPPORT), results(web.current_session(), phase)
+    writer.writerow([_("Platz"), _("Nummer"), _("Vorschlag"), *columns])
+    for one, place in zip(rows, places(rows), strict=True):
         title = one.title if one.is_public else gone_title(one)
         title = f"'{title}" if title[:1] in "=+-@\t\r" else title
-        writer.writerow([one.id, title, *(value(one) for value in columns.values())])
+        writer.writerow([place, one.id, title, *(value(one) for value in columns.values())])
     response = make_response("\N{BYTE ORDER MARK}" + buffer.getvalue(), 200, {"Content-Type": "text/csv; charset=utf-8"})
     response.headers["Content-Disposition"] = f'attachment; filename="ergebnis-{phase.id}.csv"'
     return response
@@ -325,12 +326,8 @@ def _columns(rule: BallotRule) -> dict[str, Callable[[Result], object]]:
         return {_("Punkte"): lambda one: one.total, _("Von Personen"): lambda one: one.people}
     if rule is BallotRule.BUDGET:
         return {_("Stimmen"): lambda one: one.people, _("Kosten in Euro"): lambda one: one.cost or 0,
-                _("Reicht das Geld?"): _has_the_money}
+                _("Reicht das Geld?"): lambda one: _(OUTCOME_LABELS[one.outcome])}
     return {_("Unterstützungen"): lambda one: one.total}
-
-
-def _has_the_money(one: Result) -> str:
-    return str(_("Ja") if one.fits else _("Nein") if one.is_public else _("Entfällt"))
 
 
 # ---- the ballot paper of a budget
