@@ -124,8 +124,113 @@ def test_more_points_than_one_has_are_refused_and_what_was_entered_stays(
     assert message in answer.get_data(as_text=True)
     assert "Gespeichert: 0 von " in answer.get_data(as_text=True)
     for name, value in entered.items():
-        assert f'name="marke-{ids[name]}" inputmode="numeric" value="{value}"' in answer.get_data(as_text=True)
+        assert html.fromstring(answer.get_data(as_text=True)).get_element_by_id(f"marke-{ids[name]}").get("value") == value
     assert session.scalar(select(func.count()).select_from(BallotMark)) == 0
+
+
+def _answered(answer: Any) -> html.HtmlElement:
+    return html.fromstring(answer.get_data(as_text=True))
+
+
+def test_too_many_points_for_a_proposal_are_said_beside_it_with_its_name(session: Session, voter: Browser) -> None:
+    phase, (first, second, third, *_) = _vote(session, POINTS)
+    answer = voter.submit(_page(phase), {f"marke-{first.id}": "5", f"marke-{second.id}": "1", f"marke-{third.id}": "x"},
+                          form="/abstimmung/")
+    tree = _answered(answer)
+    links = {one.get("href"): one.text_content().strip() for one in tree.xpath("//*[@data-error-summary]//a")}
+    assert links.keys() == {f"#marke-{first.id}", f"#marke-{third.id}"}
+    assert links[f"#marke-{first.id}"].startswith("Idee A: ")
+    assert links[f"#marke-{third.id}"].startswith("Idee C: ")
+    assert set(tree.xpath("//input[@aria-invalid='true']/@id")) == {f"marke-{first.id}", f"marke-{third.id}"}
+    field = tree.get_element_by_id(f"marke-{first.id}")
+    assert (field.get("min"), field.get("max"), field.get("value")) == ("0", "4", "5")
+    assert "höchstens 4 Punkte" in tree.get_element_by_id(field.get("aria-describedby")).text_content()
+    named = [" ".join(tree.get_element_by_id(one).text_content() for one in field.get("aria-labelledby").split())
+             for field in tree.xpath("//input[@data-points]")]
+    assert {one.split()[-1] for one in named} == set("ABCD"), "whoever only hears the fields knows which is which"
+
+
+def test_what_was_refused_on_a_later_page_of_the_paper_comes_back_on_that_page(session: Session, voter: Browser) -> None:
+    phase, _proposals = _vote(session, POINTS)
+    many = [factories.proposal(session, phase.process) for _number in range(26)]
+    session.commit()
+    start = f"{_page(phase)}?ab=0"
+    (onward,) = voter.open(start).xpath("//a[contains(., 'ohne zu speichern')]/@href")
+    shown = {int(one) for one in voter.open(onward).xpath("//input[@name='zeile']/@value")}
+    assert shown < {one.id for one in (*_proposals, *many)}
+    wrong = min(shown)
+    answer = voter.submit(onward, {f"marke-{wrong}": "9"}, form="/abstimmung/")
+    assert answer.status_code == 422
+    assert _answered(answer).get_element_by_id(f"marke-{wrong}").get("value") == "9"
+
+
+def test_too_many_points_on_the_proposals_own_page_stay_there_to_be_mended(session: Session, voter: Browser) -> None:
+    phase, (first, *_) = _vote(session, POINTS)
+    detail = f"/verfahren/{phase.process.slug}/vorschlaege/{first.id}"
+    refused = voter.submit(detail, {f"marke-{first.id}": "5"}, form="/abstimmung/")
+    assert refused.status_code == 422
+    tree = _answered(refused)
+    field = tree.get_element_by_id(f"marke-{first.id}")
+    assert (field.get("value"), field.get("min"), field.get("max"), field.get("aria-invalid")) == ("5", "0", "4", "true")
+    assert "höchstens 4 Punkte" in tree.get_element_by_id(f"marke-{first.id}-fehler").text_content()
+    assert tree.xpath("//*[@data-error-summary]//a/@href") == [f"#marke-{first.id}"]
+    again = voter.post(_page(phase), {**dict(tree.forms[-1].form_values()), f"marke-{first.id}": "4"})
+    assert again.headers["Location"].endswith(f"{detail}#abstimmen")
+    landed = voter.open(detail)
+    (said,) = landed.xpath("//*[@role='status'][contains(@class, 'bp-messages')]")
+    assert "4 von 10 Punkten sind vergeben" in said.text_content()
+    assert said.getnext().get("id") == "abstimmen", "said where one lands, not at the top of the page"
+    assert not voter.open(detail).xpath("//*[contains(@class, 'bp-messages')]"), "once"
+
+
+def test_what_is_gone_from_the_paper_takes_nothing_else_along(session: Session, voter: Browser) -> None:
+    phase, (bench, tree, bridge) = _budget(session, [300, 200, 100])
+    contributions.hide(session, tree, "Grund", clock.now())
+    session.commit()
+    answer = voter.post(_page(phase), {"korb": [str(bench.id), str(tree.id), str(bridge.id)]})
+    assert answer.status_code == 409
+    page = _answered(answer)
+    assert f"Vorschlag {tree.id}, nicht mehr öffentlich" in page.xpath("//*[@data-error-summary]")[0].text_content()
+    assert "Idee B" not in page.text_content()
+    kept = page.xpath("//input[@name='korb'][@checked]/@value")
+    assert set(kept) == {str(bench.id), str(bridge.id)}
+    assert voter.post(_page(phase), {**dict(page.forms[-1].form_values()), "korb": kept}).status_code == 303
+    assert [_tally(session, one)[0] for one in (bench, tree, bridge)] == [1, 0, 1]
+
+
+def test_points_for_what_is_gone_from_the_paper_take_no_others_along(session: Session, voter: Browser) -> None:
+    phase, (first, second, *_) = _vote(session, POINTS)
+    contributions.hide(session, first, "Grund", clock.now())
+    session.commit()
+    answer = voter.post(_page(phase), {"zeile": [str(first.id), str(second.id)], f"marke-{first.id}": "3",
+                                       f"marke-{second.id}": "2"})
+    assert answer.status_code == 409
+    page = _answered(answer)
+    assert f"Vorschlag {first.id}, nicht mehr öffentlich" in page.xpath("//*[@data-error-summary]")[0].text_content()
+    assert page.get_element_by_id(f"marke-{second.id}").get("value") == "2"
+    assert voter.post(_page(phase), dict(page.forms[-1].form_values())).status_code == 303
+
+
+def test_an_older_ballot_says_what_on_it_is_gone(session: Session, voter: Browser) -> None:
+    phase, (first, second, *_) = _vote(session, POINTS)
+    voter.submit(_page(phase), {f"marke-{first.id}": "3", f"marke-{second.id}": "2"}, form="/abstimmung/")
+    contributions.hide(session, first, "Grund", clock.now())
+    session.commit()
+    text = voter.text(_page(phase))
+    assert f"Vorschlag {first.id}, nicht mehr öffentlich" in text
+    assert "Dort stehen noch 3 Punkte von Ihnen" in text
+    assert voter.open(_page(phase)).get_element_by_id("stimmzettel").get("data-elsewhere") == "0", "free to be given anew"
+    voter.submit(_page(phase), {}, form="/abstimmung/")
+    assert "nicht mehr öffentlich" not in voter.text(_page(phase))
+
+
+def test_one_is_said_as_one(session: Session, voter: Browser) -> None:
+    phase, proposals = _budget(session, [1, 1], min_number=1, max_number=1)
+    text = voter.text(_page(phase))
+    assert "Mindestens 1 Vorschlag." in text
+    assert "Höchstens 1 Vorschlag." in text
+    refused = voter.post(_page(phase), {"korb": [str(one.id) for one in proposals]})
+    assert "höchstens einen Vorschlag auswählen" in _answered(refused).text_content()
 
 
 def test_for_and_against_from_the_proposals_own_page(session: Session, voter: Browser) -> None:

@@ -35,7 +35,7 @@ def test_a_basket_is_packed_by_keyboard_and_stays_secret(visit: Callable[..., Vi
     for number in range(boxes.count()):
         boxes.nth(number).focus()
         page.keyboard.press("Space")
-    assert re.fullmatch(r"27\.400 Euro zu viel", total.inner_text())
+    assert re.fullmatch(r"27\.400 Euro zu viel\. 8 Vorschläge gewählt, möglich sind höchstens 6", total.inner_text())
     phone.check()
     phone.press(boxes.last, "Enter")
     page.locator("[data-error-summary]").wait_for()
@@ -75,9 +75,9 @@ def test_from_the_process_to_a_saved_basket_without_a_mouse(visit: Callable[...,
     follow(page, save)
     summary = page.locator("[data-error-summary]")
     summary.wait_for()
-    # What went wrong has the focus already; its link leads to the list, from where all is reached again.
+    # What went wrong has the focus already; its links lead into the list, from where all is reached again.
     assert summary.evaluate("one => one === document.activeElement")
-    press(page, summary.get_by_role("link"))
+    press(page, summary.get_by_role("link").first)
     dearest_first = sorted(range(boxes.count()), key=lambda one: -int(boxes.nth(one).get_attribute("data-cost") or 0))
     for number in sorted(dearest_first[:5]):
         press(page, boxes.nth(number), "Space")

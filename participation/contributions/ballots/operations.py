@@ -22,7 +22,7 @@ from participation.contributions.ballots.queries import (
 from participation.contributions.models import AnswerStatus, Contribution, ContributionState
 from participation.contributions.proposals.models import Proposal
 from participation.db import is_sqlite
-from participation.errors import Conflict, InvalidInput
+from participation.errors import Checks, Conflict, InvalidInput
 from participation.events import Event, PhaseRulesChanging, listen
 from participation.formats import BallotRule, BudgetSettings, CollectSettings, PhaseSettings, Results, VoteSettings
 from participation.i18n import N_
@@ -44,10 +44,21 @@ OPTIONS_MAX = 200
 COST_MAX = 2_000_000_000
 # A mark that says nothing, by whatever rule people vote.
 NO_MARK = -COST_MAX
+# Field of an error that is about the mark of one proposal: this and its number.
+MARK_OF = "marke-"
 _BALLOT = as_type("Table", Ballot.__table__)
 # What nobody may change any more once people have voted by it.
 RULES = ("ballot", "points", "points_max", "total", "min_number", "max_number", "results")
 RULES_OF_SUPPORTS = ("ballot", "results", "votes_per_person", "verification")
+
+
+class Vanished(Conflict):
+    """What nobody can vote for any more, by number; all else on the ballot is as good as before."""
+
+    def __init__(self, gone: Iterable[int]) -> None:
+        """Say it without names: who shows the ballot again knows them."""
+        super().__init__(N_("Einer der Vorschläge steht nicht mehr zur Wahl. Bitte laden Sie die Seite neu."))
+        self.gone = list(gone)
 
 
 def cast(
@@ -57,8 +68,8 @@ def cast(
     """Put marks (by proposal) on the actor's ballot; 0 takes one back. With `replace` all others are taken back too.
 
     The same sent twice is the same once. Returns all marks that stand on the ballot now. Raises InvalidInput when there
-    are more points or euros than one has, Conflict when the phase is over or a proposal is not public any more,
-    SignInNeeded, NotAllowed, VerificationNeeded.
+    are more points or euros than one has, Vanished when a proposal is not to be voted for any more, Conflict when the
+    phase is over, SignInNeeded, NotAllowed, VerificationNeeded.
     """
     phase = hold_phase(session, phase.id, alone=False)
     require(actor, Action.CAST_BALLOT, phase, now)
@@ -75,8 +86,9 @@ def cast(
         select(Contribution.id).where(
             Contribution.id.in_(list(wanted)), Contribution.process_id == phase.process_id,
             Contribution.kind == "proposal", Contribution.state == ContributionState.PUBLISHED)))
-    if any(key not in public for key, value in changes.items() if value):
-        raise Conflict(N_("Einer der Vorschläge ist nicht mehr zu sehen. Bitte laden Sie die Seite neu."))
+    gone = [key for key, value in changes.items() if value and key not in public]
+    if gone:
+        raise Vanished(gone)
     # What was hidden meanwhile gives its points back.
     after = {key: value for key, value in wanted.items() if key in public}
     _require_rules(session, phase, after, changes)
@@ -132,31 +144,57 @@ def _require_rules(session: Session, phase: Phase, marks: dict[int, int], change
     elif settings.ballot is BallotRule.PRO_CONTRA:
         if any(value not in {1, -1} for value in changes.values() if value):
             raise InvalidInput(N_("Bitte wählen Sie dafür oder dagegen."), field="marks")
-    elif any(value < 0 for value in changes.values()):
-        raise InvalidInput(N_("Bitte geben Sie jedem Vorschlag eine ganze Zahl von 0 bis %(number)s. Halbe und negative "
-                              "Punkte gibt es nicht."), field="marks", number=settings.points_max)
-    elif any(value > settings.points_max for value in changes.values()):
-        raise InvalidInput(N_("Ein Vorschlag kann höchstens %(number)s Punkte von Ihnen bekommen."), field="marks",
-                           number=settings.points_max)
-    elif sum(marks.values()) > settings.points:
+    else:
+        _require_points(settings, marks, changes)
+
+
+def _require_points(settings: VoteSettings, marks: dict[int, int], changes: Mapping[int, int]) -> None:
+    checks = Checks()
+    for key, value in changes.items():
+        with checks:
+            _require_mark(settings.points_max, key, value)
+    checks.done()
+    if sum(marks.values()) > settings.points:
         raise InvalidInput(
             N_("Das sind %(spent)s Punkte, und Sie haben %(total)s. Bitte geben Sie anderen Vorschlägen weniger."),
             field="marks", spent=sum(marks.values()), total=settings.points)
 
 
+def _require_mark(most: int, key: int, value: int) -> None:
+    if value < 0:
+        raise InvalidInput(N_("Bitte geben Sie jedem Vorschlag eine ganze Zahl von 0 bis %(number)s. Halbe und negative "
+                              "Punkte gibt es nicht."), field=f"{MARK_OF}{key}", number=most)
+    if value > most:
+        raise InvalidInput(
+            N_("Ein Vorschlag kann höchstens einen Punkt von Ihnen bekommen.") if most == 1
+            else N_("Ein Vorschlag kann höchstens %(number)s Punkte von Ihnen bekommen."),
+            field=f"{MARK_OF}{key}", number=most)
+
+
 def _require_budget(session: Session, phase: Phase, settings: BudgetSettings, marks: dict[int, int]) -> None:
     costs = {row[0]: row[1] for row in session.execute(costs_of(phase.id))}
-    if any(key not in costs or value != 1 for key, value in marks.items()):
-        raise Conflict(N_("Einer der Vorschläge steht nicht mehr zur Wahl. Bitte laden Sie die Seite neu."))
-    spent = sum(costs[key] for key in marks)
-    if spent > settings.total:
+    gone = [key for key, value in marks.items() if key not in costs or value != 1]
+    if gone:
+        raise Vanished(gone)
+    spent, checks = sum(costs[key] for key in marks), Checks()
+    with checks:
+        if spent > settings.total:
+            raise InvalidInput(
+                N_("Das sind %(spent)s Euro, und es gibt nur %(total)s Euro. Bitte nehmen Sie etwas heraus."),
+                field="marks", spent=spent, total=settings.total)
+    with checks:
+        _require_number(settings, len(marks))
+    checks.done()
+
+
+def _require_number(settings: BudgetSettings, number: int) -> None:
+    if settings.max_number and number > settings.max_number:
         raise InvalidInput(
-            N_("Das sind %(spent)s Euro, und es gibt nur %(total)s Euro. Bitte nehmen Sie etwas heraus."),
-            field="marks", spent=spent, total=settings.total)
-    if settings.max_number and len(marks) > settings.max_number:
-        raise InvalidInput(N_("Sie können höchstens %(number)s Vorschläge auswählen. Bitte nehmen Sie etwas heraus."),
-                           field="marks", number=settings.max_number)
-    if marks and len(marks) < settings.min_number:
+            N_("Sie können höchstens einen Vorschlag auswählen. Bitte nehmen Sie etwas heraus.") if settings.max_number == 1
+            else N_("Sie können höchstens %(number)s Vorschläge auswählen. Bitte nehmen Sie etwas heraus."),
+            field="marks", number=settings.max_number)
+    # One at least needs no words: an empty basket is none.
+    if 0 < number < settings.min_number:
         raise InvalidInput(N_("Bitte wählen Sie mindestens %(number)s Vorschläge aus."), field="marks",
                            number=settings.min_number)
 

@@ -165,6 +165,25 @@ def options_of(session: Session, phase_id: int) -> list[Option]:
     return [Option(*row) for row in rows]
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What became of a proposal that stood on a ballot. Of one that is not public any more there is no title."""
+
+    id: int
+    title: str
+    state: ContributionState
+
+
+def standing_of_marks(session: Session, process_id: int, ids: Sequence[int]) -> dict[int, Standing]:
+    """Proposals of a process, public or not."""
+    base, own = Contribution.__table__.c, Proposal.__table__.c
+    rows = session.execute(
+        select(base.id, case((base.state == ContributionState.PUBLISHED, own.title), else_=""), base.state)
+        .select_from(Contribution.__table__).join(Proposal.__table__, own.id == base.id)
+        .where(base.process_id == process_id, base.id.in_(ids)).order_by(base.id))
+    return {row[0]: Standing(*row) for row in rows}
+
+
 def costs_of(phase_id: int) -> Select[*tuple[Any, ...]]:
     """(proposal, price in euros) of a phase, published or not."""
     return select(BallotOption.contribution_id, BallotOption.cost).where(BallotOption.phase_id == phase_id)

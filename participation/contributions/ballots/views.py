@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, flash, make_response, redirect, render_template, request, url_for
@@ -25,11 +25,13 @@ from participation.contributions.ballots.queries import (
     Outcome,
     OwnBallot,
     Result,
+    Standing,
     goes_on,
     options_of,
     own_ballot,
     phases_with_options,
     results,
+    standing_of_marks,
     turnout,
 )
 from participation.contributions.models import SHUFFLE_RANGE, ContributionState
@@ -59,6 +61,8 @@ operations.connect()
 MARKS_AT_ONCE = 60
 _OTHER_WINDOW = N_("Sie haben Ihren Stimmzettel inzwischen in einem anderen Fenster gespeichert. Hier steht, was Sie in diesem "
                    "Fenster gewählt haben. Speichern Sie noch einmal, wenn das gelten soll.")
+_GONE = N_("Das steht nicht mehr zur Wahl: %(names)s. Alles andere steht noch so da, wie Sie es gewählt haben. Bitte speichern "
+           "Sie noch einmal.")
 
 
 def _phase(process: Process, phase_id: int) -> Phase:
@@ -89,8 +93,8 @@ def ballot_box(slug: str, proposal_id: int) -> str:
     own = _own(phase)
     return web.render_part(
         "contributions/ballots/_box.html", slug=slug, proposal_id=proposal_id, phase=phase, rule=(phase.ballot or BallotRule.SUPPORT).value,
-        mark=own.marks.get(proposal_id, 0), spent=own.spent, why=own.why_annulled, is_signed_in=web.current_actor().is_signed_in,
-        may_vote=web.can(Action.CAST_BALLOT, phase),
+        own_mark=own.marks.get(proposal_id, 0), spent=own.spent, why=own.why_annulled, is_signed_in=web.current_actor().is_signed_in,
+        may_vote=web.can(Action.CAST_BALLOT, phase), problem="",
     )
 
 
@@ -107,6 +111,7 @@ class Line:
     theme_id: int | None
     mark: int
     cost: int | None = None
+    problem: str = ""
 
 
 @blueprint.get("/verfahren/<slug>/abstimmung/<int:phase_id>")
@@ -130,7 +135,7 @@ def _paper(
     process: Process, phase: Phase, own: OwnBallot, error: DomainError | None = None, entered: dict[int, int] | None = None,
 ) -> ResponseReturnValue:
     web.do_not_cache()
-    session, marks, next_href = web.current_session(), own.marks if entered is None else entered, None
+    session, marks, next_href, first = web.current_session(), own.marks if entered is None else entered, None, None
     if phase.ballot is BallotRule.BUDGET:
         lines = [Line(one.id, one.title, one.excerpt, one.theme_id, marks.get(one.id, 0), one.cost)
                  for one in options_of(session, phase.id)]
@@ -144,9 +149,12 @@ def _paper(
         if page.next_cursor:
             next_href = url_for("ballots.show", slug=process.slug, phase_id=phase.id, nach=page.next_cursor, ab=first)
     now = web.current_now()
+    gone = _gone_marks(phase, own, lines) if phase.is_open(now) and not own.why_annulled else {}
+    lines, problems = _beside(lines, error)
     body = render_template(
         "contributions/ballots/show.html", process=process, phase=phase, rule=(phase.ballot or BallotRule.SUPPORT).value,
-        lines=lines, marks=marks, spent=_spent(phase, marks, lines), saved=_spent(phase, own.marks, lines), problem=web.translated(error) if error else "", next_href=next_href,
+        lines=lines, marks=marks, spent=_spent(phase, marks, lines), saved=_spent(phase, own.marks, lines), problems=problems, next_href=next_href,
+        gone=gone_names(process.id, list(gone)) if gone else "", gone_points=sum(gone.values()), first=first, number_gone=len(gone),
         themes={theme.id: theme for theme in process.themes}, is_open=phase.is_open(now),
         begins=beginning(phase.starts_at) if phase.starts_at else "",
         may_vote=web.can(Action.CAST_BALLOT, phase) and not own.why_annulled, why=own.why_annulled,
@@ -155,6 +163,36 @@ def _paper(
         typed=request.form, seen=_stand(own.marks, None if phase.ballot is BallotRule.BUDGET else {one.id for one in lines}),
     )
     return body, error.status if error else 200
+
+
+def _beside(lines: list[Line], error: DomainError | None) -> tuple[list[Line], list[tuple[int, str]]]:
+    """What an error says, each part with the line it is about: its own, or the first with a mark for what is about all."""
+    if error is None:
+        return lines, []
+    found = [(one.field or "", web.translated(one)) for one in (error, *getattr(error, "others", ()))]
+    own = {key.removeprefix(operations.MARK_OF): text for key, text in found if key.startswith(operations.MARK_OF)}
+    lines = [replace(one, problem=own.get(str(one.id), "")) for one in lines]
+    marked = next((one.id for one in lines if one.mark), lines[0].id if lines else 0)
+    return lines, [*((one.id, one.problem) for one in lines if one.problem),
+                   *((marked, text) for key, text in found if not key.startswith(operations.MARK_OF))]
+
+
+def _gone_marks(phase: Phase, own: OwnBallot, lines: list[Line]) -> dict[int, int]:
+    """What stands on somebody's ballot for what nobody can vote for any more."""
+    shown = {one.id for one in lines}
+    away = {key: mark for key, mark in own.marks.items() if key not in shown}
+    if not away or phase.ballot is BallotRule.BUDGET:
+        return away
+    known = standing_of_marks(web.current_session(), phase.process_id, list(away))
+    return {key: mark for key, mark in away.items()
+            if key not in known or known[key].state is not ContributionState.PUBLISHED}
+
+
+def gone_names(process_id: int, ids: Sequence[int]) -> str:
+    """What to call those that are gone: by title only where everybody may still read it."""
+    known = standing_of_marks(web.current_session(), process_id, ids)
+    names = [(f"„{one.title}“" if one.title else gone_title(one)) for one in known.values()]
+    return "; ".join(names if len(known) == len(set(ids)) else [*names, str(_("ein Vorschlag, den es hier nicht gibt"))])
 
 
 def _stand(marks: dict[int, int], shown: Container[int] | None) -> str:
@@ -197,15 +235,29 @@ def cast(slug: str, phase_id: int) -> ResponseReturnValue:
     try:
         marks = operations.cast(web.current_session(), web.current_keyring(), web.current_actor(), phase, changes,
                                 web.current_now(), replace=is_budget, source=current_source(process.id))
-    except InvalidInput as error:
+    except operations.Vanished as error:
         if request.form.get("von") == "vorschlag":
-            flash(web.translated(error), "warning")
-            return _to_proposal(slug, next(iter(changes), 0))
+            raise
+        entered = {key: mark for key, mark in _entered(own, changes, is_budget=is_budget).items() if key not in error.gone}
+        return _paper(process, phase, own, Conflict(_GONE, names=gone_names(process.id, error.gone)), entered)
+    except InvalidInput as error:
+        if request.form.get("von") == "vorschlag" and len(changes) == 1 and not is_budget:
+            return _one_mark(phase, own, next(iter(changes)), error)
         return _paper(process, phase, own, error, _entered(own, changes, is_budget=is_budget))
     flash(_message(phase, marks), "success")
     if request.form.get("von") == "vorschlag":
         return _to_proposal(slug, next(iter(changes), 0))
     return redirect(web.safe_next(url_for("ballots.show", slug=slug, phase_id=phase_id)), code=303)
+
+
+def _one_mark(phase: Phase, own: OwnBallot, proposal_id: int, error: InvalidInput) -> ResponseReturnValue:
+    """What was refused in the box on a proposal's page: the box alone, as it was filled in, with the reason."""
+    proposal = standing_of_marks(web.current_session(), phase.process_id, [proposal_id])[proposal_id]
+    return render_template(
+        "contributions/ballots/mark.html", process=phase.process, slug=phase.process.slug, phase=phase, proposal=proposal,
+        proposal_id=proposal_id, rule=(phase.ballot or BallotRule.SUPPORT).value, spent=own.spent,
+        own_mark=request.form.get(f"{operations.MARK_OF}{proposal_id}", ""), problem=web.translated(error),
+    ), error.status
 
 
 def _entered(own: OwnBallot, changes: dict[int, int], *, is_budget: bool) -> dict[int, int]:
@@ -264,7 +316,7 @@ def _with_results(slug: str, phase_id: int) -> Phase:
     return phase
 
 
-def gone_title(one: Result) -> str:
+def gone_title(one: Result | Standing) -> str:
     """What stands in a result for a proposal that is not public any more."""
     if one.state is ContributionState.WITHDRAWN:
         return str(_("Vorschlag %(number)s, zurückgezogen", number=one.id))
