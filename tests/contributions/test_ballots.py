@@ -612,6 +612,10 @@ def test_editors_fill_the_paper_and_nobody_changes_it_after_the_first_vote(
     operations.cast(session, keyring, factories.actor(factories.account(session)), phase, {second.id: 1}, clock.now(),
                     replace=True)
     session.commit()
+    dearer = editor.submit(page, {"proposal_id": str(second.id), "cost": "450"}, form=-1)
+    assert dearer.status_code == 409
+    assert "lässt sich nicht mehr ändern" in _answered(dearer).xpath("//*[@data-error-summary]")[0].text_content()
+    assert _answered(dearer).get_element_by_id("cost").get("value") == "450"
     late = editor.submit(page, form="/entfernen")
     assert "lässt sich nicht mehr ändern" in late.get_data(as_text=True)
     assert session.scalar(select(func.count()).select_from(BallotOption)) == 2

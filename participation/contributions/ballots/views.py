@@ -409,13 +409,14 @@ def _editable(process_id: int, phase_id: int) -> Phase:
 def paper(process_id: int, phase_id: int) -> ResponseReturnValue:
     """Which proposals stand on the paper of a budget, and what they cost."""
     phase = _editable(process_id, phase_id)
-    form = OptionForm()
+    form, status = OptionForm(), 422
     entered = form.read() if form.is_submitted() else None
     if entered is not None:
         try:
             operations.set_option(web.current_session(), web.current_actor(), phase, *entered, web.current_now())
-        except InvalidInput as error:
+        except (InvalidInput, Conflict) as error:
             web.attach(form, error)
+            status = error.status
         else:
             flash(_("Der Stimmzettel ist geändert."), "success")
             return _to_paper(phase)
@@ -423,7 +424,7 @@ def paper(process_id: int, phase_id: int) -> ResponseReturnValue:
     return render_template(
         "contributions/ballots/paper.html", process=phase.process, phase=phase, tabs=tabs_of(phase.process), form=form,
         options=options, total=sum(one.cost for one in options),
-    ), 422 if form.is_submitted() else 200
+    ), status if form.is_submitted() else 200
 
 
 def _to_paper(phase: Phase) -> Response:
