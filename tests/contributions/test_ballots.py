@@ -496,9 +496,9 @@ def test_no_money_is_planned_for_what_was_withdrawn(session: Session, voter: Bro
     assert planned[0].text_content().strip() == "300"
     table = voter.get(f"{_page(phase)}/ergebnis.csv").get_data(as_text=True).removeprefix("\ufeff")
     assert [line.split(";") for line in table.splitlines()] == [
-        ["Nummer", "Vorschlag", "Stimmen", "Kosten in Euro", "Reicht das Geld?"],
-        [str(first.id), f"Vorschlag {first.id}, zurückgezogen", "2", "900", "Entfällt"],
-        [str(second.id), "Idee B", "1", "300", "Ja"]]
+        ["Platz", "Nummer", "Vorschlag", "Stimmen", "Kosten in Euro", "Reicht das Geld?"],
+        ["1", str(first.id), f"Vorschlag {first.id}, zurückgezogen", "2", "900", "Entfällt"],
+        ["2", str(second.id), "Idee B", "1", "300", "Ja"]]
 
 
 def test_a_title_is_no_formula_in_the_table(session: Session, voter: Browser, keyring: Keyring) -> None:
@@ -532,7 +532,7 @@ def test_a_tie_over_the_last_money_is_left_to_the_council(session: Session, vote
     assert "4 Vorschläge haben gleich viele Stimmen" in page.text_content()
     assert page.xpath("//dl[@class='bp-stats']/div[contains(., 'Euro verplant')]//dd")[0].text_content().strip() == "0"
     table = voter.get(f"{_page(phase)}/ergebnis.csv").get_data(as_text=True)
-    assert f"{second.id};Idee B;2;0;2;300;1;{tie}\r\n" in table
+    assert f"1;{second.id};Idee B;2;300;{tie}\r\n" in table
 
 
 def test_equal_baskets_that_the_money_is_enough_for_are_no_tie(session: Session, voter: Browser, keyring: Keyring) -> None:
