@@ -64,6 +64,21 @@ def test_the_theme_narrows_map_and_list_alike(process: Process, browser: Browser
     assert "karte.geojson?thema=wohnen" in script
 
 
+def test_what_was_asked_of_the_list_is_still_asked_after_a_look_at_the_map(process: Process, browser: Browser) -> None:
+    base, wanted = f"/verfahren/{process.slug}", "?q=Radweg&thema=verkehr&sort=diskutiert&antwort=ja"
+
+    def tab(page: str, name: str) -> str:
+        return str(browser.open(page).xpath(f"//nav[contains(@class, 'bp-tabs')]//a[contains(., '{name}')]/@href")[0])
+
+    there = tab(f"{base}/vorschlaege{wanted}", "Karte")
+    assert there == f"{base}/karte{wanted}"
+    assert tab(there, "Liste") == f"{base}/vorschlaege{wanted}"
+    page = browser.open(f"{base}/karte?q=Wohnungen&sort=diskutiert")
+    assert "Die Karte zeigt alle Vorschläge mit Ort, nicht nur die zu „Wohnungen“." in " ".join(page.text_content().split())
+    assert len(page.xpath("//*[@data-feature-id]")) == 3, "beside the map stands what is on it"
+    assert "Die Karte zeigt alle" not in browser.text(f"{base}/karte?thema=verkehr&sort=diskutiert")
+
+
 def test_the_page_needs_no_inline_script_and_shows_the_list_beside(process: Process, browser: Browser) -> None:
     page = browser.open(f"/verfahren/{process.slug}/karte")
     assert page.xpath("//script[not(@src)]") == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -29,7 +30,7 @@ from participation import web
 from participation.actions import Action
 from participation.contributions.proposals import export
 from participation.contributions.proposals.edge import load_proposal
-from participation.contributions.proposals.queries import list_page
+from participation.contributions.proposals.queries import Sort, list_page
 from participation.contributions.proposals.views.lists import Asked, blueprint, read_address, theme_chips
 from participation.db import Database
 from participation.errors import NotFound
@@ -106,7 +107,10 @@ def detail_map(proposal: Proposal) -> MapParts:
 def map_page(slug: str) -> ResponseReturnValue:
     """All proposals with a place, on a map and in the list beside it."""
     asked = read_address(load_process(slug))
-    page = list_page(web.current_session(), asked.listing(with_point=True))
+    # The map knows themes and nothing else, and the list beside it shows what the map does. What else the address asks
+    # for only waits there for the way back to the list.
+    beside = replace(asked, query="", answer="", sort=Sort.NEWEST, cursor="")
+    page = list_page(web.current_session(), beside.listing(with_point=True))
     parts = _overview(asked)
     return render_template(
         "contributions/proposals/map.html", process=asked.process, asked=asked, page=page, map=parts,
