@@ -442,3 +442,38 @@ def test_comments_from_before_the_question_for_or_against_stay_without_an_answer
     assert counted[:2] == [["Dafür", "1"], ["Dagegen", "0"]]
     old = next(item for item in found.find_class("bp-comment") if "Von früher" in item.text_content())
     assert not any(word in old.text_content() for word in ("Dafür", "Dagegen"))
+
+
+def test_a_withdrawn_comment_cannot_be_mended_and_says_why(
+    session: Session, resident: Browser, page: str,
+) -> None:
+    resident.submit(page, {"body": "Gute Ide"}, form="kommentare")
+    edit = resident.open(page).xpath("//a[contains(@href, '/bearbeiten')]/@href")[0]
+    resident.submit(edit, form="zurueckziehen")
+    opened = resident.get(edit)
+    assert opened.status_code in {302, 303}
+    text = resident.text(page)
+    assert "Diesen Kommentar haben Sie zurückgezogen. Sie können ihn nicht mehr ändern." in text
+    late = resident.post(edit, {"body": "Gute Idee, mit Bäumen!"})
+    assert late.status_code == 409
+    assert "Ihre Änderung ist nicht gespeichert" in late.get_data(as_text=True)
+    assert "Gute Idee, mit Bäumen!" in late.get_data(as_text=True)
+
+
+def test_an_answer_that_can_stand_no_deeper_names_whom_it_answers(
+    session: Session, resident: Browser, page: str, proposal: Proposal,
+) -> None:
+    above = None
+    for name in ("Anna", "Berta", "Jutta"):
+        above = factories.comment(
+            session, proposal, parent=above, participant=factories.participant(session, proposal.process, pseudonym=name))
+    assert above is not None
+    session.commit()
+    assert "@" not in resident.open(f"{page}/kommentare?antwort={above.parent_id}").xpath("string(//textarea[@name='body'])")
+    form = resident.open(f"{page}/kommentare?antwort={above.id}")
+    assert form.xpath("string(//textarea[@name='body'])").strip() == "@Jutta:"
+    assert "beginnt sie mit dem Namen" in form.text_content()
+    alone = resident.submit(f"{page}/kommentare?antwort={above.id}", form="kommentare")
+    assert alone.status_code == 422, "a name alone is no comment"
+    resident.submit(f"{page}/kommentare?antwort={above.id}", {"body": "@Jutta: Das sehe ich auch so."}, form="kommentare")
+    assert "@Jutta: Das sehe ich auch so." in resident.text(page)

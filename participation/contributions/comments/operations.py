@@ -137,6 +137,8 @@ def edit_comment(session: Session, actor: Actor, comment: Comment, body: str, no
     """
     require(actor, Action.EDIT_COMMENT, comment, now)
     contributions.hold_own(session, actor, comment, "revision_number")
+    if comment.state is ContributionState.WITHDRAWN:
+        raise Conflict(N_("Diesen Kommentar haben Sie zurückgezogen. Ihre Änderung ist nicht gespeichert."))
     if not may_edit(actor, comment, now):
         raise Conflict(N_("Dieser Kommentar lässt sich nicht mehr ändern. Schreiben Sie bitte eine Antwort darauf."))
     clean = _clean_body(body)

@@ -15,7 +15,7 @@ from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.abuse.edge import current_source, slow_down
 from participation.contributions.comments.forms import CommentForm
-from participation.contributions.comments.models import QUOTE_MAX, Comment, Stance
+from participation.contributions.comments.models import MAX_DEPTH, QUOTE_MAX, Comment, Stance
 from participation.contributions.comments.operations import (
     BODY_MAX,
     asks_for_stance,
@@ -24,6 +24,7 @@ from participation.contributions.comments.operations import (
     post_comment,
 )
 from participation.contributions.comments.queries import newest_first_of
+from participation.contributions.models import WITHDRAWABLE, ContributionState
 from participation.contributions.proposals.edge import LARGEST_ID, load_proposal, load_standing
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.votes import operations as votes
@@ -123,6 +124,11 @@ def _form(proposal: Proposal, parent: Comment | None, *, formdata: bool, **value
     return form.offer_stances(parent is None and asks_for_stance(phase))
 
 
+def _mention(parent: Comment | None) -> str:
+    """What an answer begins with where it can stand no deeper: beside the one it answers, and nothing keeps which that is."""
+    return f"@{parent.participant.pseudonym}: " if parent is not None and parent.depth >= MAX_DEPTH else ""
+
+
 def _stance(form: CommentForm) -> Stance | None:
     raw = form.stance.data if "stance" in form else None
     return next((one for one in Stance if one.value == raw), None)
@@ -136,7 +142,8 @@ def new(slug: str, proposal_id: int) -> ResponseReturnValue:
     web.require(Action.COMMENT, proposal)
     parent = _parent(proposal, request.args.get("antwort", ""))
     quote = request.args.get("zitat", "")[:QUOTE_MAX]
-    form = _form(proposal, parent, formdata=False, parent_id=parent.id if parent else "", quote=quote)
+    form = _form(proposal, parent, formdata=False, parent_id=parent.id if parent else "", quote=quote,
+                 body=_mention(parent))
     return _form_page(proposal, parent, form)
 
 
@@ -155,12 +162,13 @@ def post(slug: str, proposal_id: int) -> ResponseReturnValue:
         form.body.errors = [_("Diesen Kommentar gibt es nicht mehr. Senden Sie Ihren Text als neuen Kommentar.")]
         form.parent_id.data = ""
         return _form_page(proposal, None, form), 422
+    body = form.body.data or ""
     try:
         web.require_no_change_of_person()
         actor = web.current_actor() if web.current_actor().is_signed_in else web.ensure_guest()
         comment = post_comment(
-            web.current_session(), web.current_keyring(), actor, proposal, form.body.data or "",
-            submission_key=form.submission_key.data or new_token(), now=web.current_now(), parent=parent,
+            web.current_session(), web.current_keyring(), actor, proposal,
+            "" if body.strip() == _mention(parent).strip() else body, submission_key=form.submission_key.data or new_token(), now=web.current_now(), parent=parent,
             quote=form.quote.data or "", stance=_stance(form),
         )
     except InvalidInput as error:
@@ -270,6 +278,9 @@ def edit(slug: str, proposal_id: int, comment_id: int) -> ResponseReturnValue:
     """Mend one's own comment while it is fresh, or after a moderator asked for it."""
     proposal, comment = _comment(slug, proposal_id, comment_id)
     web.do_not_cache()
+    if comment.state is ContributionState.WITHDRAWN and request.method == "GET":
+        flash(_("Diesen Kommentar haben Sie zurückgezogen. Sie können ihn nicht mehr ändern."), "info")
+        return _back(slug, comment)
     actor_require(_holder(), Action.EDIT_COMMENT, comment, web.current_now())
     form = CommentForm(formdata=request.form or None, body=comment.body).offer_stances(False)  # noqa: FBT003
     status = 200
@@ -286,6 +297,7 @@ def edit(slug: str, proposal_id: int, comment_id: int) -> ResponseReturnValue:
     return render_template(
         "contributions/comments/edit.html", proposal=proposal, process=proposal.process, comment=comment, form=form,
         body_max=BODY_MAX, token=request.values.get("token", ""), may_edit=may_edit(_holder(), comment, web.current_now()),
+        may_withdraw=comment.state in WITHDRAWABLE,
         title=web.current_session().get_one(Proposal, proposal_id).title,
     ), status
 
@@ -306,6 +318,6 @@ def _form_page(proposal: Proposal, parent: Comment | None, form: CommentForm) ->
         web.current_session(), web.current_keyring(), proposal.process_id, actor.identity)
     return render_template(
         "contributions/comments/new.html", proposal=proposal, process=proposal.process, parent=parent,
-        parent_author=parent.participant.pseudonym if parent else "", form=form, body_max=BODY_MAX,
+        parent_author=parent.participant.pseudonym if parent else "", is_beside=bool(_mention(parent)), form=form, body_max=BODY_MAX,
         is_guest=not actor.is_signed_in, known=known, guest_name=contributions.GUEST_NAME,
     )
