@@ -64,6 +64,17 @@ _AFTER_DEAD_LINK: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
         N_("Bitten Sie um eine neue, wenn Sie noch nicht mitschreiben."),
         ((N_("Meine Beiträge"), "personal.contributions"),)),
 }
+# What there was too much of, and what became of the last one, by where it was sent.
+_OF_WHAT: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(("comments.post", "comments.edit"), (
+        N_("Zu viele Kommentare in kurzer Zeit"),
+        N_("Ihr Kommentar ist nicht gespeichert. So bremsen wir Programme, die Kommentare in Massen verschicken."))),
+    **dict.fromkeys(("submissions.new", "submissions.edit"), (
+        N_("Zu viele Vorschläge in kurzer Zeit"),
+        N_("Ihr Vorschlag ist nicht gespeichert. So bremsen wir Programme, die Vorschläge in Massen verschicken."))),
+    "following.follow": (N_("Zu viele Bestellungen in kurzer Zeit"),
+                         N_("Wir haben keine E-Mail verschickt. So bremsen wir Programme, die fremde Adressen eintragen.")),
+}
 # Links that have done their work for whoever is signed in.
 _OF_SIGNING_UP = {"accounts.confirm", "accounts.invitation"}
 # What people type in one word too; of everything else only what has several words was typed, not chosen or put there by us.
@@ -97,7 +108,8 @@ def _texts(status: int) -> tuple[str, str]:
             _("Das hat nicht geklappt"),
             _("Diese Adresse können Sie so nicht aufrufen. Bitte beginnen Sie auf der Startseite."),
         ),
-        409: (_("Das ist nicht mehr möglich"), _("Der Stand hat sich geändert. Bitte laden Sie die Seite neu.")),
+        # What hinders says the message; the cure is the way back, to the page as it is now.
+        409: (_("Das hat nicht geklappt"), ""),
         410: (_("Dieser Link gilt nicht mehr"), _("Bitte fordern Sie einen neuen Link an.")),
         413: _too_much(),
         422: (_("Bitte prüfen Sie Ihre Eingabe"), _("Eine Angabe konnte nicht übernommen werden.")),
@@ -196,7 +208,10 @@ def _ways_on(status: int, back: tuple[str, str] | None) -> tuple[str, list[tuple
         return "", [(_("Link per E-Mail schicken"), url_for("accounts.request_sign_in_link", next=here)),
                     (_("Zur Anmeldung mit Passkey"), url_for("accounts.sign_in", next=here))]
     if status in {409, 413, 429} and request.method not in SAFE_METHODS:
-        return "", _way_back_to_it()
+        there = _way_back_to_it()
+        # Loading this page anew would send the same again.
+        is_stale = status == 409 and there  # noqa: PLR2004
+        return _("Sehen Sie sich die Seite an, wie sie jetzt ist.") if is_stale else "", there
     return "", []
 
 
@@ -268,7 +283,9 @@ def try_again(left: int) -> str:
 def _slowed_down() -> ResponseReturnValue:
     """Too many requests: for how long, as far as the counter says."""
     left = seconds_left(limiter.current_limit)
-    return error_page(429, cure=try_again(left), wait=left or 30)
+    heading, message = _OF_WHAT.get(request.endpoint or "", ("", ""))
+    return error_page(429, _(message) if message else "", try_again(left), left or 30,
+                      heading=_(heading) if heading else "")
 
 
 def _without_slash() -> str | None:

@@ -10,7 +10,7 @@ import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from participation.actions import Action
 from participation.errors import Conflict, NotAllowed, SecondFactorNeeded, SignInNeeded, VerificationNeeded
@@ -64,6 +64,9 @@ class OpenProcess(Protocol):
 
     def phases_opening(self, action: Action, now: datetime) -> Sequence[OpenPhase]:
         """All of them."""
+
+    def window_of(self, action: Action, now: datetime) -> tuple[bool, bool]:
+        """Whether a phase that opens an action is over, and whether one is to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -411,6 +414,23 @@ def can(actor: Actor, action: Action, target: object, now: datetime) -> bool:
     return any(rule(actor, target, now) for rule in RULES[action])
 
 
+def _closed(action: Action, target: object, now: datetime) -> Conflict:
+    """Too late or too early: whoever reads this must not have to guess which of both."""
+    asked: Any = target if hasattr(target, "phase_for") else process_of(target)
+    is_over, is_coming = asked.window_of(action, now) if asked is not None else (False, False)
+    if action in {Action.SUPPORT, Action.CAST_BALLOT}:
+        if is_over and not is_coming:
+            return Conflict(N_("Phase beendet: Hier kann man nicht mehr abstimmen. Ihre Stimme ist nicht gespeichert."))
+        if is_coming and not is_over:
+            return Conflict(N_("Hier kann man noch nicht abstimmen. Ihre Stimme ist nicht gespeichert."))
+        return Conflict(N_("Hier kann man zurzeit nicht abstimmen. Ihre Stimme ist nicht gespeichert."))
+    if is_over and not is_coming:
+        return Conflict(N_("Phase beendet: Das ist nicht mehr möglich. Ihr Text ist nicht gespeichert."))
+    if is_coming and not is_over:
+        return Conflict(N_("Die Phase hat noch nicht begonnen. Ihr Text ist nicht gespeichert."))
+    return Conflict(N_("Das ist zurzeit nicht möglich. Ihr Text ist nicht gespeichert."))
+
+
 def require(actor: Actor, action: Action, target: object, now: datetime) -> None:
     """Pass, or raise what hinders.
 
@@ -419,10 +439,7 @@ def require(actor: Actor, action: Action, target: object, now: datetime) -> None
     if can(actor, action, target, now):
         return
     if action in PHASE_BOUND and not phase_opens(action)(actor, target, now):
-        if action in {Action.SUPPORT, Action.CAST_BALLOT}:
-            raise Conflict(N_("Phase beendet: Hier kann man nicht mehr abstimmen, oder noch nicht. Ihre Stimme ist nicht "
-                              "gespeichert."))
-        raise Conflict(N_("Phase beendet: Das ist zurzeit nicht möglich. Ihr Text ist nicht gespeichert."))
+        raise _closed(action, target, now)
     if action in {Action.COMMENT, Action.SUPPORT} and getattr(target, "is_published", None) is False:
         # Whoever gets here sees it nevertheless: its author left word why it went, or it is their own.
         raise Conflict(N_("Dieser Beitrag wurde zurückgezogen oder ist nicht öffentlich. Ihre Eingabe ist nicht gespeichert."))

@@ -136,6 +136,11 @@ class Process(Base):
         """The open phases that open an action."""
         return [phase for phase in self.open_phases(now) if phase.opens(action)]
 
+    def window_of(self, action: Action, now: datetime) -> tuple[bool, bool]:
+        """Whether a phase that opens an action is over, and whether one is to come. In the archive all are over."""
+        windows = [phase.window_of(action, now) for phase in self.phases]
+        return any(is_over for is_over, _is_coming in windows), any(is_coming for _is_over, is_coming in windows)
+
     def phase_opening(self, action: Action, now: datetime) -> Phase | None:
         """The first open phase that opens an action; for supports, the one that counts them out most strictly."""
         found = self.phases_opening(action, now)
@@ -221,6 +226,15 @@ class Phase(Base):
     def opens(self, action: Action) -> bool:
         """Whether an action is possible while it is open."""
         return action in self._read()[1]
+
+    def window_of(self, action: Action, now: datetime) -> tuple[bool, bool]:
+        """Whether it opened an action and is over, and whether it will open it."""
+        if not self.opens(action):
+            return False, False
+        if self.process.state is ProcessState.ARCHIVED:
+            return True, False
+        state = self.state(now)
+        return state is PhaseState.CLOSED, state is PhaseState.UPCOMING
 
     def phase_for(self, action: Action, now: datetime) -> Phase | None:
         """Itself, when it is open and opens the action; asked by rules whose target is one phase."""

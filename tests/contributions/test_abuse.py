@@ -513,6 +513,22 @@ def _tells_why(innocent: Browser, proposal: Proposal) -> None:
     assert int(answer.headers["Retry-After"]) > 3000
 
 
+def test_a_writer_who_is_slowed_down_reads_what_there_was_too_much_of(
+    session: Session, proposal: Proposal, limited: Beteiligung,
+) -> None:
+    page = f"/verfahren/{proposal.process.slug}/vorschlaege/{proposal.id}/kommentare"
+    browser = Browser(limited).sign_in(factories.account(session))
+    session.commit()
+    for _try in range(20):
+        browser.post(page, {"body": ""})
+    last = browser.post(page, {"body": "Ein Text, der bleiben soll."})
+    assert last.status_code == 429
+    text = last.get_data(as_text=True)
+    for wanted in ("Zu viele Kommentare in kurzer Zeit", "Ihr Kommentar ist nicht gespeichert", "Ein Text, der bleiben soll."):
+        assert wanted in text, wanted
+    assert "Zu viele Versuche" not in text
+
+
 def test_from_one_address_so_many_an_hour_and_the_rest_is_told_not_dropped(
     session: Session, proposal: Proposal, limited: Beteiligung,
 ) -> None:

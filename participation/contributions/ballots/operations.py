@@ -110,7 +110,7 @@ def hold_phase(session: Session, phase_id: int, *, alone: bool) -> Phase:
         .execution_options(populate_existing=True)
     ).one_or_none()
     if phase is None:
-        raise Conflict(N_("Diese Phase gibt es nicht mehr. Bitte laden Sie die Seite neu."))
+        raise Conflict(N_("Diese Phase gibt es nicht mehr."))
     return phase
 
 

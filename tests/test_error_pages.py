@@ -1,0 +1,78 @@
+"""What a page of an error says: what hinders, once, and a cure that fits."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from lxml import html
+
+from participation import clock
+from participation.error_pages import error_page
+from participation.formats import VoteSettings
+from tests import factories
+from tests.browser_client import Browser
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+    from werkzeug.test import TestResponse
+
+    from app import Beteiligung
+
+
+def _said(answer: TestResponse) -> str:
+    main = html.fromstring(answer.get_data(as_text=True)).xpath("//main")[0]
+    return " ".join(main.text_content().split())
+
+
+def test_a_conflict_leads_back_to_the_page_as_it_is_now(session: Session, browser: Browser) -> None:
+    process = factories.process(session, phases=[factories.phase("vote", settings=VoteSettings(votes_per_person=2))])
+    first, second, third = (factories.proposal(session, process) for _ in range(3))
+    browser.sign_in(factories.account(session))
+    session.commit()
+    pages = [f"/verfahren/{process.slug}/vorschlaege/{one.id}" for one in (first, second, third)]
+    for page in pages[:2]:
+        browser.post(f"{page}/unterstuetzen")
+    refused = browser.post(f"{pages[2]}/unterstuetzen", headers={"Referer": f"http://localhost{pages[2]}"})
+    assert refused.status_code == 409
+    said = _said(refused)
+    assert "Nehmen Sie zuerst eine zurück." in said
+    assert "Sehen Sie sich die Seite an, wie sie jetzt ist." in said
+    assert "laden" not in said, "to load this page anew would send the same again"
+    assert "nicht mehr möglich" not in said
+    way = html.fromstring(refused.get_data(as_text=True)).xpath("//main//a/@href")[0]
+    assert browser.get(way, follow_redirects=True).request.path == pages[2]
+
+
+@pytest.mark.parametrize(("opens", "closes", "message"), [
+    (-9, -2, "Phase beendet: Hier kann man nicht mehr abstimmen."),
+    (2, 9, "Hier kann man noch nicht abstimmen."),
+])
+def test_a_vote_at_the_wrong_time_reads_whether_it_is_late_or_early(
+    session: Session, browser: Browser, opens: int, closes: int, message: str,
+) -> None:
+    phase = factories.phase("vote")
+    phase.starts_at, phase.ends_at = (clock.now() + timedelta(days=days) for days in (opens, closes))
+    process = factories.process(session, phases=[phase])
+    proposal = factories.proposal(session, process)
+    browser.sign_in(factories.account(session))
+    session.commit()
+    said = _said(browser.post(f"/verfahren/{process.slug}/vorschlaege/{proposal.id}/unterstuetzen"))
+    assert f"{message} Ihre Stimme ist nicht gespeichert." in said
+    assert "oder noch nicht" not in said
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_fault_of_ours_is_said_once_on_the_plain_page_too(
+    app: Beteiligung, monkeypatch: pytest.MonkeyPatch, status: int,
+) -> None:
+    def broken(*_names: object, **_values: object) -> str:
+        raise RuntimeError
+
+    with app.test_request_context("/"), monkeypatch.context() as without_database:
+        without_database.setattr("participation.error_pages.render_template", broken)
+        plain = error_page(status).get_data(as_text=True)
+    said = html.fromstring(plain).text_content()
+    assert said.count("nicht an Ihnen") <= 1
+    assert said.count("erreichbar") <= 2, "as title of the window and of the page"
