@@ -310,6 +310,34 @@ def test_up_to_five_pictures_are_added_ordered_and_removed(
     assert new_browser().open(scene.path).xpath("//ul[@class='bp-gallery']//img/@alt") == ["Neu", "Zwei", "Vier", "Fünf"]
 
 
+def test_the_history_says_how_many_pictures_came_and_went_and_where_the_place_was(
+    after: Scene, new_browser: Callable[[], Browser],
+) -> None:
+    after.support()
+    author = new_browser().sign_in(after.author)
+    for name in ("Eins", "Zwei", "Drei"):
+        _send_picture(author, after.path, name)
+    author.post(f"{after.path}/bilder", {"step": "drop", "place": "1"})
+
+    def steps() -> list[str]:
+        found = new_browser().open(f"{after.path}/verlauf").xpath("//section[starts-with(@id, 'fassung-')]")
+        return [" ".join(" ".join(one.itertext()).split()) for one in found]
+
+    (pictures,) = steps()
+    for wanted in ("3 Bilder sind dazugekommen.", "1 Bild ist entfernt.", "Titel und Text sind gleich geblieben."):
+        assert wanted in pictures
+    change(author, after, place="Am Brunnen")
+    change(author, after, place="Am Rathaus", lon="7.29", lat="51.97")
+    moved, named, _pictures = steps()
+    assert "Ort in Worten: ohne Angabe Am Brunnen" in named
+    assert "Punkt" not in named
+    assert "Bild" not in named
+    assert "Ort in Worten: Am Brunnen Am Rathaus" in moved
+    assert "Der Punkt auf der Karte ist neu." in moved
+    author.post(f"{after.path}/bilder", {"step": "first", "place": "1"})
+    assert "Die Bilder sind anders beschrieben oder anders sortiert." in steps()[0]
+
+
 def test_new_pictures_of_a_public_proposal_wait_for_the_check(
     session: Session, keyring: Keyring, new_browser: Callable[[], Browser],
 ) -> None:

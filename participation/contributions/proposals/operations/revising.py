@@ -82,7 +82,9 @@ def revise_proposal(
     changes = {name: getattr(draft, name) for name in CHANGEABLE} | {
         "pictures": draft.pictures is not None, "answers": answers}
     if newest is not None and onto is not None and newest.number != onto:
-        if (newest.title, newest.body, newest.changes) == (draft.title, draft.body, changes) and not draft.pictures:
+        # What was noted of its pictures when it took effect is no difference.
+        is_same = (newest.changes or {}) | changes == (newest.changes or {})
+        if is_same and (newest.title, newest.body) == (draft.title, draft.body) and not draft.pictures:
             return newest.number == proposal.pending_revision
         raise ChangedMeanwhile
     number = newest.number + 1 if newest else 1
@@ -186,6 +188,9 @@ def _apply(session: Session, proposal: Proposal, revision: Revision, now: dateti
         )
         session.flush()
         session.expire(proposal, ["pictures"])
+        # Counted now: the files that go are gone when somebody reads what has changed.
+        earlier, present = ({picture.upload_id for picture in some} for some in (replaced, proposal.pictures))
+        revision.changes = {**changes, "pictures_added": len(present - earlier), "pictures_removed": len(earlier - present)}
         _drop_unused(session, proposal, [picture.upload for picture in replaced])
     if proposal.state is ContributionState.RETURNED:
         proposal.move_to(ContributionState.SUBMITTED, now)

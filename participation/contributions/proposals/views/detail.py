@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from flask import make_response, redirect, render_template, request, url_for
 from flask_babel import gettext as _
+from sqlalchemy import select
 
 from participation import text, web
 from participation.accounts.edge import author_name
@@ -25,6 +27,7 @@ from participation.contributions.proposals.views.lists import blueprint
 from participation.contributions.proposals.views.maps import detail_map
 from participation.contributions.queries import co_authors_of, pictures_of, seen_revisions, stored_picture
 from participation.errors import NotFound
+from participation.municipalities.models import District
 from participation.own_fields import OwnField, as_text, load_answers, public_answers
 from participation.page_cache import cached
 from participation.processes.edge import shown_name
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
 
 PICTURE_SECONDS = 7 * 24 * 3600
 RELATED = 10
+# Pictures handed in one after the other within this time are one change.
+AT_ONE_SITTING = timedelta(hours=1)
 _SIZE = f"any({','.join(SIZES)})"
 
 
@@ -125,20 +130,58 @@ def history(slug: str, proposal_id: int) -> ResponseReturnValue:
         return redirect(url_for("proposals.show", slug=slug, proposal_id=proposal_id))
     texts = list(web.current_session().scalars(seen_revisions(proposal)))
     themes = {theme.id: web.in_language(theme.name) for theme in shown_name(proposal.process).themes}
-    changes = [_change(before, after, themes, proposal.own_fields) for before, after in pairwise(texts)]
+    districts = _district_names({(one.changes or {}).get("district_id") for one in texts})
+    changes = _pictures_joined([_change(before, after, themes, districts, proposal.own_fields)
+                                for before, after in pairwise(texts)])
     return render_template(
         "contributions/proposals/history.html", process=proposal.process, proposal=proposal, first=texts[0],
         changes=list(reversed(changes)),
     )
 
 
+def _district_names(ids: set[int | None]) -> dict[int | None, str]:
+    wanted = ids - {None}
+    rows = web.current_session().execute(select(District.id, District.name).where(District.id.in_(wanted))) if wanted else ()
+    return {row[0]: row[1] for row in rows}
+
+
+def _pictures_joined(changes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Pictures are handed in one at a time; whoever adds three in a row has changed the proposal once."""
+    joined: list[dict[str, Any]] = []
+    for change in changes:
+        last = joined[-1] if joined else None
+        if (last is not None and last["pictures"] and change["pictures"] and not last["is_more"] and not change["is_more"]
+                and change["at"] - last["at"] <= AT_ONE_SITTING):
+            sums = {name: last["pictures"][name] + change["pictures"][name] for name in change["pictures"]}
+            joined[-1] = {**change, "pictures": sums}
+        else:
+            joined.append(change)
+    return joined
+
+
 def _change(
-    before: Revision, after: Revision, themes: dict[int, str], asked: tuple[OwnField, ...]
+    before: Revision, after: Revision, themes: dict[int, str], districts: dict[int | None, str], asked: tuple[OwnField, ...]
 ) -> dict[str, Any]:
     """One step of the history, ready to be shown."""
+    shown = _words_changed(before, after, themes, asked)
+    old, new = before.changes or {}, after.changes or {}
+    pictures = {"added": new.get("pictures_added", 0), "removed": new.get("pictures_removed", 0)} if new.get("pictures") else None
+    points = [None if one.get("lon") is None else (one["lon"], one["lat"]) for one in (old, new)]
+    point = (None if not old or points[0] == points[1] else
+             "set" if points[0] is None else "removed" if points[1] is None else "moved")
+    names = [districts.get(one.get("district_id"), "") for one in (old, new)]
+    is_more = point is not None or any(value not in ([], None) for name, value in shown.items() if name not in {"at", "number"})
+    return shown | {"pictures": pictures, "point": point, "districts": names if point and names[0] != names[1] else None,
+                    "is_more": is_more}
+
+
+def _words_changed(
+    before: Revision, after: Revision, themes: dict[int, str], asked: tuple[OwnField, ...]
+) -> dict[str, Any]:
     old, new = before.changes or {}, after.changes or {}
     theme = themes.get(new.get("theme_id", 0)) if old and old.get("theme_id") != new.get("theme_id") else None
-    place = new.get("place") if old and old.get("place") != new.get("place") else None
+    places = (old.get("place") or "", new.get("place") or "")
+    place = places if old and places[0] != places[1] else None
     said = [as_text(public_answers(load_answers((one.changes or {}).get("answers")), asked)) for one in (before, after)]
     return {
         "answers": text.difference(*said) if said[0] != said[1] else [],
