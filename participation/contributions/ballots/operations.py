@@ -57,7 +57,7 @@ class Vanished(Conflict):
 
     def __init__(self, gone: Iterable[int]) -> None:
         """Say it without names: who shows the ballot again knows them."""
-        super().__init__(N_("Einer der Vorschläge steht nicht mehr zur Wahl. Bitte laden Sie die Seite neu."))
+        super().__init__(N_("Einer der Vorschläge steht nicht mehr zur Wahl. Ihre Stimme ist nicht gespeichert."))
         self.gone = list(gone)
 
 
