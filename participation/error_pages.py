@@ -261,6 +261,13 @@ def _words_of(error: DomainError) -> tuple[str, str]:
     return message, cure
 
 
+def _way_to_proof(error: DomainError) -> tuple[str, str] | None:
+    """Where a form was sent, to the page that says how to get what is missing, and from there back."""
+    if isinstance(error, VerificationNeeded):
+        return _("Nachweise ansehen"), url_for("accounts.verification", next=way_back())
+    return None
+
+
 def seconds_left(limit: RequestLimit | None) -> int:
     """Until when a limit stays reached, as far as the counter says; 0 where it does not."""
     try:
@@ -323,7 +330,7 @@ def register(app: Flask) -> None:
         endpoint = _LEADS_ON.get(type(error))
         if endpoint is not None and request.method in SAFE_METHODS:
             return redirect(url_for(endpoint, next=request.full_path.rstrip("?")))
-        return error_page(error.status, *_words_of(error))
+        return error_page(error.status, *_words_of(error), back=_way_to_proof(error))
 
     @app.errorhandler(CSRFError)
     def csrf_error(_error: CSRFError) -> ResponseReturnValue:

@@ -57,7 +57,7 @@ def to_provider() -> ResponseReturnValue:
     web.do_not_cache()
     connects = web.current_actor().is_signed_in
     if connects:
-        first = ask_again(url_for("accounts.to_provider"))
+        first = ask_again(url_for("accounts.to_provider", next=web.safe_next("") or None))
         if first is not None:
             return first
     try:
@@ -101,7 +101,7 @@ def finish_at_provider() -> ResponseReturnValue:
     except oidc.ProviderError as error:
         return _unreachable(error)
     if known["account"] is not None:
-        return _connect(known["account"], claims)
+        return _connect(known["account"], claims, known["next"])
     found = external.sign_in_by_claims(web.current_session(), claims, now)
     if found is None:
         sealed = web.current_keyring().seal(_PURPOSE + json.dumps({**asdict(replace(claims, id_token="")), "at": int(now.timestamp())}))
@@ -116,12 +116,12 @@ def finish_at_provider() -> ResponseReturnValue:
     return redirect(target, code=303)
 
 
-def _connect(account_id: int, claims: oidc.Claims) -> ResponseReturnValue:
+def _connect(account_id: int, claims: oidc.Claims, target: str) -> ResponseReturnValue:
     if web.current_actor().account_id != account_id:
         raise Gone(_("Diese Anmeldung hat zu lange gedauert oder kam von einem anderen Browser."))
     external.connect_own(web.current_session(), own_account(), claims, web.current_now())
     flash(_("Verbunden. Ab jetzt können Sie sich auch so anmelden."), "success")
-    return web.go("accounts.security")
+    return redirect(target or url_for("accounts.security"), code=303)
 
 
 @blueprint.post("/konto/anmelden-extern/adresse")

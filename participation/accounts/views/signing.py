@@ -181,6 +181,12 @@ def was_wrong(response: Response) -> bool:
     return response.status_code == 422  # noqa: PLR2004 - the form again
 
 
+def _provider() -> str:
+    """By whom people can sign in too, as the button calls it; empty where there is none."""
+    settings = web.current_settings()
+    return settings.oidc_label if settings.oidc_issuer else ""
+
+
 def _owes_second_factor() -> bool:
     """Whether this browser has signed in and only the second factor is missing."""
     return "_user_id" in cookie and current_user.is_authenticated and bool(current_user.actor.second_factor_awaited)
@@ -202,8 +208,8 @@ def sign_in() -> ResponseReturnValue:
         web.attach(form, InvalidInput(_("E-Mail-Adresse oder Kennwort stimmt nicht. Prüfen Sie beides, oder lassen "
                                         "Sie sich einen Link zum Anmelden schicken. Haben Sie sich gerade registriert? "
                                         "Dann öffnen Sie zuerst den Link in unserer E-Mail."), field="email"))
-    return render_template("accounts/sign_in.html", form=form, next=web.safe_next(""),
-                           provider=web.current_settings().oidc_issuer and web.current_settings().oidc_label), (
+    return render_template("accounts/sign_in.html", form=form, next=web.safe_next(""), provider=_provider(),
+                           why=web.part("why_sign_in", target=web.safe_next(""), provider=_provider())), (
         422 if form.is_submitted() else 200
     )
 
@@ -304,7 +310,8 @@ def register() -> ResponseReturnValue:
             web.attach(form, error)
         else:
             return web.go("accounts.check_mail")
-    return render_template("accounts/register.html", form=form, next=web.safe_next("")), (
+    return render_template("accounts/register.html", form=form, next=web.safe_next(""),
+                           why=web.part("why_sign_in", target=web.safe_next(""), provider="")), (
         422 if form.is_submitted() else 200
     )
 

@@ -54,9 +54,11 @@ def verification() -> ResponseReturnValue:
             status = error.status
     account = own_account()
     shown = session.execute(verifications_of(account.id)).all()
+    provider = web.current_settings().oidc_label if web.current_settings().oidc_levels else ""
     return render_template(
         "accounts/verification.html", form=form, account=account, shown=shown, labels=CHOICE_LABELS, next=target,
-        levels=Verification, provider=web.current_settings().oidc_levels and web.current_settings().oidc_label,
+        levels=Verification, provider=provider, why=web.part("why_proof", target=target, provider=provider),
+        back=web.part("back_without", target=target),
     ), status
 
 

@@ -15,5 +15,6 @@ from participation.processes.views import (  # noqa: F401 - their routes join th
     versions,
 )
 from participation.processes.views.pages import HOLES, blueprint
+from participation.processes.views.reasons import PARTS
 
-__all__ = ["HOLES", "blueprint"]
+__all__ = ["HOLES", "PARTS", "blueprint"]
