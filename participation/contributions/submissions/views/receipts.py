@@ -190,7 +190,7 @@ def _introduction(contribution: Contribution, token: str, form: IntroductionForm
     form = form or IntroductionForm(formdata=None)
     form.email.data = form.email.data or address
     return {
-        "form": form, "limits": LIMITS, "address": address, "asks_email": is_asked and author.contact_sealed is None,
+        "form": form, "limits": LIMITS, "mailed_to": address, "asks_email": is_asked and author.contact_sealed is None,
         "asks_name": is_asked and contributions.may_be_named(web.current_session(), author),
     }
 
