@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 
-from babel import dates, numbers
+from babel import Locale, dates, numbers
 from flask_babel import get_locale
 
 from participation import clock
@@ -36,5 +37,11 @@ def _wall(instant: datetime) -> datetime:
     return clock.to_berlin(instant) if instant.tzinfo else instant
 
 
-def _formats(language: str | None) -> str:
-    return formats_of(language or str(get_locale()))
+def _formats(language: str | None) -> Locale:
+    return _parsed(language or str(get_locale()))
+
+
+@lru_cache(maxsize=20)
+def _parsed(language: str) -> Locale:
+    """Read once: a list has dozens of dates."""
+    return Locale.parse(formats_of(language))

@@ -289,7 +289,7 @@ def edit_page(kind: str) -> ResponseReturnValue:
         except (InvalidInput, Conflict) as error:
             web.attach(form, error)
             seen, status = web.seen_by_form(page.fingerprint, error), web.status_of(error)
-            stored = page.body if isinstance(error, Conflict) and page.is_own else None
+            stored = page.body if isinstance(error, Conflict) else None
         else:
             flash(_("Die Seite ist gespeichert und öffentlich."), "success")
             return web.go("municipalities.manage")
@@ -330,7 +330,7 @@ def _refuse_overwriting(current: str, last: Select[AuditEntry]) -> None:
     entry = web.current_session().scalar(last)
     raise Conflict(
         N_("Inzwischen hat %(name)s hier etwas gespeichert, zuletzt am %(at)s. Ihre Eingaben stehen noch da, sind aber "
-           "nicht gespeichert. Darüber steht, was jetzt gilt. Speichern Sie noch einmal, gelten Ihre Eingaben."),
+           "nicht gespeichert. Unter diesem Hinweis steht, was jetzt gilt. Speichern Sie noch einmal, gelten Ihre Eingaben."),
         name=(web.part("account_name", label=entry.actor).unescape() if entry else "") or _("jemand"),
         at=entry.at if entry else web.current_now(),
     )

@@ -328,7 +328,7 @@ def test_of_two_who_change_the_town_the_second_is_told_and_keeps_the_text(
     page = html.fromstring(answer.get_data(as_text=True))
     told = " ".join(page.text_content().split())
     assert "Inzwischen hat Frau O'Lampe hier etwas gespeichert" in told
-    assert "Das ist jetzt gespeichert" in told
+    assert "Das gilt jetzt" in told
     assert "Erste Fassung" in told
     assert page.xpath(f"//textarea[@name='{field}']")[0].text.strip() == "Zweite Fassung"
     assert second.post(address, _form_with(page, "seen")).status_code == 303
