@@ -46,6 +46,8 @@ SPELT_FROM = 4
 PART_FROM = 6
 TWO_SLIPS_FROM = 8
 WORDS_COMPARED = 5000
+# How long a word may be of which every two neighbours are tried the other way round.
+SWAPPED_TO = 20
 # When a proposal goes: words of so many of the newest need no look into the index.
 NEWEST_READ = 300
 _STOP_WORDS = frozenset({
@@ -213,10 +215,15 @@ def spelt_right(session: Session, process_id: int, query: str) -> str | None:
 
 
 def _nearest(session: Session, process_id: int, typed: str) -> str | None:
-    stem = _stem(_fold(typed)[:MAX_WORD_LENGTH])
-    if not _LETTERS.fullmatch(stem) or len(stem) < SPELT_FROM:
-        return None
     folded = _fold(typed)
+    stem = _stem(folded[:MAX_WORD_LENGTH])
+    if not _LETTERS.fullmatch(folded) or _is_known(session, process_id, folded, stem):
+        return None
+    if swapped := _swapped_back(session, process_id, folded):
+        return swapped
+    # Of some slips the stemmer takes more away than an ending: "Lateren" leaves "lat".
+    if len(stem) < SPELT_FROM:
+        return None
     start, end = stem[:2], folded[-3:][::-1]
     rows = session.execute(
         text(
@@ -235,17 +242,66 @@ def _nearest(session: Session, process_id: int, typed: str) -> str | None:
     return _nearest_part(folded, [row.word for row in rows], most) if len(folded) >= PART_FROM else None
 
 
+def _is_known(session: Session, process_id: int, folded: str, stem: str) -> bool:
+    """Whether the process has a word, or longer ones that begin or end with it: then it is spelt right as it is.
+
+    Asked by itself, since of all words that look alike only so many are read.
+    """
+    ends = "OR backwards BETWEEN :end AND :end_to" if len(stem) >= JOINED_FROM else ""
+    return session.execute(
+        text("SELECT 1 FROM proposal_search_word WHERE process_id = :process_id AND (stem = :stem "  # noqa: S608
+             f"OR stem BETWEEN :folded AND :folded_to {ends}) LIMIT 1"),
+        {"process_id": process_id, "stem": stem, "folded": folded, "folded_to": folded + _LAST}
+        | ({"end": stem[::-1], "end_to": stem[::-1] + _LAST} if ends else {}),
+    ).first() is not None
+
+
+def _swapped_back(session: Session, process_id: int, typed: str) -> str | None:
+    """The word that two neighbouring letters in the wrong order stand for ("Lateren"), or such a part of a longer one.
+
+    Letters may be swapped where the words to compare are looked for, so each order is asked for by itself: as many as a
+    word has letters, in one query.
+    """
+    if len(typed) > SWAPPED_TO:
+        return None
+    orders = [typed[:at] + typed[at + 1] + typed[at] + typed[at + 2:] for at in range(len(typed) - 1)]
+    conditions: list[str] = []
+    values: dict[str, object] = {"process_id": process_id}
+    for number, order in enumerate(orders):
+        stem = _stem(order)
+        conditions.append(f"stem = :stem{number}")
+        values[f"stem{number}"] = stem
+        if len(typed) >= PART_FROM and len(stem) >= JOINED_FROM:
+            conditions += [f"stem BETWEEN :from{number} AND :to{number}", f"backwards BETWEEN :end{number} AND :end_to{number}"]
+            values |= {f"from{number}": order, f"to{number}": order + _LAST, f"end{number}": stem[::-1],
+                       f"end_to{number}": stem[::-1] + _LAST}
+    row = session.execute(
+        text("SELECT stem, word FROM proposal_search_word WHERE process_id = :process_id "  # noqa: S608 - numbers
+             f"AND ({' OR '.join(conditions)}) ORDER BY length(stem), stem LIMIT 1"), values,
+    ).first()
+    if row is None:
+        return None
+    whole = any(_stem(order) == row.stem for order in orders)
+    meant = next((one for one in orders if len(_stem(one)) >= JOINED_FROM
+                  and (row.stem.startswith(one) or row.stem.endswith(_stem(one)))), "")
+    return str(row.word) if whole or not meant else meant.capitalize()
+
+
 def _nearest_part(typed: str, words: list[str], most: int) -> str | None:
-    """The beginning or end of a longer word that comes nearest; None where that is just what was typed."""
-    size, near = len(typed), (most + 1, "")
+    """The beginning or end of a longer word that comes nearest; None where that is just what was typed.
+
+    Of several, one that is a word by itself, then one as long as what was typed: the others are torn off somewhere.
+    """
+    size, near = len(typed), (most + 1, True, 0, "")
+    known = {_fold(word) for word in words}
     for word in words:
         folded = _fold(word)
         if len(folded) != len(word) or len(folded) < size + MIN_PREFIX_LENGTH:
             continue
         for length in (size, size - 1, size + 1):
             for part, shown in ((folded[:length], word[:length]), (folded[-length:], word[-length:].capitalize())):
-                near = min(near, (OSA.distance(typed, part, score_cutoff=most), shown))
-    return near[1] if 0 < near[0] <= most else None
+                near = min(near, (OSA.distance(typed, part, score_cutoff=most), part not in known, abs(size - length), shown))
+    return near[-1] if 0 < near[0] <= most else None
 
 
 def matching(

@@ -139,3 +139,23 @@ def test_signs_between_words_hide_neither(session: Session) -> None:
     for query in ("Tische", "Bänke", "Schnurzelbein", "bänke/tische"):
         found = session.scalars(select(Proposal.id).where(search.matching(session, process.id, query, Proposal.id)))
         assert list(found) == [wanted.id], query
+
+
+def test_letters_in_the_wrong_order_are_put_right_also_within_longer_words(session: Session) -> None:
+    process = factories.process(session)
+    factories.proposal(session, process, title="Straßenlaternen am Weg", body="Und Fahrradständer an der Bibliothek.")
+    for typed, meant in (("Lateren", "Laterne"), ("Latrene", "Laterne"), ("Fharrad", "Fahrrad"), ("Fahrrda", "Fahrrad"),
+                         ("Biblitohek", "Bibliothek"), ("Latrenen", "Laternen")):
+        assert search.spelt_right(session, process.id, typed) == meant, typed
+        assert _found(session, process.id, meant), meant
+    factories.proposal(session, process, title="Laternen am Bach", body="Ein Fahrrad für alle.")
+    assert search.spelt_right(session, process.id, "Lateren") == "Laternen", "a word that stands there by itself"
+    assert search.spelt_right(session, process.id, "x" * 39 + "ab") is None
+
+
+def test_a_word_that_stands_in_longer_ones_is_not_put_right(session: Session) -> None:
+    process = factories.process(session)
+    factories.proposal(session, process, title="Sensoren für Parkplätze", body="Sie zählen.")
+    assert search.spelt_right(session, process.id, "Senioren") == "Sensoren"
+    factories.proposal(session, process, title="Ein Seniorentreff", body="Kaffee.")
+    assert search.spelt_right(session, process.id, "Senioren Kafffee") == "Senioren Kaffee"
