@@ -247,13 +247,15 @@ def _is_known(session: Session, process_id: int, folded: str, stem: str) -> bool
 
     Asked by itself, since of all words that look alike only so many are read.
     """
-    ends = "OR backwards BETWEEN :end AND :end_to" if len(stem) >= JOINED_FROM else ""
-    return session.execute(
-        text("SELECT 1 FROM proposal_search_word WHERE process_id = :process_id AND (stem = :stem "  # noqa: S608
-             f"OR stem BETWEEN :folded AND :folded_to {ends}) LIMIT 1"),
-        {"process_id": process_id, "stem": stem, "folded": folded, "folded_to": folded + _LAST}
-        | ({"end": stem[::-1], "end_to": stem[::-1] + _LAST} if ends else {}),
-    ).first() is not None
+    conditions = ["stem = :stem", "stem BETWEEN :folded AND :folded_to"]
+    values: dict[str, object] = {"process_id": process_id, "stem": stem, "folded": folded, "folded_to": folded + _LAST}
+    if len(stem) >= JOINED_FROM:
+        conditions.append("backwards BETWEEN :end AND :end_to")
+        values |= {"end": stem[::-1], "end_to": stem[::-1] + _LAST}
+    parts = " UNION ALL ".join(
+        f"SELECT 1 FROM (SELECT 1 FROM proposal_search_word WHERE process_id = :process_id AND {condition} LIMIT 1) "  # noqa: S608
+        f"AS part{number}" for number, condition in enumerate(conditions))
+    return session.execute(text(parts), values).first() is not None
 
 
 def _swapped_back(session: Session, process_id: int, typed: str) -> str | None:
@@ -275,10 +277,11 @@ def _swapped_back(session: Session, process_id: int, typed: str) -> str | None:
             conditions += [f"stem BETWEEN :from{number} AND :to{number}", f"backwards BETWEEN :end{number} AND :end_to{number}"]
             values |= {f"from{number}": order, f"to{number}": order + _LAST, f"end{number}": stem[::-1],
                        f"end_to{number}": stem[::-1] + _LAST}
-    row = session.execute(
-        text("SELECT stem, word FROM proposal_search_word WHERE process_id = :process_id "  # noqa: S608 - numbers
-             f"AND ({' OR '.join(conditions)}) ORDER BY length(stem), stem LIMIT 1"), values,
-    ).first()
+    # Each by itself: joined by OR, SQLite would read all words of the process instead of asking its index.
+    parts = " UNION ALL ".join(
+        f"SELECT stem, word FROM (SELECT stem, word FROM proposal_search_word WHERE process_id = :process_id "  # noqa: S608
+        f"AND {condition} ORDER BY length(stem), stem LIMIT 1) AS part{number}" for number, condition in enumerate(conditions))
+    row = min(session.execute(text(parts), values), key=lambda one: (len(one.stem), one.stem), default=None)
     if row is None:
         return None
     whole = any(_stem(order) == row.stem for order in orders)
