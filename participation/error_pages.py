@@ -12,7 +12,7 @@ from flask import Flask, current_app, g, make_response, redirect, render_templat
 from flask_babel import gettext as _, ngettext
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
-from werkzeug.exceptions import HTTPException, NotFound, SecurityError
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, SecurityError
 
 from participation.errors import (
     AccountGone,
@@ -295,6 +295,14 @@ def _slowed_down() -> ResponseReturnValue:
                       heading=_(heading) if heading else "")
 
 
+def _usual_page(error: HTTPException) -> Response:
+    page = error_page(error.code or 500)
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        # What the address does take (RFC 9110, 15.5.6).
+        page.headers["Allow"] = ", ".join(sorted(error.valid_methods))
+    return page
+
+
 def _without_slash() -> str | None:
     """The address that was meant, if only a slash at its end is too much: posters and chats add one."""
     path = request.path.rstrip("/")
@@ -343,7 +351,7 @@ def register(app: Flask) -> None:
             return cast("Response", error.response)
         if isinstance(error, NotFound) and (address := _without_slash()):
             return redirect(address, code=308)
-        return _slowed_down() if error.code == 429 else error_page(error.code or 500)  # noqa: PLR2004
+        return _slowed_down() if error.code == 429 else _usual_page(error)  # noqa: PLR2004
 
     @app.errorhandler(OperationalError)
     def database_away(error: OperationalError) -> ResponseReturnValue:

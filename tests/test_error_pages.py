@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -73,6 +74,18 @@ def test_a_fault_of_ours_is_said_once_on_the_plain_page_too(
     with app.test_request_context("/"), monkeypatch.context() as without_database:
         without_database.setattr("participation.error_pages.render_template", broken)
         plain = error_page(status).get_data(as_text=True)
-    said = html.fromstring(plain).text_content()
+    tree = html.fromstring(plain)
+    for icon in tree.xpath("//link[@rel='icon']/@href"):
+        assert (Path(app.static_folder or "") / icon.removeprefix("/static/")).is_file()
+    assert tree.xpath("//link[@rel='icon']"), "or browsers ask for /favicon.ico"
+    said = tree.text_content()
     assert said.count("nicht an Ihnen") <= 1
     assert said.count("erreichbar") <= 2, "as title of the window and of the page"
+
+
+def test_a_method_that_an_address_does_not_take_reads_which_it_does(session: Session, browser: Browser) -> None:
+    process = factories.process(session)
+    session.commit()
+    answer = browser.client.delete(f"/verfahren/{process.slug}/vorschlaege")
+    assert answer.status_code == 405
+    assert answer.headers["Allow"] == "GET, HEAD, OPTIONS"
