@@ -84,8 +84,10 @@ def account_menu() -> Filling:
 def messages_at(places: list[dict[str, Any]]) -> dict[int, str]:
     """What the last step has to say, where the reader lands: by name of the anchor, asked before the hole at the top."""
     landing = cookie.get(web.LANDING)
+    if landing is None:
+        return {}
     found = next((number for number, place in enumerate(places) if place["anchor"] == landing), None)
-    return {} if landing is None or found is None else {found: _messages(is_here=True)}
+    return {} if found is None else {found: _messages(is_here=True)}
 
 
 def messages() -> str:
