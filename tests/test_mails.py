@@ -43,14 +43,14 @@ def _values(name: str, words: str) -> dict[str, Any]:
                                          answer=status, measures=[("M7", words)]))
     news.processes.append(ProcessDigest(
         title=words, slug="ein-platz",
-        news=[("neu", words)], proposals=[(2, words)], more_proposals=3, answers=[(3, words, status)], more_answers=1,
+        news=[("neu", words)], proposals=[(2, words)], more_proposals=3, answers=[(3, words, status, False), (4, words, status, True)], more_answers=1,
         begun=[words], ending=[(words, clock.now())]))
     own = {"settings_link": LINK + "/a", "leave_link": LINK + "/b"}
     letter = SimpleNamespace(subject=words, body=f"## Stand\n\n{words}\n\n- eins\n- zwei", author=person)
     reported = {"is_comment": True, "process": words, "title": words, "words": words}
     special: dict[str, dict[str, Any]] = {
         "account_deleted": {"name": "", "take_along": True},
-        "answer": {"title": words, "label": ANSWER_LABELS[status], "answer": words, "cost": 1250},
+        "answer": {"title": words, "label": ANSWER_LABELS[status], "answer": words, "cost": 1250, "is_change": False, "had_cost": False},
         "barrier": {"message": words, "page": words, "reply_to": "wer@beispiel.example"},
         "confirm_following": {"title": words, "is_known": False},
         "decision": {"title": words, "words": words, "is_comment": True, "number": "", "rule": "Werbung", "statement": words, "outcome": Outcome.REJECT.value,
