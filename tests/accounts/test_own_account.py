@@ -467,4 +467,4 @@ def test_who_waits_after_wrong_passwords_is_not_told_of_texts(session: Session, 
     page = html.fromstring(answer.get_data(as_text=True))
     assert answer.status_code == 429
     assert "Ihr Text ist nicht verloren" not in page.text_content()
-    assert page.xpath("//main//*[@class='bp-actions']/a/@href")[0] == "/konto/anmelden"
+    assert page.xpath("//main//*[@class='bp-actions']/a/@href")[:2] == ["/konto/anmelden-per-link", "/konto/anmelden"]

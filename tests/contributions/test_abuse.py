@@ -519,8 +519,8 @@ def test_a_writer_who_is_slowed_down_reads_what_there_was_too_much_of(
     page = f"/verfahren/{proposal.process.slug}/vorschlaege/{proposal.id}/kommentare"
     browser = Browser(limited).sign_in(factories.account(session))
     session.commit()
-    for _try in range(20):
-        browser.post(page, {"body": ""})
+    for number in range(20):
+        assert browser.post(page, {"body": f"Text {number}", "submission_key": f"{number}"}).status_code == 303
     last = browser.post(page, {"body": "Ein Text, der bleiben soll."})
     assert last.status_code == 429
     text = last.get_data(as_text=True)

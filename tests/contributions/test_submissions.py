@@ -595,11 +595,11 @@ def test_the_mail_of_a_guest_brings_number_and_link_and_no_words_of_others(
     mails: Callable[[], list[str]], data_dir: Path, database: Database, app: Beteiligung,
 ) -> None:
     link = hand_in(browser, page, fields | {
-        "title": "Kaufen Sie jetzt", "pseudonym": "Eva\r\nBcc: opfer@beispiel.example",
+        "title": "Kaufen Sie jetzt", "pseudonym": "Eva\r\nBcc: opfer",
     })
     browser.submit(link, {"email": " Eva@Beispiel.example "}, form="zu-ihnen")
     (proposal,) = proposals(session)
-    assert proposal.participant.pseudonym == "Eva Bcc: opfer@beispiel.example"
+    assert proposal.participant.pseudonym == "Eva Bcc: opfer"
     run_jobs()
     (mail,) = mails()
     assert mail.startswith("To: eva@beispiel.example\n")
