@@ -207,7 +207,7 @@ def spelt_right(session: Session, process_id: int, query: str) -> str | None:
     known too, and is found by its slips: "Farrad" means the beginning of "Fahrradständer".
     """
     words, changed = [], False
-    for typed in query.split():
+    for typed in query.split()[:MAX_WORDS]:
         better = _nearest(session, process_id, typed)
         words.append(better or typed)
         changed = changed or better is not None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import wraps
@@ -15,6 +16,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote, unquote, urlsplit
 
+from email_validator import EmailNotValidError, validate_email
 from flask import current_app, flash, g, redirect, request, session as cookie, url_for
 from flask_babel import get_locale, gettext
 from flask_limiter import Limiter
@@ -93,7 +95,11 @@ def was_refused(response: Response) -> bool:
 
 def given_address() -> str:
     """Throttles mails to one address that nobody confirmed, from however many forms; hashed for the counters."""
-    return current_keyring().mark("given-address", clean_line(request.form.get("email", "")[:1000]).lower())
+    typed = clean_line(request.form.get("email", "")[:1000]).lower()
+    with suppress(EmailNotValidError):
+        # One address in however many spellings, as it is stored.
+        typed = validate_email(typed, check_deliverability=False, test_environment=True).normalized.lower()
+    return current_keyring().mark("given-address", typed)
 
 
 def gives_no_address() -> bool:

@@ -39,7 +39,10 @@ _PLACES = tuple(_skeleton(word) for word in ("Stadt", "Gemeinde", "Kreis", "Land
 # "Stadt Billerbeck" and "Meier, Stadt Billerbeck", but not "Stadtkind" or "Anna Kreis".
 _TOWN = re.compile(rf"(?:^|[^\w\s-]\s*)(?:(?:die|der)\s+)?(?:{'|'.join(_PLACES)})\s+\w")
 # What mail programs make a link of: a name greets its owner in mails that anybody can have sent to anybody.
-_ADDRESS = re.compile(r"://|\bwww\.|\w\.(?:de|com|net|org|info|eu|ru|xyz|shop|top|online|site|io|example)\b|@\w", re.IGNORECASE)
+# Two letters before the dot at least: "J.de Vries" leads nowhere.
+_ADDRESS = re.compile(
+    r"://|\bwww\.|\w{2,}\.(?:de|at|ch|nl|com|net|org|info|eu|ru|xyz|shop|top|online|site|link|app|live|io|example)\b|\w\.\w{2,}/|@\w",
+    re.IGNORECASE)
 _WORDS = frozenset(_skeleton(name) for name in _OFFICES)
 _PARTS = tuple(_skeleton(name) for name in _ANYWHERE)
 
@@ -60,7 +63,7 @@ def is_taken_for(name: str, towns: Iterable[str], staff: Iterable[str]) -> bool:
 
 def has_address(name: str) -> bool:
     """Whether a name leads somewhere."""
-    return bool(_ADDRESS.search(name))
+    return bool(_ADDRESS.search(unicodedata.normalize("NFKC", name)))
 
 
 def require_own_name(session: Session, name: str, field: str) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
-from sqlalchemy import bindparam, exists, select, update
+from sqlalchemy import bindparam, exists, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import object_session
 
@@ -153,7 +154,9 @@ def forget_guest_address(session: Session, keyring: Keyring, actor: Actor, contr
     participant = _hold_guest(session, actor, contribution, now)
     if participant.contact_sealed is None:
         return
-    _renew_receipts(session, keyring, participant, contribution)
+    # Also where there is no further link to give: nobody has to keep an address with us (DSGVO Art. 17).
+    with suppress(Conflict):
+        _renew_receipts(session, keyring, participant, contribution)
     participant.contact_sealed = None
     audit.record(session, at=now, actor=actor.label, action="forget_address", subject_type="contribution",
                  subject_id=contribution.id)
@@ -171,8 +174,9 @@ def mail_receipt(session: Session, keyring: Keyring, contribution: Contribution,
     The job is for this address alone: given up for another one meanwhile, it gets nothing.
     """
     mark = contact_mark(keyring, contact)
-    outbox.enqueue(session, "mail_receipt", f"mail-receipt:{contribution.id}:{mark}", contribution_id=contribution.id,
-                   contact=mark)
+    # By the link as well: an address that comes back after another one needs the link that holds now.
+    outbox.enqueue(session, "mail_receipt", f"mail-receipt:{contribution.id}:{mark}:{(contribution.claim_token_hash or '')[:12]}",
+                   contribution_id=contribution.id, contact=mark)
 
 
 def contact_mark(keyring: Keyring, contact: str) -> str:
@@ -205,8 +209,12 @@ def _renew_receipts(session: Session, keyring: Keyring, participant: Participant
         select(Contribution).where(Contribution.participant_id == participant.id, Contribution.claim_token_hash.is_not(None))
         .order_by(Contribution.id.desc()).with_for_update().execution_options(populate_existing=True)
     ).all()
-    keys = {f"mail-receipt:{one.id}{end}": one.id for one in known for end in ("", f":{contact_mark(keyring, old)}")}
-    mailed = {keys[key] for key in session.scalars(select(outbox.OutboxRow.key).where(outbox.OutboxRow.key.in_(keys)))}
+    mark, mailed = contact_mark(keyring, old), set[int]()
+    for one in known:
+        key = f"mail-receipt:{one.id}"
+        if session.scalar(select(exists().where(or_(
+                outbox.OutboxRow.key.in_([key, f"{key}:{mark}"]), outbox.OutboxRow.key.startswith(f"{key}:{mark}:"))))):
+            mailed.add(one.id)
     others = [one for one in known if one.id != contribution.id and (one.id in mailed or one.decided_at is not None)]
     for one in (contribution, *others):
         _renew_receipt(keyring, one)

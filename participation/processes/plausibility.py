@@ -166,11 +166,11 @@ def _order_hints(process: Process) -> list[Hint]:
         for one in dict.fromkeys(limiting)
     ]
     earlier = (one for one in supporting for other in supporting
-               if one.votes_per_person and other.votes_per_person != one.votes_per_person and _ends_before(other, one))
+               if one.votes_per_person and _ends_before(other, one))
     hints += [
-        _of_phase(one, N_("Die Phase „%(title)s“ begrenzt die Stimmen je Person. Was vorher in einer anderen Phase ohne diese "
-                          "Grenze unterstützt wurde, zählt im Ergebnis mit. Soll das nicht sein, schalten Sie das Unterstützen "
-                          "in der früheren Phase aus."), "setting_votes_per_person")
+        _of_phase(one, N_("Die Phase „%(title)s“ begrenzt die Stimmen je Person. Was vorher in einer anderen Phase unterstützt "
+                          "wurde, zählt im Ergebnis mit. Soll das nicht sein, schalten Sie das Unterstützen in der früheren "
+                          "Phase aus, oder legen Sie für die zweite Abstimmung ein eigenes Verfahren an."), "setting_votes_per_person")
         for one in dict.fromkeys(earlier)
     ]
     hints += [_of_two_proofs(one, other) for one, other in combinations(supporting, 2)

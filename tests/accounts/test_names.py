@@ -47,7 +47,8 @@ def test_nobody_looks_like_one_of_the_staff_or_holds_the_town_s_own_name(name: s
 
 
 @pytest.mark.parametrize(("name", "leads"), [
-    ("Gewinn! https://evil.example/x", True), ("www.gewinn.de", True), ("gewinn.de", True), ("a@b.de", True),
+    ("Gewinn! https://evil.example/x", True), ("www.gewinn.de", True), ("gewinn.de", True), ("a@b.de", True), ("bit.ly/3xYz", True), ("evil\uff0ede", True),
+    ("J.de Vries", False), ("M.E.de Boer", False),
     ("Dr. Anna B.", False), ("St. Ludger", False), ("Jo.Hanna", False),
 ])
 def test_a_name_leads_nowhere(name: str, *, leads: bool) -> None:

@@ -113,6 +113,25 @@ def test_an_address_is_taken_back_and_its_postbox_opens_nothing(
     assert _links(mails()) == {WRONG: [link], RIGHT: [renewed]}
 
 
+def test_an_address_that_comes_back_gets_the_link_that_holds_now_and_can_always_be_taken_back(
+    session: Session, browser: Browser, new_browser: Callable[[], Browser], process: Process,
+    run_jobs: Callable[[], int], mails: Callable[[], list[str]],
+) -> None:
+    link = _hand_in(browser, process)
+    for email in (RIGHT, WRONG, RIGHT):
+        link = _say(browser, link, email)
+        run_jobs()
+    assert link in _links(mails())[RIGHT]
+    assert new_browser().get(link).status_code == 200
+    # As often as there are links, and once more.
+    for number in range(3):
+        link = _say(browser, link, f"noch{number}@beispiel.example")
+    (button,) = browser.open(link).xpath("//form[.//input[@name='step'][@value='forget']]")
+    assert browser.post(button.action, dict(button.form_values()), follow_redirects=True).status_code == 200
+    session.expire_all()
+    assert session.scalars(select(Proposal)).one().participant.contact_sealed is None
+
+
 def test_links_of_other_contributions_change_where_a_mail_told_them_and_stay_on_paper_where_none_did(
     session: Session, browser: Browser, new_browser: Callable[[], Browser], process: Process,
     run_jobs: Callable[[], int], mails: Callable[[], list[str]],

@@ -13,10 +13,12 @@ import pytest
 from sqlalchemy import func, select, update
 
 from participation import clock
+from participation.accounts.models import Account
 from participation.contributions import operations as contributions
 from participation.contributions.abuse.operations import annul, forget_sources, source_of, undo
 from participation.contributions.abuse.queries import Suspect
 from participation.contributions.ballots.queries import results, turnout
+from participation.contributions.personal.operations import delete_account
 from participation.contributions.proposals.operations.counting import recount
 from participation.contributions.votes import operations as votes
 from participation.contributions.votes.models import Vote
@@ -232,6 +234,16 @@ def test_the_result_of_a_vote_that_is_over_stays_whatever_is_supported_afterward
         forget_sources(session, noon + timedelta(days=15))
     session.refresh(first)
     assert first.support_count == 3
+    session.commit()
+    # Whoever leaves takes along what came later, and an editor who ends the other phase changes no result either.
+    account = session.get_one(Account, early.account_id)
+    delete_account(session, keyring, early, account, take_along=False, now=clock.now())
+    assert [(one.id, one.people) for one in results(session, over)] == before
+    process.phases[1].ends_at = over.ends_at
+    session.flush()
+    assert [(one.id, one.people) for one in results(session, over)] == before
+    assert turnout(session, over) == people
+    process.phases[1].ends_at = None
     session.commit()
     shown = browser.open(f"/verfahren/{process.slug}/abstimmung/{over.id}/ergebnis").text_content()
     assert "Was danach dazukam, steht nur bei den Vorschlägen" in shown

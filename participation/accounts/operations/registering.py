@@ -10,10 +10,9 @@ from sqlalchemy.exc import IntegrityError
 from participation import audit, outbox
 from participation.accounts.models import Account, TokenPurpose
 from participation.accounts.names import require_own_name
-from participation.accounts.operations.access import clear_access
 from participation.accounts.operations.entered import clean_email, clean_name
 from participation.accounts.operations.leaving import hold_account
-from participation.accounts.operations.links import may_get_link
+from participation.accounts.operations.links import kill_links, may_get_link
 from participation.accounts.passwords import check_password, hash_password
 from participation.accounts.queries import account_by_email, identities_of
 
@@ -64,7 +63,8 @@ def _begun_anew(session: Session, email: str, now: datetime) -> Account | None:
         return None
     if not may_get_link(session, account, TokenPurpose.CONFIRM_EMAIL, now):
         return None
-    clear_access(session, account, now)
+    # Other links went to the owner alone, and clear what is here when they are used.
+    kill_links(session, account.id, now, TokenPurpose.CONFIRM_EMAIL)
     account.created_at = now
     return account
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Select, case, exists, false, func, literal, null, or_, select, union_all
 
+from participation import clock
 from participation.accounts.models import ParticipantKind
 from participation.actions import Action
 from participation.contributions.abuse.models import Annulment
@@ -221,7 +222,7 @@ def turnout(session: Session, phase: Phase) -> dict[ParticipantKind, int]:
             select(Voter.channel, func.count()).where(Voter.process_id == phase.process_id, Voter.supports > 0)
             .group_by(Voter.channel)
         )
-        if goes_on(phase):
+        if _is_over(phase):
             statement = (
                 select(Voter.channel, func.count(Voter.id.distinct()))
                 .join(Vote, Vote.voter_id == Voter.id).join(Contribution, Contribution.id == Vote.contribution_id)
@@ -265,7 +266,7 @@ def _ranking_of_supports(phase: Phase, limit: int | None) -> Select[*tuple[Any, 
         .join(Contribution, Contribution.id == Vote.contribution_id)
         .where(Contribution.process_id == phase.process_id, Vote.annulment_id.is_(None), Vote.given_at >= phase.ends_at)
         .group_by(Vote.contribution_id).subquery()
-    ) if goes_on(phase) else None
+    ) if _is_over(phase) else None
 
     def standing(title: Any, *conditions: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:  # noqa: ANN401 - a column or a value
         count = base.support_count if later is None else base.support_count - func.coalesce(later.c.number, 0)
@@ -287,6 +288,11 @@ def _ranking_of_supports(phase: Phase, limit: int | None) -> Select[*tuple[Any, 
         *(standing(literal(""), base.state == state, *left) for state in (ContributionState.HIDDEN, ContributionState.WITHDRAWN)),
     ).subquery()
     return select(both).order_by(both.c.people.desc(), both.c.id.desc()).limit(limit)
+
+
+def _is_over(phase: Phase) -> bool:
+    """Whether what comes now does not count in it. By the time alone: which other phases there are may change afterwards."""
+    return phase.ends_at is not None and phase.ends_at <= clock.now()
 
 
 def goes_on(phase: Phase) -> bool:

@@ -32,6 +32,7 @@ from participation.contributions.proposals.models import Proposal
 from participation.contributions.queries import lock_contribution
 from participation.contributions.votes.models import Vote
 from participation.contributions.votes.operations import hold_votes, move_supports, take_back_all as take_back_supports
+from participation.contributions.votes.queries import counted_until
 from participation.errors import Conflict
 from participation.events import AccountDeleted, ParticipantsMerged, emit
 from participation.i18n import N_
@@ -202,7 +203,7 @@ def _leave_votes(
     process = session.get_one(Process, process_id)
     lasting = [phase for phase in process.phases if phase.state(now) is not PhaseState.CLOSED]
     if any(phase.opens(Action.SUPPORT) for phase in lasting):
-        take_back_supports(session, voter_id)
+        take_back_supports(session, voter_id, counted_until(process.phases, now))
     take_back_ballots(session, voter_id, [phase.id for phase in lasting])
     if _has_voted(session, voter_id):
         _move_votes(session, process_id, voter_id, new_id)
@@ -228,7 +229,7 @@ def take_back_of_left(session: Session, keyring: Keyring, phase: Phase, now: dat
     _hold_all(session, (), left)
     for voter_id in left:
         if phase.opens(Action.SUPPORT):
-            take_back_supports(session, voter_id)
+            take_back_supports(session, voter_id, counted_until(phase.process.phases, now))
         take_back_ballots(session, voter_id, [phase.id])
         if not _has_voted(session, voter_id):
             session.execute(delete(Voter).where(Voter.id == voter_id).execution_options(synchronize_session=False))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import BigInteger, Integer, bindparam, delete, exists, func, literal, select, update
+from sqlalchemy import BigInteger, Integer, bindparam, delete, exists, func, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -59,6 +59,7 @@ _COUNT_OF_VOTER = (
     .where(_voter.c.id == bindparam("key"))
     .values(supports=_voter.c.supports + bindparam("step", type_=Integer))
 )
+_OF_PROPOSAL = exists().where(_contribution.c.id == _vote.c.contribution_id, _contribution.c.kind == "proposal")
 _ONE_AFTER_THE_OTHER = select(func.pg_advisory_xact_lock(bindparam("voter_id", type_=BigInteger)))
 _COUNT = (
     update(_contribution)
@@ -221,14 +222,14 @@ def move_supports(session: Session, source_id: int, target_id: int) -> None:
     count_many(session, [(key, target_id) for key in counted if key in moved], 1)
 
 
-def take_back_all(session: Session, voter_id: int) -> None:
-    """Everything that a voter supports. Whoever calls knows that it may be taken back.
+def take_back_all(session: Session, voter_id: int, over: datetime | None) -> None:
+    """Everything that a voter supports, but for what counts in a vote that was over at `over` (see `counted_until`).
 
-    What was annulled goes too: whoever undid the annulment later would count it beside what a new account gave since.
+    Whoever calls knows that it may be taken back. What was annulled goes too: whoever undid the annulment later would count it beside what a new account gave since.
     """
     gone = session.execute(
-        delete(Vote).where(Vote.voter_id == voter_id).returning(Vote.contribution_id, Vote.annulment_id)
-        .execution_options(synchronize_session=False)
+        delete(Vote).where(Vote.voter_id == voter_id, *([or_(Vote.given_at >= over, ~_OF_PROPOSAL)] if over else []))
+        .returning(Vote.contribution_id, Vote.annulment_id).execution_options(synchronize_session=False)
     ).all()
     count_many(session, [(row[0], voter_id) for row in gone if row[1] is None], -1)
 
