@@ -123,8 +123,16 @@ def test_an_address_that_the_provider_did_not_verify_opens_no_account(
     run_jobs()
     texts = {mail.split("\n")[0]: mail for mail in mails()}
     assert "schon ein Konto" in texts[f"To: {owner.email}"]
-    browser.submit(link_in(texts["To: frei@beispiel.example"]))
-    sign_in(browser)
+    link = link_in(texts["To: frei@beispiel.example"])
+    # Its owner may be somebody else, whose account this would become beside that of a stranger.
+    assert "Weiter mit Stadtkonto" in browser.text(link)
+    browser.post(link)
+    account = session.scalars(select(Account).where(Account.email == "frei@beispiel.example")).one()
+    assert account.email_confirmed_at is None
+    assert sign_in(browser, f"?next={link}").request.path == link
+    browser.submit(link, form=-1)
+    session.expire_all()
+    assert account.email_confirmed_at is not None
     assert "frei@beispiel.example" in browser.text("/konto")
 
 

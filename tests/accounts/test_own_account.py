@@ -173,10 +173,16 @@ def test_a_new_address_counts_when_it_is_confirmed_and_kills_links_to_the_old(
     run_jobs()
     assert "To: neue@beispiel.example" in mails()[0]
     link = link_in(mails()[0])
-    assert "neue@beispiel.example" in new_browser().text(link)
+    assert new_browser().get(link).headers["Location"].startswith("/konto/anmelden")
+    assert new_browser().post(link).status_code == 401
+    other = factories.account(session)
+    session.commit()
+    assert new_browser().sign_in(other).post(link).status_code == 410
+    phone = new_browser().sign_in(account)
+    assert "neue@beispiel.example" in phone.text(link)
     session.expire_all()
     assert account.email == old
-    new_browser().submit(link)
+    phone.submit(link, form=-1)
     session.expire_all()
     assert account.email == "neue@beispiel.example"
     run_jobs()

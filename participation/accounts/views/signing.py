@@ -28,7 +28,7 @@ from participation.accounts.operations import access, links, registering, sessio
 from participation.accounts.operations.entered import clean_email, clean_name
 from participation.accounts.passwords import check_password
 from participation.accounts.queries import signed_in_actor
-from participation.errors import Gone, InvalidInput
+from participation.errors import Gone, InvalidInput, SignInNeeded
 from participation.permissions import ANONYMOUS, Actor
 from participation.pieces import Filling, render_kept
 
@@ -336,8 +336,10 @@ def confirm(token: str) -> ResponseReturnValue:
     web.do_not_cache()
     account = links.account_of_token(web.current_session(), token, TokenPurpose.CONFIRM_EMAIL, web.current_now())
     by_provider = account.password_hash is None
+    # Else a stranger could enter somebody's address at the provider, and wait for its owner to press the button.
+    is_here = not by_provider or web.current_actor().account_id == account.id
     form = EmptyForm() if by_provider else ConfirmForm()
-    if form.validate_on_submit():
+    if is_here and form.validate_on_submit():
         try:
             account = access.confirm_email(web.current_session(), token, request.form.get("password", ""), web.current_now())
         except InvalidInput as error:
@@ -351,7 +353,7 @@ def confirm(token: str) -> ResponseReturnValue:
             if web.current_actor().account_id == account.id:
                 return redirect(web.safe_next(url_for("accounts.overview")), code=303)
             return web.go("accounts.sign_in", next=web.safe_next("") or None)
-    return render_template("accounts/confirm.html", form=form, account=account, next=web.safe_next(""), by_provider=by_provider,
+    return render_template("accounts/confirm.html", form=form, account=account, next=web.safe_next(""), by_provider=by_provider, is_here=is_here,
                            provider=web.current_settings().oidc_label), 422 if form.is_submitted() else 200
 
 
@@ -359,14 +361,23 @@ def confirm(token: str) -> ResponseReturnValue:
 @web.public
 @web.limiter.limit("30 per hour", methods=["POST"], deduct_when=web.was_refused)
 def confirm_new_email(token: str) -> ResponseReturnValue:
-    """The new address is confirmed by a button, whatever browser opens the link."""
+    """The new address is confirmed by a button, by whoever is signed in to the account.
+
+    Else somebody could ask for another one's address, and wait for its owner to press it. Raises SignInNeeded, which leads
+    back, or Gone for the link of another account.
+    """
     web.do_not_cache()
+    account, email = access.new_email_of(web.current_session(), web.current_keyring(), token, web.current_now())
+    actor = web.current_actor()
+    if not actor.is_signed_in:
+        raise SignInNeeded
+    if actor.account_id != account.id:
+        raise Gone(_("Dieser Link gehört zu einem anderen Konto als dem, mit dem Sie angemeldet sind."))
     form = EmptyForm()
     if form.validate_on_submit():
         access.change_email(web.current_session(), web.current_keyring(), token, web.current_now())
         flash(_("Ihre neue E-Mail-Adresse gilt ab jetzt."), "success")
-        return web.go("accounts.overview" if web.current_actor().is_signed_in else "accounts.sign_in")
-    _account, email = access.new_email_of(web.current_session(), web.current_keyring(), token, web.current_now())
+        return web.go("accounts.overview")
     return render_template("accounts/confirm_new_email.html", form=form, email=email)
 
 
