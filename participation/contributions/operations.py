@@ -242,8 +242,10 @@ def _hold_guest(session: Session, actor: Actor, contribution: Contribution, now:
     if participant is None or participant.kind is not ParticipantKind.GUEST:
         raise Conflict(N_("Dieser Beitrag gehört inzwischen zu einem Konto."))
     lock_contribution(session, contribution.id)
+    link = contribution.claim_token_hash
     session.refresh(contribution)
-    if contribution.state not in WITHDRAWABLE:
+    # Who came by a link that another window has just replaced may be the stranger it was replaced for.
+    if contribution.state not in WITHDRAWABLE or contribution.claim_token_hash != link:
         raise Conflict(N_("Das ist nicht mehr möglich: Der Beitrag hat inzwischen einen anderen Stand."))
     if contribution.process.state is not ProcessState.PUBLISHED:
         # The notice promises that addresses of guests go when a process ends.

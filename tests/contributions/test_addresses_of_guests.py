@@ -7,12 +7,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from participation import clock, tokens
 from participation.contributions import operations as contributions
-from participation.contributions.models import ContributionState
+from participation.contributions.models import Contribution, ContributionState
 from participation.contributions.proposals.models import Proposal
+from participation.errors import Conflict
+from participation.permissions import Actor
 from participation.processes.models import ProcessState
 from tests import factories
 from tests.browser_client import Browser
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from participation.processes.models import Process
+    from participation.tokens import Keyring
 
 WRONG, RIGHT = "eba@beispiel.example", "eva@beispiel.example"
 
@@ -130,6 +133,18 @@ def test_an_address_that_comes_back_gets_the_link_that_holds_now_and_can_always_
     assert browser.post(button.action, dict(button.form_values()), follow_redirects=True).status_code == 200
     session.expire_all()
     assert session.scalars(select(Proposal)).one().participant.contact_sealed is None
+
+
+def test_a_link_that_another_window_has_just_replaced_changes_nothing_any_more(
+    session: Session, browser: Browser, process: Process, keyring: Keyring,
+) -> None:
+    _hand_in(browser, process)
+    proposal = session.scalars(select(Proposal)).one()
+    proposal.is_own = True
+    session.execute(update(Contribution).values(claim_token_hash="neu").execution_options(synchronize_session=False))
+    with pytest.raises(Conflict):
+        contributions.introduce_guest(session, keyring, Actor(guest_token="fremd"), proposal, name="", email=WRONG, now=clock.now())
+    assert proposal.participant.contact_sealed is None
 
 
 def test_links_of_other_contributions_change_where_a_mail_told_them_and_stay_on_paper_where_none_did(

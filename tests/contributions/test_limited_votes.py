@@ -201,6 +201,22 @@ def test_of_the_time_of_a_vote_little_is_kept_and_votes_are_counted_out_all_the_
         votes.support(session, keyring, actor, fourth, noon + timedelta(days=15), source)
 
 
+def test_what_was_hidden_gives_no_vote_back_that_counts_in_a_vote_that_is_over(session: Session, keyring: Keyring) -> None:
+    process, (first, second) = _process(session, VoteSettings(votes_per_person=1), 2)
+    over, noon = process.phases[0], clock.now()
+    over.starts_at, over.ends_at = noon - timedelta(days=9), noon - timedelta(days=2)
+    process.phases.append(factories.phase("vote", title="Zweite", opens=-9, settings=VoteSettings(votes_per_person=1)))
+    session.flush()
+    actor = factories.actor(factories.account(session))
+    votes.support(session, keyring, actor, first, noon - timedelta(days=4))
+    contributions.hide(session, first, "Grund", noon)
+    before = [(one.id, one.people) for one in results(session, over)]
+    assert before == [(first.id, 1)]
+    with pytest.raises(Conflict, match="Ihre Stimme schon vergeben"):
+        votes.support(session, keyring, actor, second, noon)
+    assert [(one.id, one.people) for one in results(session, over)] == before
+
+
 def test_the_result_of_a_vote_that_is_over_stays_whatever_is_supported_afterwards(
     session: Session, keyring: Keyring, browser: Browser,
 ) -> None:

@@ -89,7 +89,7 @@ def support(
         return True
     _voter_id, is_new = contributions.begin_voting(session, keyring, actor, process.id)
     if limiting is not None:
-        _require_vote_left(session, voter_id, contribution, limiting)
+        _require_vote_left(session, voter_id, contribution, limiting, now)
     if session.execute(_ADD[is_sqlite(session)], values).scalar_one_or_none() is None:
         return False
     _count(session, contribution, voter_id, 1)
@@ -114,18 +114,21 @@ def coarse(at: datetime, begin: datetime, bounds: Iterable[datetime | None]) -> 
     return max([begin, *(bound for bound in bounds if bound is not None and begin < bound <= at)])
 
 
-def _require_vote_left(session: Session, voter_id: int, contribution: Contribution, phase: Phase) -> None:
+def _require_vote_left(session: Session, voter_id: int, contribution: Contribution, phase: Phase, now: datetime) -> None:
     """Of many votes of one person at once, each sees those before it, until the end of the transaction.
 
     Not by the row of the voter: everybody takes that after rows of votes (`_count`), and this one is before them. SQLite
-    lets one write at a time. What is not public any more gives its vote back, when it is needed.
+    lets one write at a time. What is not public any more gives its vote back, when it is needed, unless it counts in a
+    vote that is over.
     """
     if not is_sqlite(session):
         session.execute(_ONE_AFTER_THE_OTHER, {"voter_id": voter_id})
     given = session.execute(votes_given(phase, voter_id)).all()
     if len(given) < phase.votes_per_person or any(row.contribution_id == contribution.id for row in given):
         return
-    gone = next((row for row in given if row.state is not ContributionState.PUBLISHED and row.annulment_id is None), None)
+    over = counted_until(contribution.process.phases, now)
+    gone = next((row for row in given if row.state is not ContributionState.PUBLISHED and row.annulment_id is None
+                 and (over is None or row.given_at >= over)), None)
     if gone is None:
         if phase.votes_per_person == 1:
             raise Conflict(N_("Sie haben Ihre Stimme schon vergeben. Nehmen Sie sie zuerst zurück."))

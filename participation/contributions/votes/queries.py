@@ -148,9 +148,9 @@ def counted_until(phases: Iterable[Phase], now: datetime) -> datetime | None:
 
 
 def votes_given(phase: Phase, voter_id: int) -> Select[*tuple[Any, ...]]:
-    """(contribution_id, state, annulment_id) of the proposals that somebody has supported since the phase began."""
+    """(contribution_id, state, annulment_id, given_at) of the proposals that somebody has supported since the phase began."""
     statement = (
-        select(Vote.contribution_id, Contribution.state, Vote.annulment_id)
+        select(Vote.contribution_id, Contribution.state, Vote.annulment_id, Vote.given_at)
         .join(Contribution, Contribution.id == Vote.contribution_id)
         .where(Vote.voter_id == voter_id, Contribution.process_id == phase.process_id,
                Contribution.kind == "proposal")
