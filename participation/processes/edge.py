@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import time, timedelta
+from datetime import time
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -15,7 +15,7 @@ from participation.db import Database
 from participation.errors import NotAllowed, NotFound
 from participation.language import EASY, VARIANTS, translated
 from participation.own_fields import worded
-from participation.processes.models import Phase, Process, Theme
+from participation.processes.models import ONE_MOMENT, Phase, Process, Theme
 from participation.processes.queries import names_in, process_by_slug, rules_of, variants_of
 from participation.written import format_date
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from participation.own_fields import Answer, OwnField
     from participation.processes.models import ProcessDocument, ProcessNews, TextVariant
 
-ONE_MOMENT = timedelta(seconds=1)
 MIDNIGHT = time(0, 0)
 # Of each database its own: ids say nothing about whose they are.
 _rules: WeakKeyDictionary[Database, dict[tuple[int, str], tuple[int, Process]]] = WeakKeyDictionary()

@@ -6,6 +6,7 @@ from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from participation import clock
+from participation.processes.models import ONE_MOMENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 # A line may have 75 octets; longer ones go on after a line break and a blank (RFC 5545, 3.1).
 LINE_OCTETS = 75
 MEETING = "workshop"
-ONE_MOMENT = timedelta(seconds=1)
 
 
 def calendar(process: Process, address: str, host: str, now: datetime, translate: Callable[[str], str]) -> bytes:

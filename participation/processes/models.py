@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
@@ -21,6 +21,9 @@ from participation.uploads import Upload
 
 # Says that a row is the same one as before, however often it was deleted and came back.
 Lineage = Annotated[str, mapped_column(String(43), default=new_token, server_default="")]
+
+# The end of a phase is the first instant after it: this much earlier is still its last day.
+ONE_MOMENT = timedelta(seconds=1)
 
 
 class ProcessState(enum.Enum):

@@ -14,8 +14,8 @@ from participation.actions import Action
 from participation.formats import BallotRule, CollectSettings
 from participation.language import DEFAULT
 from participation.permissions import NEEDED
-from participation.processes.edge import ONE_MOMENT, beginning, ending, has_hour
-from participation.processes.models import Phase, PhaseState, Process, ProcessState
+from participation.processes.edge import beginning, ending, has_hour
+from participation.processes.models import ONE_MOMENT, Phase, PhaseState, Process, ProcessState
 from participation.written import format_date, format_decimal
 
 CARD_PHASES = 2
