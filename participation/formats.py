@@ -65,6 +65,7 @@ class BallotRule(enum.Enum):
     """How people vote in a phase."""
 
     SUPPORT = "support"
+    CHOICE = "choice"
     PRO_CONTRA = "pro_contra"
     POINTS = "points"
     BUDGET = "budget"
@@ -104,6 +105,7 @@ CHOICE_LABELS: dict[enum.Enum, str] = {
     CommentStyle.NEUTRAL: N_("Ohne Haltung"),
     CommentStyle.PRO_CONTRA: N_("Mit Haltung: dafür, dagegen oder Anmerkung"),
     BallotRule.SUPPORT: N_("Unterstützen: eine Stimme für jeden Vorschlag, der gefällt"),
+    BallotRule.CHOICE: N_("Stimmen vergeben: so viele je Person, wie Sie festlegen"),
     BallotRule.PRO_CONTRA: N_("Dafür oder dagegen, bei jedem Vorschlag"),
     BallotRule.POINTS: N_("Punkte verteilen"),
     BallotRule.BUDGET: N_("Bürgerhaushalt: Vorschläge auswählen, solange das Geld reicht"),
@@ -225,15 +227,22 @@ class DiscussSettings(PhaseSettings):
 
 @dataclass(frozen=True, slots=True)
 class VoteSettings(PhaseSettings):
-    """Weighing ideas: by support, for or against, or by points."""
+    """Weighing ideas: by support, by a number of votes, for or against, or by points.
 
-    ballot: BallotRule = _setting(BallotRule.SUPPORT, N_("So wird abgestimmt"))
+    Supports belong to the process, and one for a proposal counts in every phase. Whatever is counted out to each person
+    stands on a ballot of the phase instead.
+    """
+
+    ballot: BallotRule = _setting(
+        BallotRule.SUPPORT, N_("So wird abgestimmt"),
+        N_("Unterstützungen gehören zum ganzen Verfahren: Was vor dieser Phase gegeben wurde, zählt mit. Bei allem anderen "
+           "zählt nur diese Phase."))
+    votes: int = _setting(
+        3, N_("Stimmen je Person"), N_("Gilt nur beim Vergeben von Stimmen: höchstens eine für jeden Vorschlag."), low=1,
+        high=1000)
     points: int = _setting(10, N_("Punkte je Person"), N_("Gilt nur beim Verteilen von Punkten."), low=1, high=1000)
     points_max: int = _setting(
         3, N_("Höchstens so viele Punkte für einen Vorschlag"), N_("Gilt nur beim Verteilen von Punkten."), low=1,
-        high=1000)
-    votes_per_person: int = _setting(
-        0, N_("Unterstützungen je Person"), N_("Gilt nur beim Unterstützen. 0 heißt: so viele, wie man möchte."),
         high=1000)
     results: Results = _setting(Results.DURING, RESULTS_LABEL)
     comments_open: bool = _setting(False, N_("Kommentare sind möglich"))  # noqa: FBT003

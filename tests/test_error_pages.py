@@ -10,8 +10,8 @@ import pytest
 from lxml import html
 
 from participation import clock
+from participation.contributions.votes import operations as votes
 from participation.error_pages import error_page
-from participation.formats import VoteSettings
 from tests import factories
 from tests.browser_client import Browser
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from werkzeug.test import TestResponse
 
     from app import Beteiligung
+    from participation.tokens import Keyring
 
 
 def _said(answer: TestResponse) -> str:
@@ -27,23 +28,23 @@ def _said(answer: TestResponse) -> str:
     return " ".join(main.text_content().split())
 
 
-def test_a_conflict_leads_back_to_the_page_as_it_is_now(session: Session, browser: Browser) -> None:
-    process = factories.process(session, phases=[factories.phase("vote", settings=VoteSettings(votes_per_person=2))])
-    first, second, third = (factories.proposal(session, process) for _ in range(3))
-    browser.sign_in(factories.account(session))
+def test_a_conflict_leads_back_to_the_page_as_it_is_now(session: Session, keyring: Keyring, browser: Browser) -> None:
+    over, now = factories.phase("vote", opens=-9, closes=-2), clock.now()
+    process = factories.process(session, phases=[over, factories.phase("collect", opens=-9)])
+    proposal, account = factories.proposal(session, process), factories.account(session)
+    votes.support(session, keyring, factories.actor(account), proposal, now - timedelta(days=4))
     session.commit()
-    pages = [f"/verfahren/{process.slug}/vorschlaege/{one.id}" for one in (first, second, third)]
-    for page in pages[:2]:
-        browser.post(f"{page}/unterstuetzen")
-    refused = browser.post(f"{pages[2]}/unterstuetzen", headers={"Referer": f"http://localhost{pages[2]}"})
+    page = f"/verfahren/{process.slug}/vorschlaege/{proposal.id}"
+    browser.sign_in(account)
+    refused = browser.post(f"{page}/unterstuetzung-zuruecknehmen", headers={"Referer": f"http://localhost{page}"})
     assert refused.status_code == 409
     said = _said(refused)
-    assert "Nehmen Sie zuerst eine zurück." in said
+    assert "zählt im Ergebnis einer Abstimmung, die zu Ende ist." in said
     assert "Sehen Sie sich die Seite an, wie sie jetzt ist." in said
     assert "laden" not in said, "to load this page anew would send the same again"
     assert "nicht mehr möglich" not in said
     way = html.fromstring(refused.get_data(as_text=True)).xpath("//main//a/@href")[0]
-    assert browser.get(way, follow_redirects=True).request.path == pages[2]
+    assert browser.get(way, follow_redirects=True).request.path == page
 
 
 @pytest.mark.parametrize(("opens", "closes", "message"), [

@@ -145,13 +145,8 @@ class Process(Base):
         return any(is_over for is_over, _is_coming in windows), any(is_coming for _is_over, is_coming in windows)
 
     def phase_opening(self, action: Action, now: datetime) -> Phase | None:
-        """The first open phase that opens an action; for supports, the one that counts them out most strictly."""
-        found = self.phases_opening(action, now)
-        if action is not Action.SUPPORT or len(found) < 2:  # noqa: PLR2004 - nothing to choose
-            return found[0] if found else None
-        # Supports belong to the process: a phase beside it that counts nothing out must not void the limit.
-        limited = [phase for phase in found if phase.votes_per_person]
-        return min(limited or found[:1], key=lambda phase: phase.votes_per_person)
+        """The first open phase that opens an action."""
+        return next(iter(self.phases_opening(action, now)), None)
 
 
 class Phase(Base):
@@ -248,11 +243,6 @@ class Phase(Base):
     def ballot(self) -> BallotRule | None:
         """How people vote in it, if they do."""
         return getattr(self.settings, "ballot", None)
-
-    @property
-    def votes_per_person(self) -> int:
-        """How many proposals one person may support in it; 0 is any number."""
-        return int(getattr(self.settings, "votes_per_person", 0)) if self.ballot is BallotRule.SUPPORT else 0
 
     @property
     def results(self) -> Results:

@@ -16,7 +16,7 @@ from sqlalchemy import or_, select
 
 from participation.accounts.models import LetterBatch, RoleGrant
 from participation.actions import Action
-from participation.formats import NUMBER_MAX, CollectSettings, Moderation, Verification, WorkshopSettings
+from participation.formats import CollectSettings, Moderation, Verification, WorkshopSettings
 from participation.i18n import N_
 from participation.municipalities.models import PAGE_TITLES, MunicipalityPage, PageKind
 from participation.permissions import Role
@@ -157,22 +157,6 @@ def _order_hints(process: Process) -> list[Hint]:
             hints.append(_of_phase(
                 one, N_("Die Phase „%(title)s“ sammelt zur gleichen Zeit Vorschläge wie eine andere."), "starts_at"))
     supporting = [phase for phase in process.phases if phase.opens(Action.SUPPORT)]
-    limiting = (min(two, key=lambda phase: phase.votes_per_person or NUMBER_MAX) for two in combinations(supporting, 2)
-                if two[0].votes_per_person != two[1].votes_per_person and _overlap(*two))
-    hints += [
-        _of_phase(one, N_("Die Phase „%(title)s“ begrenzt die Unterstützungen je Person, und zur gleichen Zeit ist in einer "
-                          "anderen Phase Unterstützen möglich. Die kleinere Zahl gilt dann für beide."),
-                  "setting_votes_per_person")
-        for one in dict.fromkeys(limiting)
-    ]
-    earlier = (one for one in supporting for other in supporting
-               if one.votes_per_person and _ends_before(other, one))
-    hints += [
-        _of_phase(one, N_("Die Phase „%(title)s“ begrenzt die Stimmen je Person. Was vorher in einer anderen Phase unterstützt "
-                          "wurde, zählt im Ergebnis mit. Soll das nicht sein, schalten Sie das Unterstützen in der früheren "
-                          "Phase aus, oder legen Sie für die zweite Abstimmung ein eigenes Verfahren an."), "setting_votes_per_person")
-        for one in dict.fromkeys(earlier)
-    ]
     hints += [_of_two_proofs(one, other) for one, other in combinations(supporting, 2)
               if _proof_of_supports(one) is not _proof_of_supports(other)]
     for one, other in combinations(process.phases, 2):

@@ -12,7 +12,13 @@ from lxml import html
 from participation import clock
 from participation.contributions.votes import operations as votes
 from participation.errors import Conflict, InvalidInput
-from participation.formats import CollectSettings, DiscussSettings, PhaseSettings, Verification, VoteSettings
+from participation.formats import (
+    CollectSettings,
+    DiscussSettings,
+    PhaseSettings,
+    Verification,
+    VoteSettings,
+)
 from participation.permissions import Role
 from participation.processes import operations
 from participation.processes.models import Phase, ProcessVersion
@@ -30,7 +36,7 @@ if TYPE_CHECKING:
     from participation.tokens import Keyring
     from tests.browser_client import Browser
 
-TWO = VoteSettings(votes_per_person=2)
+OPEN = VoteSettings()
 DAY = timedelta(days=1)
 
 
@@ -64,13 +70,12 @@ def _save(session: Session, actor: Actor, phase: Phase, settings: PhaseSettings,
 
 
 @pytest.mark.parametrize(("field", "value"), [
-    ("setting_votes_per_person", "3"), ("setting_votes_per_person", "1"), ("setting_votes_per_person", "0"),
     ("setting_verification", "letter"), ("setting_ballot", "points"), ("setting_results", "after"),
 ])
 def test_the_form_says_beside_the_field_what_stays_and_keeps_the_rest(
     session: Session, begun: Callable[..., tuple[Phase, Proposal]], browser: Browser, field: str, value: str,
 ) -> None:
-    phase, _liked = begun(TWO)
+    phase, _liked = begun(OPEN)
     before = dict(phase.stored_settings)
     browser.sign_in(factories.account(session, Role.EDITOR, on=phase.process))
     session.commit()
@@ -92,16 +97,16 @@ def test_rules_are_free_until_the_first_support_of_the_phase(
     session: Session, keyring: Keyring, begun: Callable[..., tuple[Phase, Proposal]],
 ) -> None:
     """Supports of an earlier phase bind nobody here."""
-    strict = VoteSettings(votes_per_person=1)
-    phase, liked = begun(TWO, opens=-80, ago=70 * DAY)
+    strict = VoteSettings(verification=Verification.EMAIL)
+    phase, liked = begun(OPEN, opens=-80, ago=70 * DAY)
     phase.starts_at = clock.now() - DAY
     session.commit()
     _save(session, _editor(session, phase), phase, strict)
     assert phase.settings == strict
     votes.support(session, keyring, factories.actor(factories.account(session)), liked, clock.now())
     with pytest.raises(Conflict):
-        _save(session, _editor(session, phase), phase, TWO)
-    waiting, _liked = begun(TWO)
+        _save(session, _editor(session, phase), phase, OPEN)
+    waiting, _liked = begun(OPEN)
     waiting.starts_at, waiting.vague_dates = None, "Im Frühjahr"
     session.commit()
     _save(session, _editor(session, waiting), waiting, strict, vague_dates="Im Frühjahr")
@@ -119,7 +124,7 @@ def test_a_vote_is_not_removed_from_under_those_who_voted(
 def test_a_vote_by_supports_does_not_become_another_format(
     session: Session, begun: Callable[..., tuple[Phase, Proposal]],
 ) -> None:
-    phase, _liked = begun(TWO)
+    phase, _liked = begun(OPEN)
     with pytest.raises(Conflict) as refused:
         _save(session, _editor(session, phase), phase, DiscussSettings(supports_open=True), format_key="discuss")
     assert refused.value.field == "format_key"
@@ -151,7 +156,7 @@ def test_a_vote_that_has_begun_does_not_begin_at_another_time(
     session: Session, begun: Callable[..., tuple[Phase, Proposal]], browser: Browser, moved: str,
 ) -> None:
     """Everybody would have all their votes again, or those of an earlier phase would be taken from them."""
-    phase, _liked = begun(TWO)
+    phase, _liked = begun(OPEN)
     start = phase.starts_at
     assert start is not None
     browser.sign_in(factories.account(session, Role.EDITOR, on=phase.process))
@@ -166,21 +171,21 @@ def test_a_vote_that_has_begun_does_not_begin_at_another_time(
     session.expire_all()
     assert phase.starts_at == start
     with pytest.raises(InvalidInput):
-        _save(session, _editor(session, phase), phase, TWO, starts_at=wall(start - 2 * DAY))
+        _save(session, _editor(session, phase), phase, OPEN, starts_at=wall(start - 2 * DAY))
 
 
 def test_the_way_back_in_the_history_moves_no_beginning_either(
     session: Session, begun: Callable[..., tuple[Phase, Proposal]], browser: Browser,
 ) -> None:
-    phase, _liked = begun(TWO)
+    phase, _liked = begun(OPEN)
     start, editor = phase.starts_at, _editor(session, phase)
     assert start is not None
     phase.starts_at = start - DAY
-    _save(session, editor, phase, TWO, title="Von früher")
+    _save(session, editor, phase, OPEN, title="Von früher")
     old = session.query(ProcessVersion).order_by(ProcessVersion.id.desc()).first()
     assert old is not None
     phase.starts_at = start
-    _save(session, editor, phase, TWO, title="Abstimmung")
+    _save(session, editor, phase, OPEN, title="Abstimmung")
     begins = phase.starts_at
     browser.sign_in(factories.account(session, Role.EDITOR, on=phase.process))
     session.commit()

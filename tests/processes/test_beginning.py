@@ -224,16 +224,6 @@ def test_two_proofs_are_pointed_out_where_the_editor_reads_it_and_an_account_is_
 
 @pytest.mark.parametrize(("phases", "hint"), [
     ([("collect", 1, 20, {}), ("discuss", 40, 60, {})], "Vor der Phase „2 discuss“ ist eine Zeit lang gar nichts offen."),
-    ([("collect", 1, 20, {}), ("discuss", 1, 20, {}), ("vote", 5, 30, {"votes_per_person": 1})],
-     ("Die Phase „3 vote“ begrenzt die Unterstützungen je Person, und zur gleichen Zeit ist in einer anderen Phase "
-      "Unterstützen möglich. Die kleinere Zahl gilt dann für beide.")),
-    ([("collect", 1, 20, {}), ("vote", 5, 30, {"votes_per_person": 1})],
-     ("Die Phase „2 vote“ begrenzt die Unterstützungen je Person, und zur gleichen Zeit ist in einer anderen Phase "
-      "Unterstützen möglich. Die kleinere Zahl gilt dann für beide.")),
-    ([("collect", 1, 20, {}), ("vote", 20, 40, {"votes_per_person": 2})],
-     ("Die Phase „2 vote“ begrenzt die Stimmen je Person. Was vorher in einer anderen Phase unterstützt wurde, zählt im "
-      "Ergebnis mit. Soll das nicht sein, schalten Sie das Unterstützen in der früheren Phase aus, oder legen Sie für die "
-      "zweite Abstimmung ein eigenes Verfahren an.")),
     ([("collect", 1, 20, {}), ("vote", 20, 40, {"verification": "letter"})],
      ("In „1 collect“ und „2 vote“ braucht man zum Unterstützen verschiedene Nachweise. Gezählt wird im ganzen Verfahren "
       "zusammen: Wer in der einen Phase unterstützt, zählt auch im Ergebnis der anderen.")),

@@ -142,7 +142,7 @@ def forget_sources(session: Session, now: datetime) -> None:
     for source, at in ((Vote.source_hash, Vote.given_at), (Ballot.source_hash, Ballot.changed_at)):
         known = (source.is_not(None), at < before)
         for hour in session.scalars(select(at).where(*known).distinct()).all():
-            # Votes are counted out per phase, so none may move to before the begin of its own, or the end of another.
+            # What a vote counts hangs on its phase: none may move to before the begin of its own, or the end of another.
             day = clock.day_of(hour)
             bounds = [session.scalars(select(bound).where(bound > day, bound <= hour)).all()
                       for bound in (Phase.starts_at, Phase.ends_at)]

@@ -48,8 +48,8 @@ NO_MARK = -COST_MAX
 MARK_OF = "marke-"
 _BALLOT = as_type("Table", Ballot.__table__)
 # What nobody may change any more once people have voted by it.
-RULES = ("ballot", "points", "points_max", "total", "min_number", "max_number", "results")
-RULES_OF_SUPPORTS = ("ballot", "results", "votes_per_person", "verification")
+RULES = ("ballot", "votes", "points", "points_max", "total", "min_number", "max_number", "results")
+RULES_OF_SUPPORTS = ("ballot", "results", "verification")
 
 
 class Vanished(Conflict):
@@ -144,8 +144,21 @@ def _require_rules(session: Session, phase: Phase, marks: dict[int, int], change
     elif settings.ballot is BallotRule.PRO_CONTRA:
         if any(value not in {1, -1} for value in changes.values() if value):
             raise InvalidInput(N_("Bitte wählen Sie dafür oder dagegen."), field="marks")
+    elif settings.ballot is BallotRule.CHOICE:
+        _require_choice(settings, marks, changes)
     else:
         _require_points(settings, marks, changes)
+
+
+def _require_choice(settings: VoteSettings, marks: dict[int, int], changes: Mapping[int, int]) -> None:
+    if any(value not in {0, 1} for value in changes.values()):
+        raise InvalidInput(N_("Ein Vorschlag kann höchstens eine Stimme von Ihnen bekommen."), field="marks")
+    if len(marks) > settings.votes:
+        raise InvalidInput(
+            N_("Sie haben nur eine Stimme. Nehmen Sie sie zuerst bei dem anderen Vorschlag zurück.") if settings.votes == 1
+            else N_("Das sind %(spent)s Stimmen, und Sie haben %(total)s. Bitte nehmen Sie bei anderen Vorschlägen welche "
+                    "zurück."),
+            field="marks", spent=len(marks), total=settings.votes)
 
 
 def _require_points(settings: VoteSettings, marks: dict[int, int], changes: Mapping[int, int]) -> None:

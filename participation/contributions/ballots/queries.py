@@ -303,6 +303,15 @@ def goes_on(phase: Phase) -> bool:
         for one in phase.process.phases)
 
 
+def began_before(phase: Phase) -> bool:
+    """Whether supports could be given in the process before a vote by supports, which count in its result."""
+    start = phase.starts_at
+    return start is not None and any(
+        one is not phase and one.opens(Action.SUPPORT)
+        and (not one.vague_dates if one.starts_at is None else one.starts_at < start)
+        for one in phase.process.phases)
+
+
 def results(session: Session, phase: Phase, limit: int | None = None) -> list[Result]:
     """The ranking; for a budget with what the money is enough for: from the top down, skipping what is too dear or gone.
 

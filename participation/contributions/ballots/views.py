@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, flash, make_response, redirect, render_template, request, url_for
-from flask_babel import gettext as _
+from flask_babel import gettext as _, ngettext
 
 from participation import web
 from participation.actions import Action
@@ -26,6 +26,7 @@ from participation.contributions.ballots.queries import (
     OwnBallot,
     Result,
     Standing,
+    began_before,
     goes_on,
     options_of,
     own_ballot,
@@ -59,6 +60,8 @@ blueprint = Blueprint("ballots", __name__)
 operations.connect()
 # As many as a page of the list of proposals has.
 MARKS_AT_ONCE = 60
+# Where each person has a number of something to give.
+COUNTED_OUT = (BallotRule.CHOICE, BallotRule.POINTS)
 _OTHER_WINDOW = N_("Sie haben Ihren Stimmzettel inzwischen in einem anderen Fenster gespeichert. Hier steht, was Sie in diesem "
                    "Fenster gewählt haben. Speichern Sie noch einmal, wenn das gelten soll.")
 _GONE = N_("Das steht nicht mehr zur Wahl: %(names)s. Alles andere steht noch so da, wie Sie es gewählt haben. Bitte speichern "
@@ -91,11 +94,25 @@ def ballot_box(slug: str, proposal_id: int) -> str:
     if phase is None or not proposal.is_published:
         return ""
     own = _own(phase)
+    spent, elsewhere = _given_elsewhere(phase, own, proposal_id)
     return web.render_part(
         "contributions/ballots/_box.html", slug=slug, proposal_id=proposal_id, phase=phase, rule=(phase.ballot or BallotRule.SUPPORT).value,
-        own_mark=own.marks.get(proposal_id, 0), spent=own.spent, why=own.why_annulled, is_signed_in=web.current_actor().is_signed_in,
-        may_vote=web.can(Action.CAST_BALLOT, phase), problem="",
+        own_mark=own.marks.get(proposal_id, 0), spent=spent, elsewhere=elsewhere, why=own.why_annulled,
+        is_signed_in=web.current_actor().is_signed_in, may_vote=web.can(Action.CAST_BALLOT, phase), problem="",
     )
+
+
+def _given_elsewhere(phase: Phase, own: OwnBallot, proposal_id: int) -> tuple[int, list[Standing]]:
+    """How many votes or points somebody has given; and where all their votes went, when none is left for this proposal.
+
+    What is not public any more gives its vote back with the next saving, so it does not count here.
+    """
+    votes = getattr(phase.settings, "votes", 0)
+    if phase.ballot is not BallotRule.CHOICE or len(own.marks) < votes:
+        return own.spent, []
+    known = standing_of_marks(web.current_session(), phase.process_id, list(own.marks)).values()
+    given = [one for one in known if one.state is ContributionState.PUBLISHED]
+    return len(given), given if proposal_id not in own.marks and len(given) >= votes else []
 
 
 HOLES: dict[str, Callable[..., str]] = {"ballot": ballot_box}
@@ -216,7 +233,7 @@ def _start(phase: Phase) -> int:
 def _spent(phase: Phase, marks: dict[int, int], lines: list[Line]) -> int:
     if phase.ballot is BallotRule.BUDGET:
         return sum(one.cost or 0 for one in lines if marks.get(one.id))
-    return sum(marks.values()) if phase.ballot is BallotRule.POINTS else len(marks)
+    return sum(marks.values()) if phase.ballot in COUNTED_OUT else len(marks)
 
 
 @blueprint.post("/verfahren/<slug>/abstimmung/<int:phase_id>")
@@ -253,10 +270,14 @@ def cast(slug: str, phase_id: int) -> ResponseReturnValue:
 def _one_mark(phase: Phase, own: OwnBallot, proposal_id: int, error: InvalidInput) -> ResponseReturnValue:
     """What was refused in the box on a proposal's page: the box alone, as it was filled in, with the reason."""
     proposal = standing_of_marks(web.current_session(), phase.process_id, [proposal_id])[proposal_id]
+    spent, elsewhere = _given_elsewhere(phase, own, proposal_id)
+    # A button gives a vote or takes it back, so it goes by what is stored.
+    stored = own.marks.get(proposal_id, 0) if phase.ballot is BallotRule.CHOICE else None
     return render_template(
         "contributions/ballots/mark.html", process=phase.process, slug=phase.process.slug, phase=phase, proposal=proposal,
-        proposal_id=proposal_id, rule=(phase.ballot or BallotRule.SUPPORT).value, spent=own.spent,
-        own_mark=request.form.get(f"{operations.MARK_OF}{proposal_id}", ""), problem=web.translated(error),
+        proposal_id=proposal_id, rule=(phase.ballot or BallotRule.SUPPORT).value, spent=spent, elsewhere=elsewhere,
+        own_mark=request.form.get(f"{operations.MARK_OF}{proposal_id}", "") if stored is None else stored,
+        problem=web.translated(error),
     ), error.status
 
 
@@ -294,6 +315,10 @@ def _proposal_number(raw: str) -> int:
 def _message(phase: Phase, marks: dict[int, int]) -> str:
     if not marks:
         return str(_("Gespeichert. Auf Ihrem Stimmzettel steht jetzt nichts."))
+    if phase.ballot is BallotRule.CHOICE:
+        total = getattr(phase.settings, "votes", 0)
+        return str(ngettext("Danke! Gespeichert: Sie haben %(spent)s von %(num)s Stimme vergeben.",
+                            "Danke! Gespeichert: Sie haben %(spent)s von %(num)s Stimmen vergeben.", total, spent=len(marks)))
     if phase.ballot is BallotRule.POINTS:
         return str(_("Danke! Gespeichert: %(spent)s von %(total)s Punkten sind vergeben.", spent=sum(marks.values()),
                      total=getattr(phase.settings, "points", 0)))
@@ -348,6 +373,7 @@ def show_results(slug: str, phase_id: int) -> ResponseReturnValue:
         places=places(rows), outcome_labels=OUTCOME_LABELS, is_open=phase.is_open(web.current_now()), limit=RESULTS_SHOWN,
         spent=sum(one.cost or 0 for one in rows if one.fits), ties=sum(one.outcome is Outcome.TIE for one in rows),
         annulments=session.execute(annulments_in(phase)).all(), undone=undone_in(session, phase),
+        supports_before=phase.ballot is BallotRule.SUPPORT and began_before(phase),
         supports_go_on=phase.ballot is BallotRule.SUPPORT and phase.state(web.current_now()) is PhaseState.CLOSED and goes_on(phase),
     )
 
@@ -374,6 +400,8 @@ def _columns(rule: BallotRule) -> dict[str, Callable[[Result], object]]:
     """What the table to download says of each proposal: what the page says, in its words."""
     if rule is BallotRule.PRO_CONTRA:
         return {_("Dafür"): lambda one: one.in_favour, _("Dagegen"): lambda one: one.against}
+    if rule is BallotRule.CHOICE:
+        return {_("Stimmen"): lambda one: one.total}
     if rule is BallotRule.POINTS:
         return {_("Punkte"): lambda one: one.total, _("Von Personen"): lambda one: one.people}
     if rule is BallotRule.BUDGET:

@@ -31,7 +31,7 @@ class Vote(Base):
     voter_id: Mapped[int] = mapped_column(
         WideNumber, ForeignKey("voter.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )
-    # The hour it was given in, or the begin of the phase if that is later; after two weeks the day. A precise time
+    # The hour it was given in, or the begin or end of a phase if that is later; after two weeks the day. A precise time
     # would join it with what the same person wrote.
     given_at: Mapped[datetime]
     # Where it came from, under a key of the day and the process; forgotten after two weeks (abuse.operations).

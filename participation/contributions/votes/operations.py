@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import BigInteger, Integer, bindparam, delete, exists, func, literal, or_, select, update
+from sqlalchemy import Integer, bindparam, delete, exists, func, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -15,13 +15,12 @@ from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.models import Contribution, ContributionState, Voter
 from participation.contributions.votes.models import Vote
-from participation.contributions.votes.queries import counted_until, votes_given
+from participation.contributions.votes.queries import counted_until
 from participation.db import is_sqlite
 from participation.errors import Conflict
 from participation.i18n import N_
 from participation.permissions import Actor, require
 from participation.prepared import run
-from participation.processes.models import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -60,7 +59,6 @@ _COUNT_OF_VOTER = (
     .values(supports=_voter.c.supports + bindparam("step", type_=Integer))
 )
 _OF_PROPOSAL = exists().where(_contribution.c.id == _vote.c.contribution_id, _contribution.c.kind == "proposal")
-_ONE_AFTER_THE_OTHER = select(func.pg_advisory_xact_lock(bindparam("voter_id", type_=BigInteger)))
 _COUNT = (
     update(_contribution)
     .where(_contribution.c.id == bindparam("key"), _contribution.c.state == ContributionState.PUBLISHED)
@@ -75,21 +73,17 @@ def support(
 ) -> bool:
     """Add the actor's support. Returns False when it was there already. `source` says where it came from, sealed.
 
-    Raises Conflict (phase over, hidden this very moment, or no vote left), SignInNeeded or NotAllowed.
+    Raises Conflict (phase over, or hidden this very moment), SignInNeeded or NotAllowed.
     """
     require(actor, Action.SUPPORT, contribution, now)
     process, identity = contribution.process, actor.identity or ""
-    phase = process.phase_opening(Action.SUPPORT, now)
-    limiting = phase if contribution.kind == "proposal" and phase is not None and phase.votes_per_person else None
     voter_id = keyring.voter_of(process.id, identity)
     values = {"contribution_id": contribution.id, "voter_id": voter_id, "source_hash": source,
               "given_at": coarse(now, clock.hour_of(now), (at for one in process.phases for at in (one.starts_at, one.ends_at)))}
-    if limiting is None and _added_by_known(session, actor, values):
+    if _added_by_known(session, actor, values):
         _count(session, contribution, voter_id, 1)
         return True
     _voter_id, is_new = contributions.begin_voting(session, keyring, actor, process.id)
-    if limiting is not None:
-        _require_vote_left(session, voter_id, contribution, limiting, now)
     if session.execute(_ADD[is_sqlite(session)], values).scalar_one_or_none() is None:
         return False
     _count(session, contribution, voter_id, 1)
@@ -112,33 +106,6 @@ def coarse(at: datetime, begin: datetime, bounds: Iterable[datetime | None]) -> 
     So what was given before a phase and after it can be told apart.
     """
     return max([begin, *(bound for bound in bounds if bound is not None and begin < bound <= at)])
-
-
-def _require_vote_left(session: Session, voter_id: int, contribution: Contribution, phase: Phase, now: datetime) -> None:
-    """Of many votes of one person at once, each sees those before it, until the end of the transaction.
-
-    Not by the row of the voter: everybody takes that after rows of votes (`_count`), and this one is before them. SQLite
-    lets one write at a time. What is not public any more gives its vote back, when it is needed, unless it counts in a
-    vote that is over.
-    """
-    if not is_sqlite(session):
-        session.execute(_ONE_AFTER_THE_OTHER, {"voter_id": voter_id})
-    given = session.execute(votes_given(phase, voter_id)).all()
-    if len(given) < phase.votes_per_person or any(row.contribution_id == contribution.id for row in given):
-        return
-    over = counted_until(contribution.process.phases, now)
-    gone = next((row for row in given if row.state is not ContributionState.PUBLISHED and row.annulment_id is None
-                 and (over is None or row.given_at >= over)), None)
-    if gone is None:
-        if phase.votes_per_person == 1:
-            raise Conflict(N_("Sie haben Ihre Stimme schon vergeben. Nehmen Sie sie zuerst zurück."))
-        raise Conflict(N_("Sie haben schon alle %(number)s Stimmen vergeben. Nehmen Sie zuerst eine zurück."),
-                       number=phase.votes_per_person)
-    session.execute(delete(Vote).where(Vote.contribution_id == gone.contribution_id, Vote.voter_id == voter_id)
-                    .execution_options(synchronize_session=False))
-    session.execute(_COUNT_OF_VOTER, {"key": voter_id, "step": -1})
-    session.execute(update(Contribution).where(Contribution.id == gone.contribution_id)
-                    .values(support_count=Contribution.support_count - 1).execution_options(synchronize_session=False))
 
 
 def withdraw_support(

@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, and_, bindparam, func, null, or_, select
+from sqlalchemy import Select, and_, bindparam, func, null, or_, select, type_coerce
 from sqlalchemy.orm import aliased
 
 from participation.accounts.models import Participant
 from participation.contributions.comments.models import Comment
 from participation.contributions.models import Contribution, ContributionState, Voter
-from participation.contributions.proposals.models import Proposal
 from participation.contributions.queries import ROW_OF_KNOWN_PROCESS
 from participation.contributions.votes.models import Vote
 from participation.formats import BallotRule
@@ -29,13 +28,12 @@ if TYPE_CHECKING:
     from participation.permissions import Actor
     from participation.processes.models import Phase
 
-TITLES_SHOWN = 50
 _OF_COMMENTS = select(Comment.__table__.c.id).where(Comment.__table__.c.proposal_id == bindparam("proposal_id"))
 _OWN = (
-    select(Participant.id, null(), null())
+    select(Participant.id, null(), null(), type_coerce(null(), Vote.given_at.type))
     .where(Participant.process_id == bindparam("process_id"), Participant.person_hash == bindparam("person_hash"))
     .union_all(
-        select(null(), Vote.contribution_id, Vote.annulment_id)
+        select(null(), Vote.contribution_id, Vote.annulment_id, Vote.given_at)
         .where(Vote.voter_id == bindparam("voter_id"),
                or_(Vote.contribution_id == bindparam("proposal_id"), Vote.contribution_id.in_(_OF_COMMENTS)))
     )
@@ -43,7 +41,8 @@ _OWN = (
 # The same with what the buttons ask of the proposal, as many rows as there are supports: one way to the database less.
 _own_id = aliased(Participant)
 _STANDING_AND_OWN = (
-    ROW_OF_KNOWN_PROCESS.add_columns(_own_id.id.label("own_id"), Vote.contribution_id.label("supported"), Vote.annulment_id)
+    ROW_OF_KNOWN_PROCESS.add_columns(_own_id.id.label("own_id"), Vote.contribution_id.label("supported"),
+                                     Vote.annulment_id, Vote.given_at)
     .outerjoin(_own_id, and_(_own_id.process_id == bindparam("process_id"),
                              _own_id.person_hash == bindparam("person_hash")))
     .outerjoin(Vote, and_(Vote.voter_id == bindparam("voter_id"),
@@ -75,6 +74,8 @@ class OwnPart:
     supported: frozenset[int]
     # What does not count of this.
     annulled: frozenset[int] = frozenset()
+    # What is kept of the time when they supported the proposal itself (see Vote).
+    given_at: datetime | None = None
     # By name of the aside; empty where they were not asked along.
     asides: dict[str, Any] = field(default_factory=dict)
 
@@ -88,7 +89,8 @@ def own_part(
     rows: Sequence[Any] = read(_OWN, values)
     return OwnPart(next((row[0] for row in rows if row[0] is not None), None), voter_id,
                    frozenset(row[1] for row in rows if row[1] is not None),
-                   frozenset(row[1] for row in rows if row[2] is not None))
+                   frozenset(row[1] for row in rows if row[2] is not None),
+                   next((row[3] for row in rows if row[1] == proposal_id), None))
 
 
 def standing_and_own(
@@ -107,9 +109,10 @@ def standing_and_own(
         return None
     found = rows[0]._asdict()
     own_id, asides = found.pop("own_id"), {name: found.pop(name) for name in ASIDES}
-    del found["supported"], found["annulment_id"]
+    del found["supported"], found["annulment_id"], found["given_at"]
     return found, OwnPart(own_id, voter_id, frozenset(row.supported for row in rows if row.supported is not None),
-                          frozenset(row.supported for row in rows if row.annulment_id is not None), asides)
+                          frozenset(row.supported for row in rows if row.annulment_id is not None),
+                          next((row.given_at for row in rows if row.supported == proposal_id), None), asides)
 
 
 @cache
@@ -147,29 +150,3 @@ def counted_until(phases: Iterable[Phase], now: datetime) -> datetime | None:
                default=None)
 
 
-def votes_given(phase: Phase, voter_id: int) -> Select[*tuple[Any, ...]]:
-    """(contribution_id, state, annulment_id, given_at) of the proposals that somebody has supported since the phase began."""
-    statement = (
-        select(Vote.contribution_id, Contribution.state, Vote.annulment_id, Vote.given_at)
-        .join(Contribution, Contribution.id == Vote.contribution_id)
-        .where(Vote.voter_id == voter_id, Contribution.process_id == phase.process_id,
-               Contribution.kind == "proposal")
-        .order_by(Vote.given_at, Vote.contribution_id)
-    )
-    return statement if phase.starts_at is None else statement.where(Vote.given_at >= phase.starts_at)
-
-
-def votes_left(session: Session, phase: Phase, voter_id: int | None) -> int:
-    """How many more proposals somebody can support in a phase with a limit."""
-    rows = session.execute(votes_given(phase, voter_id)).all() if voter_id is not None else []
-    held = [row for row in rows if row.state is ContributionState.PUBLISHED or row.annulment_id is not None]
-    return max(0, phase.votes_per_person - len(held))
-
-
-def titles_given(phase: Phase, voter_id: int) -> Select[*tuple[Any, ...]]:
-    """(id, title) of the public proposals among them, for the person concerned only."""
-    given = votes_given(phase, voter_id).subquery()
-    return (
-        select(Proposal.id, Proposal.title).join(given, given.c.contribution_id == Proposal.id)
-        .where(given.c.state == ContributionState.PUBLISHED, given.c.annulment_id.is_(None)).limit(TITLES_SHOWN)
-    )

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, flash, g, jsonify, make_response, request, url_for
-from flask_babel import gettext as _, ngettext
+from flask_babel import gettext as _
 
 from participation import web
 from participation.actions import Action
@@ -16,11 +16,10 @@ from participation.contributions.proposals.edge import keep_standing, load_stand
 from participation.contributions.votes import operations as votes
 from participation.contributions.votes.queries import (
     OwnPart,
+    counted_until,
     own_part,
     standing_and_own,
     supports_of,
-    titles_given,
-    votes_left,
 )
 from participation.errors import DomainError, SignInNeeded
 from participation.permissions import proof_asked
@@ -54,8 +53,7 @@ def support_box(slug: str, proposal_id: int) -> Filling:
     if not contribution.is_published:
         return ""
     now, actor, process = web.current_now(), web.current_actor(), contribution.process
-    mode, left, why = "closed", None, None
-    given: tuple[tuple[int, str], ...] = ()
+    mode, why = "closed", None
     phase = process.phase_opening(Action.SUPPORT, now)
     if phase is not None:
         if not actor.is_signed_in:
@@ -64,19 +62,16 @@ def support_box(slug: str, proposal_id: int) -> Filling:
             mode = "unverified" if actor.email_is_confirmed else "unconfirmed"
         else:
             mode = "withdraw" if contribution.id in own.supported else "support"
+            over = counted_until(process.phases, now)
             if contribution.id in own.annulled:
                 mode, why = "annulled", why_annulled(slug)
-            if phase.votes_per_person:
-                left = votes_left(web.current_session(), phase, own.voter_id)
-                mode = "spent" if mode == "support" and not left else mode
-                if mode == "spent" and own.voter_id is not None:
-                    given = tuple((row.id, row.title) for row in web.current_session().execute(
-                        titles_given(phase, own.voter_id)))
+            elif mode == "withdraw" and over is not None and own.given_at is not None and own.given_at < over:
+                mode = "counted"
     is_secret = process.hides_supports(now)
     return render_kept(
         "contributions/votes/_box.html", slug=slug, proposal_id=contribution.id, mode=mode, why=why,
-        needed=proof_asked(Action.SUPPORT, contribution, now) if mode in {"sign_in", "unverified"} else "", count=None if is_secret else contribution.support_count, left=left, given=given,
-        limit=phase.votes_per_person if phase is not None else 0, opens_at=_next_opening(process, now) if mode == "closed" else None,
+        needed=proof_asked(Action.SUPPORT, contribution, now) if mode in {"sign_in", "unverified"} else "", count=None if is_secret else contribution.support_count,
+        opens_at=_next_opening(process, now) if mode == "closed" else None,
     )
 
 
@@ -184,7 +179,6 @@ def _change(slug: str, proposal_id: int, change: Change, supported: bool) -> Res
         return web.go("proposals.show", slug=slug, proposal_id=proposal_id, _anchor="unterstuetzen")
     try:
         changed, count = _apply(slug, proposal_id, change)
-        left = _left_message(slug, proposal_id)
         if changed:
             web.save()
     except DomainError as error:
@@ -193,20 +187,8 @@ def _change(slug: str, proposal_id: int, change: Change, supported: bool) -> Res
     if not changed and is_annulled(slug, proposal_id, proposal_id):
         # The script then opens the page anew, which says why.
         return make_response(jsonify(message=annulled_message()), 409)
-    message = " ".join(filter(None, (_message(changed, supported), left)))
-    answer = jsonify(supported=supported, count=count, changed=changed, message=message)
+    answer = jsonify(supported=supported, count=count, changed=changed, message=_message(changed, supported))
     return make_response(answer, 201 if changed and supported else 200)
-
-
-def _left_message(slug: str, proposal_id: int) -> str:
-    """What the box says too, where votes are counted out."""
-    contribution = load_standing(slug, proposal_id)
-    phase = contribution.process.phase_opening(Action.SUPPORT, web.current_now())
-    if phase is None or not phase.votes_per_person:
-        return ""
-    left = votes_left(web.current_session(), phase, own_part_here(slug, proposal_id).voter_id)
-    return str(ngettext("Sie haben noch %(left)s von %(num)s Stimme.", "Sie haben noch %(left)s von %(num)s Stimmen.",
-                        phase.votes_per_person, left=left))
 
 
 def _apply(slug: str, proposal_id: int, change: Change) -> tuple[bool, int | None]:

@@ -199,9 +199,9 @@ def _checked_end(
         raise InvalidInput(N_("Hier haben schon Menschen abgestimmt. Der Beginn kann nicht mehr in der Zukunft liegen."),
                            field="starts_at")
     if _is_other_beginning(phase, start, now) and any(count(session, phase) for count in PEOPLE_OF_VOTE):
-        # Supports are told apart by when they were given: of a limited number some would come back, or be gone.
-        raise InvalidInput(N_("Hier haben schon Menschen abgestimmt. Der Beginn bleibt, wie er ist: Er entscheidet, welche "
-                              "Unterstützungen zu dieser Abstimmung gehören."), field="starts_at")
+        # Whether anybody has voted by the rules of a phase is told by when they did: a later start would set them free.
+        raise InvalidInput(N_("Hier haben schon Menschen abgestimmt. Der Beginn bleibt, wie er ist: Von da an gelten die "
+                              "Regeln dieser Abstimmung."), field="starts_at")
     if not phase.vote_is_over(now) or phase.ends_at is None or end == phase.ends_at:
         return None
     if wanted is not PhaseState.OPEN:
