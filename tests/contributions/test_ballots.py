@@ -170,10 +170,10 @@ def test_too_many_points_on_the_proposals_own_page_stay_there_to_be_mended(sessi
     refused = voter.submit(detail, {f"marke-{first.id}": "5"}, form="/abstimmung/")
     assert refused.status_code == 422
     tree = _answered(refused)
-    field = tree.get_element_by_id(f"marke-{first.id}")
+    field = tree.get_element_by_id(f"feld-{phase.id}")
     assert (field.get("value"), field.get("min"), field.get("max"), field.get("aria-invalid")) == ("5", "0", "4", "true")
-    assert "höchstens 4 Punkte" in tree.get_element_by_id(f"marke-{first.id}-fehler").text_content()
-    assert tree.xpath("//*[@data-error-summary]//a/@href") == [f"#marke-{first.id}"]
+    assert "höchstens 4 Punkte" in tree.get_element_by_id(f"fehler-{phase.id}").text_content()
+    assert tree.xpath("//*[@data-error-summary]//a/@href") == [f"#feld-{phase.id}"]
     again = voter.post(_page(phase), {**dict(tree.forms[-1].form_values()), f"marke-{first.id}": "4"})
     assert again.headers["Location"].endswith(f"{detail}#abstimmen")
     landed = voter.open(detail)
@@ -245,6 +245,22 @@ def test_for_and_against_from_the_proposals_own_page(session: Session, voter: Br
     refused = voter.post(_page(phase), {"zeile": str(first.id), f"marke-{first.id}": "7"})
     assert refused.status_code == 422
     _check_recount(session)
+
+
+def test_two_votes_at_the_same_time_each_have_a_box_on_the_proposals_page(session: Session, voter: Browser) -> None:
+    phase, (first, *_) = _vote(session, POINTS)
+    other = factories.phase("vote", title="Zweite", settings=PRO_CONTRA)
+    phase.process.phases.append(other)
+    session.commit()
+    detail = f"/verfahren/{phase.process.slug}/vorschlaege/{first.id}"
+    boxes = voter.open(detail).xpath("//section[starts-with(@id, 'abstimmen')]")
+    assert [box.xpath("string(.//h2)") for box in boxes] == ["Abstimmung", "Zweite"]
+    ids = voter.open(detail).xpath("//@id")
+    assert len(ids) == len(set(ids))
+    voter.submit(detail, {f"marke-{first.id}": "3"}, form=f"/abstimmung/{phase.id}")
+    voter.submit(detail, {f"marke-{first.id}": "-1"}, form=f"/abstimmung/{other.id}")
+    tallies = session.execute(select(BallotTally.phase_id, BallotTally.people, BallotTally.total)).all()
+    assert sorted(tallies) == [(phase.id, 1, 3), (other.id, 1, -1)]
 
 
 def test_a_basket_is_filled_within_the_money_and_replaced_as_a_whole(session: Session, voter: Browser) -> None:

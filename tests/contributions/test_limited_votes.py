@@ -170,7 +170,7 @@ def test_each_vote_of_a_process_has_its_own_number_and_nothing_from_before_count
     table = browser.get(f"/verfahren/{process.slug}/abstimmung/{over.id}/ergebnis.csv").get_data(as_text=True)
     assert table.splitlines()[0].endswith("Platz;Nummer;Vorschlag;Stimmen")
     shown = browser.text(f"/verfahren/{process.slug}/abstimmung/{over.id}/ergebnis")
-    assert "Jede Person hatte 2 Stimmen, für jeden Vorschlag höchstens eine." in shown
+    assert "Jede Person hat 2 Stimmen, für jeden Vorschlag höchstens eine." in shown
 
 
 def test_what_was_hidden_gives_its_vote_back(session: Session, keyring: Keyring, browser: Browser) -> None:

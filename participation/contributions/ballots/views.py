@@ -88,15 +88,19 @@ def _own(phase: Phase) -> OwnBallot:
 
 
 def ballot_box(slug: str, proposal_id: int) -> str:
-    """On a proposal's page: one's own mark, where an open phase asks for marks."""
+    """On a proposal's page: one's own mark, for each open phase that asks for marks."""
     proposal = load_standing(slug, proposal_id)
-    phase = proposal.process.phase_opening(Action.CAST_BALLOT, web.current_now())
-    if phase is None or not proposal.is_published:
+    if not proposal.is_published:
         return ""
+    phases = proposal.process.phases_opening(Action.CAST_BALLOT, web.current_now())
+    return "".join(_box(slug, proposal_id, phase, is_first=phase is phases[0]) for phase in phases)
+
+
+def _box(slug: str, proposal_id: int, phase: Phase, *, is_first: bool) -> str:
     own = _own(phase)
     spent, elsewhere = _given_elsewhere(phase, own, proposal_id)
     return web.render_part(
-        "contributions/ballots/_box.html", slug=slug, proposal_id=proposal_id, phase=phase, rule=(phase.ballot or BallotRule.SUPPORT).value,
+        "contributions/ballots/_box.html", slug=slug, proposal_id=proposal_id, phase=phase, is_first=is_first, rule=(phase.ballot or BallotRule.SUPPORT).value,
         own_mark=own.marks.get(proposal_id, 0), spent=spent, elsewhere=elsewhere, why=own.why_annulled,
         is_signed_in=web.current_actor().is_signed_in, may_vote=web.can(Action.CAST_BALLOT, phase), problem="",
     )
