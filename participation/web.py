@@ -406,10 +406,14 @@ def status_of(error: DomainError) -> int:
     return 409 if isinstance(error, Conflict) else 422
 
 
+# It is carried from page to page and stands in mails: nobody has a book of theirs sent to somebody.
+NEXT_MAX = 500
+
+
 def safe_next(default: str) -> str:
-    """The address to go on to after signing in: a path of ours, or the default (no //host, no scheme)."""
+    """The address to go on to after signing in: a path of ours, or the default (no //host, no scheme, not endless)."""
     target = request.args.get("next") or request.form.get("next") or ""
-    if not target.startswith("/") or target.startswith("//") or "\\" in target or any(
+    if not target.startswith("/") or target.startswith("//") or len(target) > NEXT_MAX or "\\" in target or any(
         ord(char) < 32 for char in target  # noqa: PLR2004 - control characters
     ):
         return default

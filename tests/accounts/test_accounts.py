@@ -307,6 +307,18 @@ def test_next_leads_nowhere_else(session: Session, browser: Browser, town, targe
     assert answer.headers["Location"] == "/"
 
 
+def test_no_mail_carries_an_address_to_go_on_to_that_is_longer_than_any_of_ours(
+    browser: Browser, town, run_jobs: Callable[[], int], mails: Callable[[], list[str]],
+) -> None:
+    for number, target in enumerate(("/hilfe?q=" + 490 * "x", "/hilfe?q=" + 500 * "y")):
+        browser.post("/konto/registrieren", {"email": f"neu{number}@beispiel.example", "display_name": "Neu",
+                                             "password": PASSWORD, "next": target})
+    run_jobs()
+    told = "".join(mails())
+    assert 490 * "x" in told
+    assert 100 * "y" not in told
+
+
 def test_an_invitation_sets_the_first_password(session: Session, browser: Browser, town) -> None:
     token = invite_staff(session, "chef@stadt.example", "Chefin", Role.ADMIN, town.id, None, clock.now())
     session.commit()
