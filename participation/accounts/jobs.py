@@ -26,14 +26,20 @@ def forget_expired_accounts() -> None:
 
 
 def _send_link(
-    context: outbox.JobContext, purpose: TokenPurpose, template: str, endpoint: str, **values: Any  # noqa: ANN401 - as render_mail
+    context: outbox.JobContext, purpose: TokenPurpose, template: str, endpoint: str, *, is_bounded: bool = False,
+    **values: Any,  # noqa: ANN401 - as render_mail
 ) -> None:
-    """The token is stored, then the mail sent, then the job is done: a second run makes a new link, the old one dies."""
+    """The token is stored, then the mail sent, then the job is done: a second run makes a new link, the old one dies.
+
+    `is_bounded` where anybody can have it sent: then the account gets no more than may hold at once.
+    """
     with context.database.unit_of_work() as session:
-        account = session.get(Account, context.args["account_id"])
+        account, now = session.get(Account, context.args["account_id"]), clock.now()
         if account is None or account.is_disabled:
             return
-        token = issue_token(session, account.id, purpose, clock.now())
+        if is_bounded and not may_get_link(session, account, purpose, now):
+            return
+        token = issue_token(session, account.id, purpose, now)
         email, name = account.email, account.display_name
     _mail_link(context, template, endpoint, token, email, name, **values)
 
@@ -49,8 +55,8 @@ def _mail_link(
 
 @outbox.job("mail_confirm_email", N_("E-Mail: Adresse bestätigen"))
 def mail_confirm_email(context: outbox.JobContext) -> None:
-    """The link that confirms an address."""
-    _send_link(context, TokenPurpose.CONFIRM_EMAIL, "confirm_email", "accounts.confirm")
+    """The link that confirms an address. Registrations of one moment are all stored before the first of these mails goes."""
+    _send_link(context, TokenPurpose.CONFIRM_EMAIL, "confirm_email", "accounts.confirm", is_bounded=True)
 
 
 @outbox.job("mail_reset", N_("E-Mail: neues Kennwort"))

@@ -117,6 +117,21 @@ def test_registering_again_and_again_floods_no_postbox_and_leaves_a_way_in(
     assert browser.get(_link(next(one for one in reversed(told) if "bestätigen Sie" in one))).status_code == 200
 
 
+def test_a_burst_of_registrations_of_one_address_floods_no_postbox_either(
+    session: Session, browser: Browser, town, run_jobs: Callable[[], int], mails: Callable[[], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun, spellings = clock.now(), ["neu@beispiel.example", " NEU@Beispiel.Example", "ne\u200bu@beispiel.example"]
+    for number in range(12):
+        monkeypatch.setattr(clock, "now", lambda number=number: begun + timedelta(seconds=number))
+        browser.submit("/konto/registrieren", {"email": spellings[number % 3], "display_name": f"N{number}", "password": PASSWORD})
+    run_jobs()
+    told = mails()
+    assert len(told) == LINKS_AT_ONCE
+    answers = [browser.get(_link(one)).status_code for one in told]
+    assert sorted(answers) == [200] + [410] * (LINKS_AT_ONCE - 1), "one of them works"
+
+
 def test_whoever_comes_by_a_link_before_confirming_is_told_that_the_password_went(
     session: Session, browser: Browser, town, run_jobs: Callable[[], int], mails: Callable[[], list[str]]
 ) -> None:
