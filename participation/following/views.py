@@ -232,6 +232,17 @@ def _unknown_link() -> Response:
         back=(_("Benachrichtigungen in meinem Konto"), url_for("following.account")))
 
 
+def _unknown_confirmation() -> Response:
+    """Cut, or too old: what was never confirmed is forgotten, so that nothing is left to tell these two apart."""
+    return error_page(
+        410, _("Wir kennen diesen Link nicht. Vielleicht ist er nicht vollständig: Manche E-Mail-Programme schneiden lange "
+               "Links ab. Oder er ist zu alt. An Ihren E-Mails haben wir nichts geändert."),
+        _("Öffnen Sie den Link noch einmal in der neuesten E-Mail von uns. Oder kopieren Sie ihn von dort ganz in die "
+          "Adresszeile. Hilft das nicht? Dann bestellen Sie die E-Mails noch einmal: Wählen Sie beim Verfahren oder beim "
+          "Vorschlag „Neues per E-Mail“."),
+        heading=_("Dieser Link gilt nicht"))
+
+
 @blueprint.route("/abo/<token>", methods=["GET", "POST"])
 @web.public
 @web.limiter.limit("60 per hour", methods=["POST"], deduct_when=web.was_refused)
@@ -269,7 +280,10 @@ def end_by_link(token: str, subscription_id: int) -> ResponseReturnValue:
 def confirm(token: str) -> ResponseReturnValue:
     """The owner of an address agrees, by a button: programs that look into mails open every link."""
     web.do_not_cache()
-    subscription = operations.subscription_by_token(web.current_session(), web.current_keyring(), token)
+    try:
+        subscription = operations.subscription_by_token(web.current_session(), web.current_keyring(), token)
+    except NotFound:
+        return _unknown_confirmation()
     process = subscription.process
     form = FollowForm().offer()
     if form.is_submitted():

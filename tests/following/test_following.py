@@ -293,7 +293,10 @@ def test_links_that_are_not_ours_open_nothing(
 ) -> None:
     follow(session, keyring, reader, proposal)
     assert browser.get(f"/abo/{token}").status_code == 410
-    assert browser.get(f"/abo/{token}/bestaetigen").status_code == 404
+    for answer in (browser.get(f"/abo/{token}/bestaetigen"), browser.post(f"/abo/{token}/bestaetigen", {"frequency": "weekly"})):
+        assert answer.status_code == 410
+        assert "nicht vollständig" in answer.get_data(as_text=True)
+        assert "bestellen Sie die E-Mails noch einmal" in answer.get_data(as_text=True)
     assert browser.post(f"/abo/{token}/1/beenden").status_code == 404
     browser.post(f"/abo/{token}/abmelden")
     session.expire_all()
