@@ -28,8 +28,11 @@ if TYPE_CHECKING:
 
 # How many new titles of a process one mail names; the others are counted.
 NAMED = 5
-# So many are read for it, since what somebody wrote themselves is no news to them and others take its place.
-READ = 3 * NAMED
+# What somebody wrote themselves is no news to them, and others take its place. So many of each author are read for it, one
+# more than named so that it shows whether there are more to count; and so many in all: of any one reader, who is one author
+# in a process, the last ones by others are always among them.
+READ_OF_ONE = NAMED + 1
+READ = READ_OF_ONE + NAMED
 # An end that comes is told this long before, and not more than once: the length of the time between two mails.
 AHEAD = {Frequency.AT_ONCE: timedelta(days=1), Frequency.DAILY: timedelta(days=1), Frequency.WEEKLY: timedelta(days=7),
          Frequency.NEVER: timedelta(0)}
@@ -377,9 +380,13 @@ def _process_facts(
         public = and_(Contribution.process_id == process_id, Contribution.kind == "proposal",
                       Contribution.state == ContributionState.PUBLISHED)
         new = and_(public, span.covers(Contribution.published_at))
+        last = (Contribution.published_at.desc(), Contribution.id.desc())
+        ranked = select(
+            Contribution.id, func.row_number().over(partition_by=Contribution.participant_id, order_by=last).label("place"),
+        ).select_from(Contribution.__table__).where(new).subquery()
         rows = session.execute(
-            select(Proposal.id, Proposal.title, Contribution.published_at, Contribution.participant_id).where(new)
-            .order_by(Contribution.published_at.desc(), Contribution.id.desc()).limit(READ)
+            select(Proposal.id, Proposal.title, Contribution.published_at, Contribution.participant_id)
+            .join(ranked, ranked.c.id == Proposal.id).where(ranked.c.place <= READ_OF_ONE).order_by(*last).limit(READ)
         ).all()
         facts.proposals = [(row.id, row.title, row.published_at, row.participant_id) for row in rows]
         if len(rows) > NAMED:

@@ -582,6 +582,28 @@ def test_a_digest_says_in_which_language_it_is_and_where_everything_is_to_be_rea
     assert "<h1>" in html
 
 
+def test_whoever_wrote_the_last_twenty_is_told_the_titles_before_and_who_reads_one_busy_author_how_many_more(
+    session: Session, keyring: Keyring, proposal: Proposal, reader: Account,
+) -> None:
+    mine, theirs = follow(session, keyring, reader, proposal, whole=True), follow(
+        session, keyring, factories.account(session), proposal, whole=True)
+    own = factories.participant(session, proposal.process, person_hash=keyring.person_hash(
+        proposal.process_id, f"account:{reader.id}"))
+    now = clock.now()
+    for number in range(20):
+        factories.proposal(session, proposal.process, title=f"Eigen {number}", participant=own,
+                           at=now - timedelta(minutes=number))
+    session.commit()
+    (busy,) = gather_news(session, keyring, [theirs], Frequency.WEEKLY, now)[theirs.id].processes
+    assert ([title for _id, title in busy.proposals], busy.more_proposals) == ([f"Eigen {number}" for number in range(5)], 15)
+    for number in range(7):
+        factories.proposal(session, proposal.process, title=f"Fremd {number}", at=now - timedelta(hours=1, minutes=number))
+    session.commit()
+    for readers in ([mine], [mine, theirs]):
+        (alone,) = gather_news(session, keyring, readers, Frequency.WEEKLY, now)[mine.id].processes
+        assert ([title for _id, title in alone.proposals], alone.more_proposals) == ([f"Fremd {number}" for number in range(5)], 2)
+
+
 def test_everybody_is_told_what_happened_since_their_own_last_mail(
     session: Session, keyring: Keyring, proposal: Proposal, count_queries: Callable[[], Any],
 ) -> None:
