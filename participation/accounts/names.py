@@ -21,29 +21,41 @@ _LOOKS_LIKE = str.maketrans(
     "aeopcxyijshibkmhtdqwraopvtikeunwyoiiiesaiii",
 )
 _OFFICES = (
-    "Stadtverwaltung", "Gemeindeverwaltung", "Kreisverwaltung", "Verwaltung", "Rathaus", "Moderation", "Moderator",
+    "Stadtverwaltung", "Gemeindeverwaltung", "Kreisverwaltung", "Verwaltung", "Moderation", "Moderator",
     "Moderatorin", "Moderationsteam", "Redaktion", "Administration", "Administrator", "Admin", "Bürgermeister",
-    "Bürgermeisterin", "Landrat", "Landrätin", "Ordnungsamt", "Bauamt", "Stadtplanung",
+    "Bürgermeisterin", "Landrätin", "Ordnungsamt", "Bauamt", "Standesamt", "Stadtplanung", "Bürgerbüro", "Bürgeramt",
+    "Bürgerservice",
 )
+# People are called so, too: "Karol Rathaus". So these claim something only where no first name stands before them.
+_ALSO_SURNAMES = ("Rathaus", "Landrat")
 # Also within a longer word.
 _ANYWHERE = ("Stadtverwaltung", "Gemeindeverwaltung", "Kreisverwaltung", "Moderationsteam", "Bürgermeister")
 
 
 def _skeleton(name: str) -> str:
-    """How a name looks: without accents, case and script."""
+    """How a name looks: without accents, case and script; "ü" and "ue" are one."""
     plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", name).casefold())
-    return "".join(char for char in plain if not unicodedata.combining(char)).translate(_LOOKS_LIKE)
+    return _without_umlauts("".join(char for char in plain if not unicodedata.combining(char)).translate(_LOOKS_LIKE))
+
+
+def _without_umlauts(skeleton: str) -> str:
+    return re.sub("([aou])e+", r"\1", skeleton)
 
 
 _PLACES = tuple(_skeleton(word) for word in ("Stadt", "Gemeinde", "Kreis", "Landkreis"))
-# "Stadt Billerbeck" and "Meier, Stadt Billerbeck", but not "Stadtkind" or "Anna Kreis".
-_TOWN = re.compile(rf"(?:^|[^\w\s-]\s*)(?:(?:die|der)\s+)?(?:{'|'.join(_PLACES)})\s+\w")
+# "Stadt Billerbeck" and "Meier, Stadt Billerbeck", but not "Stadtkind" or "Anna Kreis"; nor "Stadt Land Fluss", "Stadt der Zukunft".
+_TOWN = re.compile(rf"(?:^|[^\w\s-]\s*)(?:(?:die|der)\s+)?(?:{'|'.join(_PLACES)})\s+"
+                   rf"(?!(?:{_skeleton('Land')}|und|der|die|das|mit|ohne|fur|im|am)\b)\w")
+# At the beginning of a name or of a part of it, or after a word that no name consists of.
+_LEADING = re.compile(r"(?:^|[^\w\s-]\s*|\s-\s+|\b(?:die|der|das|dem|vom|beim|im|aus|team|herr|frau)\s+)"
+                      rf"(?:{'|'.join(map(_skeleton, _ALSO_SURNAMES))})\b")
+_TITLES = re.compile(r"^(?:(?:herr|hr|frau|fr|dr|prof)\b[\s.]*)+")
 # What mail programs make a link of: a name greets its owner in mails that anybody can have sent to anybody.
 # Two letters before the dot at least: "J.de Vries" leads nowhere.
 _ADDRESS = re.compile(
     r"://|\bwww\.|\w{2,}\.(?:de|at|ch|nl|com|net|org|info|eu|ru|xyz|shop|top|online|site|link|app|live|io|example)\b|\w\.\w{2,}/|@\w",
     re.IGNORECASE)
-_WORDS = frozenset(_skeleton(name) for name in _OFFICES)
+_WORDS, _ALONE = (frozenset(map(_skeleton, names)) for names in (_OFFICES, (*_OFFICES, *_ALSO_SURNAMES)))
 _PARTS = tuple(_skeleton(name) for name in _ANYWHERE)
 
 
@@ -51,14 +63,14 @@ def claims_office(name: str) -> bool:
     """Whether a name reads like an office of the town, however it is spelt."""
     skeleton = _skeleton(name)
     joined = _joined(name)
-    return joined in _WORDS or any(part in joined for part in _PARTS) or bool(_TOWN.search(skeleton)) or not _WORDS.isdisjoint(
-        re.split(r"[\W_]+", skeleton))
+    return joined in _ALONE or any(part in joined for part in _PARTS) or not _WORDS.isdisjoint(re.split(r"[\W_]+", skeleton)) or any(
+        pattern.search(skeleton) for pattern in (_TOWN, _LEADING))
 
 
 def is_taken_for(name: str, towns: Iterable[str], staff: Iterable[str]) -> bool:
-    """Whether a name looks like one of these people, or holds one of these towns by its title ("Stadt-Billerbeck")."""
+    """Whether a name looks like one of these people, or holds one of these towns ("Stadt-Billerbeck"). "Herr" is no name."""
     joined = _joined(name)
-    return any(place + _joined(town) in joined for town in towns for place in _PLACES) or joined in map(_joined, staff)
+    return any(place + _joined(town) in joined for town in towns for place in _PLACES) or _person(name) in map(_person, staff)
 
 
 def has_address(name: str) -> bool:
@@ -77,4 +89,9 @@ def require_own_name(session: Session, name: str, field: str) -> None:
 
 
 def _joined(name: str) -> str:
-    return re.sub(r"[\W_]", "", _skeleton(name))
+    # Anew: what ends with "u" and goes on with "e" is joined only now.
+    return _without_umlauts(re.sub(r"[\W_]", "", _skeleton(name)))
+
+
+def _person(name: str) -> str:
+    return _joined(_TITLES.sub("", _skeleton(name)))

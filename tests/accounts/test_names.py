@@ -26,13 +26,16 @@ if TYPE_CHECKING:
     "\uff2doderation", "Moder\u0430t\u043er", "Verwa1tung", "VerwaItung", "Bu\u0308rgermeister Meier", "Die.Stadtverwaltung",
     "M0derati0n", "Admin", "Mod\u00e9ration", "xxStadtverwaltungxx", "Team Moderation",
     "Stadt Billerbeck", "die  STADT Musterhausen", "Kreis Coesfeld", "Tobias L., Stadt Billerbeck", "Jo (Gemeinde Musterhausen)",
+    "Bürgerbüro", "Buergerbuero Billerbeck", "Buergermeister", "Frau Burgermeisterin", "Rathaus", "R.a.t.h.a.u.s", "Team Rathaus",
+    "Landrat Meier", "Herr Landrat", "Anna vom Rathaus", "Anna (Rathaus)", "Anna - Rathaus", "Landraetin", "Anna Moderation",
 ])
 def test_names_of_offices_are_seen_however_they_are_spelt(name: str) -> None:
     assert claims_office(name)
 
 
 @pytest.mark.parametrize("name", [
-    "Anna", "Anna Kreis", "Stadtkind Anna", "Bert M.", "Admiral", "Rathausplatz-Anwohnerin", "Moderne", "Gast", "\u0410\u043d\u043d\u0430", "\u05d3\u05d5\u05d3", "Person 17", "J\u00fcrgen Meister", "Stadt-Kind",
+    "Anna", "Anna Kreis", "Stadtkind Anna", "Bert M.", "Admiral", "Rathausplatz-Anwohnerin", "Moderne", "Gast", "\u0410\u043d\u043d\u0430", "\u05d3\u05d5\u05d3", "Person 17", "J\u00fcrgen Meister", "Stadt-Kind", "Karol Rathaus", "Hermann Landrat", "Anna Meyer-Landrat", "Stadt Land Fluss", "Stadt, Land, Fluss",
+    "Stadt der Zukunft", "Gemeinde mit Herz", "Kreis und Quer", "Manuela Bauer", "Anna aus dem Kreis Coesfeld",
 ])
 def test_other_names_are_left_alone(name: str) -> None:
     assert not claims_office(name)
@@ -40,10 +43,12 @@ def test_other_names_are_left_alone(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "taken"), [
     ("Tobias Lünnemann", True), ("tobias  lunnemann", True), ("Tob\u0456as L\u00fcnnemann", True), ("Tobias", False),
-    ("Stadt-Billerbeck", True), ("Die.Stadt.Billerbeck", True), ("Billerbecker Kind", False), ("Billerbeck ist schön", False),
+    ("Herr Tobias Lünnemann", True), ("Hr. Dr.Tobias Lünnemann", True), ("Tobias Luennemann", True), ("TOBIAS LUENNEMANN", True),
+    ("Rita R.", True), ("Dr. Uwe Groß", True), ("Uwe Gross", True), ("Herr Mann", False), ("Frau Rita", False), ("Herrtobias", False),
+    ("Stadt-Muenster", True), ("Stadt-Billerbeck", True), ("Die.Stadt.Billerbeck", True), ("Billerbecker Kind", False), ("Billerbeck ist schön", False),
 ])
 def test_nobody_looks_like_one_of_the_staff_or_holds_the_town_s_own_name(name: str, *, taken: bool) -> None:
-    assert is_taken_for(name, ["Billerbeck"], ["Tobias Lünnemann", "Rita R."]) is taken
+    assert is_taken_for(name, ["Billerbeck", "Münster"], ["Tobias Lünnemann", "Rita R.", "Dr. Uwe Groß"]) is taken
 
 
 @pytest.mark.parametrize(("name", "leads"), [
