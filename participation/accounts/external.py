@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from participation import audit, outbox
 from participation.accounts.models import Account, ExternalIdentity, SignInSession
 from participation.accounts.names import require_own_name
-from participation.accounts.operations.entered import CONFIRM_FIRST, NAME_MAX, clean_email
+from participation.accounts.operations.entered import CONFIRM_FIRST, NAME_MAX, NEW_NAME, clean_email
 from participation.accounts.operations.leaving import hold_account
 from participation.accounts.operations.registering import add_account
 from participation.accounts.queries import account_by_email, identities_of
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from participation.accounts.oidc import Claims, Ended
     from participation.tokens import Keyring
 
-NEW_NAME = N_("Neu dabei")
 # How long after signing out here one can still go on to sign out there.
 ENDING_HOLDS = timedelta(minutes=15)
 CLOCKS_DIFFER = timedelta(seconds=5)

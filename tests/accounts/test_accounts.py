@@ -142,6 +142,36 @@ def test_whoever_comes_by_a_link_before_confirming_is_told_that_the_password_wen
     assert "Das Kennwort vom Registrieren gilt nicht mehr" in browser.submit(link).get_data(as_text=True)
 
 
+@pytest.mark.parametrize("way", ["/konto/anmelden-per-link", "/konto/passwort-vergessen"])
+def test_the_name_a_stranger_chose_for_somebody_s_address_is_not_the_owner_s(
+    session: Session, new_browser: Callable[[], Browser], town, run_jobs: Callable[[], int], mails: Callable[[], list[str]],
+    way: str, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    new_browser().submit("/konto/registrieren", {
+        "email": "neu@beispiel.example", "display_name": "Böser Name", "password": PASSWORD})
+    owner = new_browser()
+    owner.submit(way, {"email": "neu@beispiel.example"})
+    run_jobs()
+    link = _link(next(one for one in mails() if "/konto/anmelden/" in one or "/konto/passwort/" in one))
+    assert "Böser Name" not in owner.text(link)
+    answer = owner.submit(link, {"password": "noch drei lose Wörter"} if "passwort" in link else {})
+    assert answer.request.path == "/konto"
+    text = answer.get_data(as_text=True)
+    assert "Der Name vom Registrieren gilt nicht mehr" in text
+    assert "Böser Name" not in text
+    assert session.scalars(select(Account.display_name)).all() == ["Neu dabei"]
+    owner.submit("/konto", {"display_name": "Hanne"}, form="/konto/name")
+    later = clock.now() + timedelta(minutes=2)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    new_browser().submit(way, {"email": "neu@beispiel.example"})
+    run_jobs()
+    link = _link(next(one for one in reversed(mails()) if "/konto/anmelden/" in one or "/konto/passwort/" in one))
+    answer = new_browser().submit(link, {"password": "wieder drei lose Wörter"} if "passwort" in link else {})
+    assert "Der Name vom Registrieren" not in answer.get_data(as_text=True), "asked once"
+    session.expire_all()
+    assert session.scalars(select(Account.display_name)).all() == ["Hanne"]
+
+
 def test_who_registers_reads_everything_that_is_wrong_at_once(browser: Browser, town) -> None:
     answer = browser.submit("/konto/registrieren", {"email": "keine-adresse", "display_name": "", "password": "kurz"})
     assert answer.status_code == 422

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from participation import audit, outbox, tokens
 from participation.accounts.models import Account, ExternalIdentity, OneTimeToken, SignInSession, TokenPurpose
-from participation.accounts.operations.entered import clean_email
+from participation.accounts.operations.entered import NEW_NAME, clean_email
 from participation.accounts.operations.factors import forget_second_factor
 from participation.accounts.operations.leaving import hold_account
 from participation.accounts.operations.links import account_of_token, issue_token, kill_links, use_token
@@ -52,7 +52,7 @@ def sign_in_by_link(session: Session, token: str, now: datetime) -> Account:
     account = use_token(session, token, TokenPurpose.SIGN_IN, now)
     if account.email_confirmed_at is None:
         clear_access(session, account, now)
-        account.email_confirmed_at = now
+        account.email_confirmed_at, account.display_name = now, NEW_NAME
     return account
 
 
@@ -155,6 +155,9 @@ def set_password(session: Session, token: str, purpose: TokenPurpose, password: 
     if account.email_confirmed_at is None:
         clear_access(session, account, now)
         account.email_confirmed_at = now
+        if purpose is TokenPurpose.RESET_PASSWORD:
+            # That of an invitation was given by a colleague.
+            account.display_name = NEW_NAME
     if purpose is TokenPurpose.RESET_PASSWORD or account.password_hash is not None:
         _tell_of_new_password(session, account, now)
     account.password_hash = hash_password(password)

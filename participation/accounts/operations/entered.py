@@ -9,6 +9,8 @@ from participation.errors import InvalidInput
 from participation.i18n import N_
 
 NAME_MAX = 60
+# Of whom we know no name of their own yet.
+NEW_NAME = N_("Neu dabei")
 CONFIRM_FIRST = N_("Bitte bestätigen Sie zuerst Ihre E-Mail-Adresse über den Link in unserer E-Mail.")
 
 

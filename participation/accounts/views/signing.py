@@ -165,6 +165,18 @@ def after_sign_in(account: Account, *, both_factors: bool = False, default: str 
     return web.safe_next(default or url_for("municipalities.home"))
 
 
+def _after_mailed_link(account: Account, *, is_first: bool) -> str:
+    """The same for whoever came by a mailed link. `is_first` for who shows by it that the address is theirs.
+
+    They choose a name next, unless they were on the way elsewhere.
+    """
+    target = after_sign_in(account, default=url_for("accounts.overview") if is_first else "")
+    if is_first:
+        flash(_("Der Name vom Registrieren gilt nicht mehr: Er könnte von jemand anderem sein. Andere lesen jetzt „%(name)s“. "
+                "Ihren eigenen Namen wählen Sie unter „Mein Konto“.", name=account.display_name), "info")
+    return target
+
+
 def _entered_address() -> str:
     """Throttles guessing of one account's password from many machines, however the address is spelt.
 
@@ -245,10 +257,10 @@ def sign_in_by_link(token: str) -> ResponseReturnValue:
     form = EmptyForm()
     try:
         if form.validate_on_submit():
-            had_password = links.account_of_token(
-                web.current_session(), token, TokenPurpose.SIGN_IN, web.current_now()).password_hash is not None
+            account = links.account_of_token(web.current_session(), token, TokenPurpose.SIGN_IN, web.current_now())
+            had_password, is_first = account.password_hash is not None, account.email_confirmed_at is None
             account = access.sign_in_by_link(web.current_session(), token, web.current_now())
-            target = after_sign_in(account)
+            target = _after_mailed_link(account, is_first=is_first)
             if had_password and account.password_hash is None:
                 flash(_("Ihre E-Mail-Adresse ist bestätigt. Das Kennwort vom Registrieren gilt nicht mehr: Es könnte von "
                         "jemand anderem sein. Ein neues wählen Sie unter „Mein Konto → Anmeldung und Geräte“."), "info")
@@ -263,7 +275,8 @@ def sign_in_by_link(token: str) -> ResponseReturnValue:
         flash(_("Dieser Link gilt nicht mehr. Aber Sie sind schon angemeldet: %(name)s",
                 name=web.current_actor().display_name), "info")
         return redirect(web.safe_next(url_for("municipalities.home")), code=303)
-    return render_template("accounts/sign_in_by_link.html", form=form, name=account.display_name,
+    name = account.display_name if account.email_confirmed_at is not None else ""
+    return render_template("accounts/sign_in_by_link.html", form=form, name=name,
                            next=web.safe_next(""))
 
 
@@ -401,6 +414,7 @@ def request_reset() -> ResponseReturnValue:
 def _choose_password(token: str, purpose: TokenPurpose, title: str) -> ResponseReturnValue:
     form = PasswordForm()
     account = links.account_of_token(web.current_session(), token, purpose, web.current_now())
+    is_first = purpose is TokenPurpose.RESET_PASSWORD and account.email_confirmed_at is None
     if form.validate_on_submit():
         try:
             account = access.set_password(web.current_session(), token, purpose, form.password.data or "",
@@ -409,7 +423,7 @@ def _choose_password(token: str, purpose: TokenPurpose, title: str) -> ResponseR
             web.attach(form, error)
         else:
             # Signed in at once: whoever guesses passwords meanwhile can't keep the owner out.
-            target = after_sign_in(account)
+            target = _after_mailed_link(account, is_first=is_first)
             flash(_("Ihr neues Kennwort gilt. Sie sind angemeldet."), "success")
             return redirect(target, code=303)
     return render_template("accounts/choose_password.html", form=form, title=title, email=account.email), (
