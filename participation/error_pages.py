@@ -72,6 +72,10 @@ _OF_WHAT: dict[str, tuple[str, str]] = {
     **dict.fromkeys(("submissions.new", "submissions.edit"), (
         N_("Zu viele Vorschläge in kurzer Zeit"),
         N_("Ihr Vorschlag ist nicht gespeichert. So bremsen wir Programme, die Vorschläge in Massen verschicken."))),
+    "submissions.introduce": (
+        N_("Zu viele E-Mails an diese Adresse"),
+        N_("Wir haben keine weitere E-Mail geschickt, und an Ihrem Beleg ist nichts geändert. Die Nummer und der Link, die auf "
+           "dem Beleg stehen, genügen: Damit finden Sie Ihren Beitrag wieder.")),
     "following.follow": (N_("Zu viele Bestellungen in kurzer Zeit"),
                          N_("Wir haben keine E-Mail verschickt. So bremsen wir Programme, die fremde Adressen eintragen.")),
 }

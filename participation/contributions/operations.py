@@ -130,12 +130,12 @@ def may_be_named(session: Session, participant: Participant) -> bool:
 
 def introduce_guest(
     session: Session, keyring: Keyring, actor: Actor, contribution: Contribution, *, name: str, email: str, now: datetime,
-) -> None:
+) -> list[Contribution]:
     """A guest says after handing in who they are: a name for others, an address for us, both if they want.
 
     `email` and `name` are clean. The name is said once. Another address takes the place of one that was mistyped; the
-    same twice is no error: a button is pressed twice. Raises InvalidInput (field "pseudonym"), or Conflict when there
-    is a name already.
+    same twice is no error: a button is pressed twice. Returns what else got a new link of which no mail tells. Raises
+    InvalidInput (field "pseudonym"), or Conflict when there is a name already.
     """
     participant = _hold_guest(session, actor, contribution, now)
     if name and name != participant.pseudonym:
@@ -143,23 +143,28 @@ def introduce_guest(
         if not may_be_named(session, participant):
             raise Conflict(N_("Der Name steht schon fest."))
         participant.pseudonym = name
-    if email:
-        _write_to(session, keyring, participant, contribution, f"mail:{email}")
+    untold = _write_to(session, keyring, participant, contribution, f"mail:{email}") if email else []
     audit.record(session, at=now, actor=actor.label, action="introduce_oneself", subject_type="contribution",
                  subject_id=contribution.id)
+    return untold
 
 
-def forget_guest_address(session: Session, keyring: Keyring, actor: Actor, contribution: Contribution, now: datetime) -> None:
-    """A guest wants no mails any more, or sees that they go to a stranger. Raises Conflict."""
-    participant = _hold_guest(session, actor, contribution, now)
+def forget_guest_address(
+    session: Session, keyring: Keyring, actor: Actor, contribution: Contribution, now: datetime,
+) -> list[Contribution]:
+    """A guest wants no mails any more, or sees that they go to a stranger. Returns what else got a new link. Raises Conflict."""
+    participant, renewed = _hold_guest(session, actor, contribution, now), list[Contribution]()
     if participant.contact_sealed is None:
-        return
-    # Also where there is no further link to give: nobody has to keep an address with us (DSGVO Art. 17).
-    with suppress(Conflict):
-        _renew_receipts(session, keyring, participant, contribution)
+        return renewed
+    for one in (contribution, *_others_told_of(session, keyring, participant, contribution)):
+        # Also where there is no further link to give: nobody has to keep an address with us (DSGVO Art. 17).
+        with suppress(Conflict):
+            _renew_receipt(keyring, one)
+            renewed.append(one)
     participant.contact_sealed = None
     audit.record(session, at=now, actor=actor.label, action="forget_address", subject_type="contribution",
                  subject_id=contribution.id)
+    return [one for one in renewed if one is not contribution]
 
 
 def guest_address(keyring: Keyring, contribution: Contribution) -> str:
@@ -184,25 +189,32 @@ def contact_mark(keyring: Keyring, contact: str) -> str:
     return keyring.mark("contact", contact)[:32]
 
 
-def _write_to(session: Session, keyring: Keyring, participant: Participant, contribution: Contribution, contact: str) -> None:
-    """From now on mails go to this address, and no link that lies in the postbox of an earlier one opens anything."""
-    sealed = keyring.seal(contact)
-    if participant.contact_sealed is None:
-        participant.contact_sealed = sealed
-        mail_receipt(session, keyring, contribution, contact)
-    elif keyring.unseal(participant.contact_sealed) != contact:
-        renewed = _renew_receipts(session, keyring, participant, contribution)
-        participant.contact_sealed = sealed
-        # What went to the wrong address goes to the right one, or nobody would find it again.
-        for one in (contribution, *renewed[:MAILED_ANEW]):
-            mail_receipt(session, keyring, one, contact)
+def _write_to(
+    session: Session, keyring: Keyring, participant: Participant, contribution: Contribution, contact: str,
+) -> list[Contribution]:
+    """From now on mails go to this address, and no link that lies in the postbox of an earlier one opens anything.
+
+    Returns those whose new link is not mailed: an address that nobody confirmed is not flooded. Raises Conflict.
+    """
+    old, others = keyring.unseal(participant.contact_sealed or ""), list[Contribution]()
+    if old == contact:
+        return others
+    if participant.contact_sealed is not None:
+        others = _others_told_of(session, keyring, participant, contribution)
+        for one in (contribution, *others):
+            _renew_receipt(keyring, one)
+        session.flush()
+    participant.contact_sealed = keyring.seal(contact)
+    # What went to the wrong address goes to the right one, or nobody would find it again.
+    for one in (contribution, *others[:MAILED_ANEW]):
+        mail_receipt(session, keyring, one, contact)
+    return others[MAILED_ANEW:]
 
 
-def _renew_receipts(session: Session, keyring: Keyring, participant: Participant, contribution: Contribution) -> list[Contribution]:
-    """New links for this contribution, and for what else of the guest is in a mail to the address they have had so far.
+def _others_told_of(session: Session, keyring: Keyring, participant: Participant, contribution: Contribution) -> list[Contribution]:
+    """What else of the guest is in a mail to the address they have had so far, the newest first.
 
-    What was never mailed keeps its link, which perhaps stands on paper. Returns the others with a new one, the newest
-    first. Raises Conflict.
+    What was never mailed keeps its link, which perhaps stands on paper.
     """
     old = keyring.unseal(participant.contact_sealed or "") or ""
     known = session.scalars(
@@ -215,11 +227,7 @@ def _renew_receipts(session: Session, keyring: Keyring, participant: Participant
         if session.scalar(select(exists().where(or_(
                 outbox.OutboxRow.key.in_([key, f"{key}:{mark}"]), outbox.OutboxRow.key.startswith(f"{key}:{mark}:"))))):
             mailed.add(one.id)
-    others = [one for one in known if one.id != contribution.id and (one.id in mailed or one.decided_at is not None)]
-    for one in (contribution, *others):
-        _renew_receipt(keyring, one)
-    session.flush()
-    return others
+    return [one for one in known if one.id != contribution.id and (one.id in mailed or one.decided_at is not None)]
 
 
 def _renew_receipt(keyring: Keyring, contribution: Contribution) -> None:

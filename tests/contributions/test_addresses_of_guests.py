@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
+from lxml import html
 from sqlalchemy import select, update
 
 from participation import clock, tokens
@@ -17,11 +18,13 @@ from participation.errors import Conflict
 from participation.permissions import Actor
 from participation.processes.models import ProcessState
 from tests import factories
+from tests.accounts.test_own_account import throttled  # noqa: F401 - a fixture
 from tests.browser_client import Browser
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from app import Beteiligung
     from participation.processes.models import Process
     from participation.tokens import Keyring
 
@@ -207,3 +210,38 @@ def test_what_is_no_address_is_told_beside_the_field_and_the_stored_one_stays(br
     assert answer.status_code == 422
     assert "keine E-Mail-Adresse" in answer.get_data(as_text=True)
     assert RIGHT in browser.text(link)
+
+
+@pytest.mark.parametrize("is_mended", [True, False])
+def test_links_of_which_no_mail_tells_stand_on_the_page_once(
+    session: Session, browser: Browser, new_browser: Callable[[], Browser], process: Process,
+    run_jobs: Callable[[], int], mails: Callable[[], list[str]], *, is_mended: bool,
+) -> None:
+    link = _say(browser, _hand_in(browser, process), WRONG)
+    dead = [_hand_in(browser, process, f"Danach {number}") for number in range(contributions.MAILED_ANEW + 2)]
+    run_jobs()
+    if is_mended:
+        answer = browser.submit(link, {"email": RIGHT}, form="zu-ihnen")
+    else:
+        answer = browser.post(f"{link}/zu-ihnen", {"step": "forget"}, follow_redirects=True)
+    run_jobs()
+    assert all(new_browser().get(one).status_code == 404 for one in dead)
+    (said,) = [one for one in html.fromstring(answer.get_data(as_text=True)).find_class("bp-alert")
+               if "keine weitere E-Mail" in one.text_content()]
+    shown = said.xpath(".//a/@href")
+    assert len(shown) == (2 if is_mended else len(dead))
+    found = {title for one in [*shown, *_links(mails()).get(RIGHT, [])] for title in re.findall(r"Danach \d", new_browser().text(one))}
+    assert len(found) == len(dead), "none is lost"
+    assert "keine weitere E-Mail" not in browser.text(answer.request.path)
+
+
+def test_whoever_has_too_many_mails_sent_to_one_address_reads_that_the_receipt_is_enough(
+    throttled: Beteiligung, process: Process,  # noqa: F811
+) -> None:
+    guests = [Browser(throttled) for _number in range(7)]
+    links = [_hand_in(guest, process) for guest in guests]
+    answers = [guest.submit(link, {"email": RIGHT}, form="zu-ihnen") for guest, link in zip(guests, links, strict=True)]
+    assert [one.status_code for one in answers] == [200] * 6 + [429]
+    text = answers[-1].get_data(as_text=True)
+    assert "keine weitere E-Mail" in text
+    assert "finden Sie Ihren Beitrag wieder" in text

@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
 
+# A message waits in the cookie, which holds four kilobytes.
+UNTOLD_SHOWN = 15
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One step of a contribution's way, as the macro progress_steps shows it."""
@@ -236,15 +240,15 @@ def introduce(token: str) -> ResponseReturnValue:
     if not form.is_submitted():
         return web.go("submissions.receipt", token=token)
     if request.form.get("step") == "forget":
-        contributions.forget_guest_address(
+        untold = contributions.forget_guest_address(
             web.current_session(), web.current_keyring(), holder_of(token), contribution, web.current_now())
-        return _to_receipt_anew(contribution, token, _("Die E-Mail-Adresse ist gelöscht."))
-    is_valid, name, email = form.validate(), form.pseudonym.data or "", form.email.data or ""
+        return _to_receipt_anew(contribution, token, _("Die E-Mail-Adresse ist gelöscht."), untold)
+    is_valid, name, email, untold = form.validate(), form.pseudonym.data or "", form.email.data or "", []
     try:
         # With nothing at all the message says what an address looks like.
         email = clean_email(email) if is_valid and (email or not name) else ""
         if is_valid:
-            contributions.introduce_guest(
+            untold = contributions.introduce_guest(
                 web.current_session(), web.current_keyring(), holder_of(token), contribution, name=name, email=email,
                 now=web.current_now())
     except InvalidInput as error:
@@ -252,15 +256,31 @@ def introduce(token: str) -> ResponseReturnValue:
         is_valid = False
     if not is_valid:
         return _page_of_token(contribution, token, form)
-    return _to_receipt_anew(contribution, token, _("Danke! Das ist gespeichert."))
+    return _to_receipt_anew(contribution, token, _("Danke! Das ist gespeichert."), untold)
 
 
-def _to_receipt_anew(contribution: Contribution, token: str, said: str) -> ResponseReturnValue:
-    """Back to the receipt, by its new link where the old one lies in a stranger's postbox."""
+def _to_receipt_anew(contribution: Contribution, token: str, said: str, untold: list[Contribution]) -> ResponseReturnValue:
+    """Back to the receipt, by its new link where the old one lies in a stranger's postbox.
+
+    `untold` are others that got a new link too, which nobody would find again if it did not stand here once.
+    """
     renewed = contributions.receipt_token(web.current_keyring(), contribution)
     is_old = renewed is None or renewed == token
     flash(said if is_old else " ".join([said, _("Ihr Beleg hat jetzt einen neuen Link. Der alte Link gilt nicht mehr.")]), "success")
+    if untold:
+        flash(_untold(untold), "warning")
     return web.go("submissions.receipt", token=token if is_old else renewed)
+
+
+def _untold(untold: list[Contribution]) -> Markup:
+    links = [Markup('<a href="{}">{}</a>').format(url_for("submissions.receipt", token=token), one.receipt_number)
+             for one in untold[:UNTOLD_SHOWN] if (token := contributions.receipt_token(web.current_keyring(), one))]
+    said = Markup("{} {}").format(
+        _("Auch diese Belege haben einen neuen Link. Dafür haben wir keine weitere E-Mail geschickt. Öffnen Sie jeden Beleg "
+          "jetzt, und schreiben Sie sich den Link auf oder setzen Sie ein Lesezeichen:"), Markup(", ").join(links))
+    if len(untold) > UNTOLD_SHOWN:
+        said += Markup("<br>{}").format(_("Es gibt noch mehr. Schreiben Sie uns, wenn Ihnen ein Beleg fehlt."))
+    return said
 
 
 @blueprint.get("/verfahren/<slug>/vorschlaege/<int:proposal_id>/beleg")
