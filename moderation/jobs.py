@@ -14,7 +14,7 @@ from participation import clock, outbox
 from participation.accounts.models import ParticipantKind
 from participation.accounts.queries import recipient_of
 from participation.contributions.comments.models import Comment
-from participation.contributions.operations import receipt_token
+from participation.contributions.guests.operations import receipt_token
 from participation.contributions.proposals.models import Proposal
 from participation.i18n import N_
 from participation.mail_templates import mail_context, render_mail, send

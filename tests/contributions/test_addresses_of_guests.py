@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 
 from participation import clock, tokens
 from participation.contributions import operations as contributions
+from participation.contributions.guests import operations as guests
 from participation.contributions.models import Contribution, ContributionState
 from participation.contributions.proposals.models import Proposal
 from participation.errors import Conflict
@@ -146,7 +147,7 @@ def test_a_link_that_another_window_has_just_replaced_changes_nothing_any_more(
     proposal.is_own = True
     session.execute(update(Contribution).values(claim_token_hash="neu").execution_options(synchronize_session=False))
     with pytest.raises(Conflict):
-        contributions.introduce_guest(session, keyring, Actor(guest_token="fremd"), proposal, name="", email=WRONG, now=clock.now())
+        guests.introduce_guest(session, keyring, Actor(guest_token="fremd"), proposal, name="", email=WRONG, now=clock.now())
     assert proposal.participant.contact_sealed is None
 
 
@@ -193,15 +194,15 @@ def test_nobody_has_mails_sent_around_by_mending_an_address_again_and_again(
     browser: Browser, process: Process, run_jobs: Callable[[], int], mails: Callable[[], list[str]],
 ) -> None:
     link = _hand_in(browser, process)
-    for number in range(contributions.RENEWED_MAX + 1):
+    for number in range(guests.RENEWED_MAX + 1):
         link = _say(browser, link, f"person{number}@beispiel.example")
         run_jobs()
     answer = browser.submit(link, {"email": "noch@beispiel.example"}, form="zu-ihnen")
     assert answer.status_code == 409
     assert "schon sehr oft geändert" in answer.get_data(as_text=True)
     run_jobs()
-    assert len(mails()) == contributions.RENEWED_MAX + 1
-    assert f"person{contributions.RENEWED_MAX}@beispiel.example" in browser.text(link), "all is as it was"
+    assert len(mails()) == guests.RENEWED_MAX + 1
+    assert f"person{guests.RENEWED_MAX}@beispiel.example" in browser.text(link), "all is as it was"
 
 
 def test_what_is_no_address_is_told_beside_the_field_and_the_stored_one_stays(browser: Browser, process: Process) -> None:
@@ -218,7 +219,7 @@ def test_links_of_which_no_mail_tells_stand_on_the_page_once(
     run_jobs: Callable[[], int], mails: Callable[[], list[str]], *, is_mended: bool,
 ) -> None:
     link = _say(browser, _hand_in(browser, process), WRONG)
-    dead = [_hand_in(browser, process, f"Danach {number}") for number in range(contributions.MAILED_ANEW + 2)]
+    dead = [_hand_in(browser, process, f"Danach {number}") for number in range(guests.MAILED_ANEW + 2)]
     run_jobs()
     if is_mended:
         answer = browser.submit(link, {"email": RIGHT}, form="zu-ihnen")

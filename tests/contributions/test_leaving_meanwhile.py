@@ -34,8 +34,9 @@ from participation.contributions.comments.models import Comment
 from participation.contributions.comments.operations import edit_comment, post_comment
 from participation.contributions.drafts.models import Draft
 from participation.contributions.drafts.operations import save_draft
+from participation.contributions.guests.operations import introduce_guest
 from participation.contributions.models import Contribution, ContributionState, Revision, Voter
-from participation.contributions.operations import introduce_guest, withdraw
+from participation.contributions.operations import withdraw
 from participation.contributions.personal.operations import attach_to_account, delete_account, rename
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.proposals.operations.content import ProposalDraft

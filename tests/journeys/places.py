@@ -15,14 +15,9 @@ from participation.contributions.abuse.models import Annulment, VoteFlag
 from participation.contributions.ballots.models import Ballot, BallotMark, BallotOption
 from participation.contributions.ballots.operations import recount
 from participation.contributions.coauthors import operations as coauthors
+from participation.contributions.guests.operations import give_receipt, receipt_token
 from participation.contributions.models import ContributionState, Voter
-from participation.contributions.operations import (
-    add_revision,
-    ensure_participant,
-    give_receipt,
-    mark_own,
-    receipt_token,
-)
+from participation.contributions.operations import add_revision, ensure_participant, mark_own
 from participation.following import operations as following
 from participation.following.models import Frequency, Subscription
 from participation.following.newsletters import operations as newsletters

@@ -16,7 +16,7 @@ from moderation.models import Case, CaseState, Decision, Finding, Outcome
 from moderation.operations import decide
 from participation import clock
 from participation.actions import Action
-from participation.contributions import operations as contributions
+from participation.contributions.guests import operations as guests
 from participation.contributions.models import ContributionState
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.proposals.operations.content import ProposalDraft
@@ -45,7 +45,7 @@ def _submit(session: Session, keyring: Keyring, process, key: str = "k", email: 
     proposal = submit_proposal(session, keyring, GUEST, process, draft, submission_key=key, now=clock.now()).proposal
     if email:
         proposal.is_own = True
-        contributions.introduce_guest(session, keyring, GUEST, proposal, name="", email=email, now=clock.now())
+        guests.introduce_guest(session, keyring, GUEST, proposal, name="", email=email, now=clock.now())
     session.commit()
     return proposal
 
@@ -260,7 +260,7 @@ def test_a_name_that_came_while_it_was_read_is_read_first(
     (seen,) = opened.xpath("//*[@name='name_seen']/@value")
     (revision,) = opened.xpath("//*[@name='revision_seen']/@value")
     first.is_own = True
-    contributions.introduce_guest(session, keyring, GUEST, first, name="Der mit dem Schimpfwort", email="", now=clock.now())
+    guests.introduce_guest(session, keyring, GUEST, first, name="Der mit dem Schimpfwort", email="", now=clock.now())
     session.commit()
     answer = browser.post(page, {"outcome": "approve", "name_seen": seen, "revision_seen": revision})
     assert answer.status_code == 409
@@ -285,7 +285,7 @@ def test_what_was_refused_reaches_no_address_that_nobody_confirmed(
     moderator = factories.account(session, Role.MODERATOR, on=process)
     proposal = _submit(session, keyring, process, title="Kaufen Sie jetzt")
     proposal.is_own = True
-    contributions.introduce_guest(session, keyring, GUEST, proposal, name="Billig Markt", email="opfer@beispiel.example",
+    guests.introduce_guest(session, keyring, GUEST, proposal, name="Billig Markt", email="opfer@beispiel.example",
                                   now=clock.now())
     session.commit()
     case = _case(session, proposal)

@@ -14,6 +14,7 @@ from participation.accounts.operations.leaving import hold_account
 from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.comments.models import MAX_DEPTH, QUOTE_MAX, Comment, Stance
+from participation.contributions.guests import operations as guests
 from participation.contributions.models import Contribution, ContributionState
 from participation.contributions.queries import lock_contribution
 from participation.errors import Conflict, InvalidInput
@@ -107,7 +108,7 @@ def post_comment(
 def _give_receipt(keyring: Keyring, actor: Actor, comment: Comment) -> None:
     """For guests; an account finds its comments without one."""
     if not actor.is_signed_in:
-        contributions.give_receipt(keyring, comment)
+        guests.give_receipt(keyring, comment)
 
 
 def asks_for_stance(phase: OpenPhase | None) -> bool:
@@ -205,7 +206,7 @@ def _author(
     return contributions.ensure_participant(
         session, keyring, proposal.process_id, actor.identity or "", now=now, is_staff=actor.is_staff,
         kind=ParticipantKind.ACCOUNT if actor.is_signed_in else ParticipantKind.GUEST,
-        pseudonym=actor.display_name if actor.is_signed_in else contributions.GUEST_NAME,
+        pseudonym=actor.display_name if actor.is_signed_in else guests.GUEST_NAME,
         contact=f"account:{actor.account_id}" if actor.is_signed_in else None,
     )
 

@@ -24,6 +24,7 @@ from participation.contributions.comments.operations import (
     post_comment,
 )
 from participation.contributions.comments.queries import newest_first_of
+from participation.contributions.guests import operations as guests
 from participation.contributions.models import WITHDRAWABLE, ContributionState
 from participation.contributions.proposals.edge import LARGEST_ID, load_proposal, load_standing
 from participation.contributions.proposals.models import Proposal
@@ -174,7 +175,7 @@ def post(slug: str, proposal_id: int) -> ResponseReturnValue:
     except InvalidInput as error:
         web.attach(form, error)
         return _form_page(proposal, parent, form), 422
-    token = None if actor.is_signed_in else contributions.receipt_token(web.current_keyring(), comment)
+    token = None if actor.is_signed_in else guests.receipt_token(web.current_keyring(), comment)
     if token:
         flash(_("Danke! Ihr Kommentar ist gespeichert und wird geprüft."), "success")
         return web.go("submissions.receipt", token=token)
@@ -319,5 +320,5 @@ def _form_page(proposal: Proposal, parent: Comment | None, form: CommentForm) ->
     return render_template(
         "contributions/comments/new.html", proposal=proposal, process=proposal.process, parent=parent,
         parent_author=parent.participant.pseudonym if parent else "", is_beside=bool(_mention(parent)), form=form, body_max=BODY_MAX,
-        is_guest=not actor.is_signed_in, known=known, guest_name=contributions.GUEST_NAME,
+        is_guest=not actor.is_signed_in, known=known, guest_name=guests.GUEST_NAME,
     )

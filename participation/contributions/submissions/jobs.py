@@ -7,8 +7,8 @@ from flask import url_for
 from participation import clock, outbox, schedule
 from participation.accounts.models import ParticipantKind
 from participation.accounts.queries import recipient_of
+from participation.contributions.guests.operations import contact_mark, receipt_token
 from participation.contributions.models import Contribution
-from participation.contributions.operations import contact_mark, receipt_token
 from participation.contributions.submissions.operations import forget_pictures
 from participation.i18n import N_
 from participation.mail_templates import mail_context, render_mail, send

@@ -15,6 +15,7 @@ from participation.accounts.operations.leaving import hold_account
 from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.drafts.operations import consume_draft
+from participation.contributions.guests import operations as guests
 from participation.contributions.models import Contribution, ContributionPicture, ContributionState
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.proposals.operations.content import (
@@ -86,7 +87,7 @@ def submit_proposal(
         raise InvalidInput(N_("Ihr Browser hat keine Sitzung. Bitte laden Sie die Seite neu."))
     if pseudonym and not actor.is_staff:
         require_own_name(session, text.clean_line(pseudonym), "pseudonym")
-    shown_as = text.clean_line(pseudonym or actor.display_name)[:PSEUDONYM_MAX] or contributions.GUEST_NAME
+    shown_as = text.clean_line(pseudonym or actor.display_name)[:PSEUDONYM_MAX] or guests.GUEST_NAME
     contact = f"account:{actor.account_id}" if actor.is_signed_in else None
     author = contributions.ensure_participant(
         session, keyring, process.id, identity,
@@ -103,7 +104,7 @@ def submit_proposal(
         submitted_at=now, submission_key=key, stored_answers=store_answers(draft.answers),
     )
     proposal.process = process
-    contributions.give_receipt(keyring, proposal)
+    guests.give_receipt(keyring, proposal)
     proposal.pictures = _pictures(draft)
     contributions.add_revision(proposal, proposal.title, proposal.body, now)
     proposal.revisions[-1].changes = {name: getattr(draft, name) for name in CHANGEABLE} | {
@@ -123,7 +124,7 @@ def submit_proposal(
         contributions.publish(session, proposal, now, is_checked=False)
     emit(session, ContributionSubmitted(proposal.id, proposal.revision_number, process.id, now))
     if author.contact_sealed is not None:
-        contributions.mail_receipt(session, keyring, proposal, keyring.unseal(author.contact_sealed) or "")
+        guests.mail_receipt(session, keyring, proposal, keyring.unseal(author.contact_sealed) or "")
     audit.record(session, at=now, actor=actor.label, action="submit_proposal", subject_type="proposal",
                  subject_id=proposal.id)
     return _receipt(keyring, proposal)
@@ -145,7 +146,7 @@ def _bound_key(keyring: Keyring, process_id: int, identity: str, submission_key:
 
 
 def _receipt(keyring: Keyring, proposal: Proposal, *, is_repeat: bool = False) -> Receipt:
-    return Receipt(proposal, proposal.receipt_number or "", contributions.receipt_token(keyring, proposal), is_repeat=is_repeat)
+    return Receipt(proposal, proposal.receipt_number or "", guests.receipt_token(keyring, proposal), is_repeat=is_repeat)
 
 
 def _pictures(draft: ProposalDraft) -> list[ContributionPicture]:

@@ -17,6 +17,7 @@ from participation.contributions import operations as contributions
 from participation.contributions.drafts.models import Draft
 from participation.contributions.drafts.operations import ChangedElsewhere, read_draft, save_draft
 from participation.contributions.drafts.views import KEPT_DAYS, load_draft, rows_of, shown_picture
+from participation.contributions.guests import operations as guests
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.proposals.operations.content import BODY_MAX, TITLE_MAX, ProposalDraft
 from participation.contributions.proposals.operations.submitting import Receipt, find_submission, submit_proposal
@@ -188,7 +189,7 @@ def _draft_or_proposal(form: ProposalForm, process: Process) -> BaseResponse | P
 
 
 def _to_receipt(proposal: Proposal) -> BaseResponse:
-    token = contributions.receipt_token(web.current_keyring(), proposal)
+    token = guests.receipt_token(web.current_keyring(), proposal)
     if token is not None:
         return web.go("submissions.receipt", token=token)
     return web.go("submissions.mine", slug=proposal.process.slug, proposal_id=proposal.id)

@@ -17,6 +17,7 @@ from participation.actions import Action
 from participation.contributions import operations as contributions
 from participation.contributions.comments.models import Comment
 from participation.contributions.comments.operations import may_edit as may_edit_comment
+from participation.contributions.guests import operations as guests
 from participation.contributions.models import STATE_LABELS, WITHDRAWABLE, Contribution, ContributionState
 from participation.contributions.proposals.edge import load_proposal
 from participation.contributions.proposals.models import ANSWER_LABELS, Proposal
@@ -190,12 +191,12 @@ def _introduction(contribution: Contribution, token: str, form: IntroductionForm
     author, is_asked = contribution.participant, (
         bool(token) and _is_of_guest(contribution) and contribution.state in WITHDRAWABLE
         and contribution.process.state is ProcessState.PUBLISHED)
-    address = contributions.guest_address(web.current_keyring(), contribution) if is_asked else ""
+    address = guests.guest_address(web.current_keyring(), contribution) if is_asked else ""
     form = form or IntroductionForm(formdata=None)
     form.email.data = form.email.data or address
     return {
         "form": form, "limits": LIMITS, "mailed_to": address, "asks_email": is_asked and author.contact_sealed is None,
-        "asks_name": is_asked and contributions.may_be_named(web.current_session(), author),
+        "asks_name": is_asked and guests.may_be_named(web.current_session(), author),
     }
 
 
@@ -240,7 +241,7 @@ def introduce(token: str) -> ResponseReturnValue:
     if not form.is_submitted():
         return web.go("submissions.receipt", token=token)
     if request.form.get("step") == "forget":
-        untold = contributions.forget_guest_address(
+        untold = guests.forget_guest_address(
             web.current_session(), web.current_keyring(), holder_of(token), contribution, web.current_now())
         return _to_receipt_anew(contribution, token, _("Die E-Mail-Adresse ist gelöscht."), untold)
     is_valid, name, email, untold = form.validate(), form.pseudonym.data or "", form.email.data or "", []
@@ -248,7 +249,7 @@ def introduce(token: str) -> ResponseReturnValue:
         # With nothing at all the message says what an address looks like.
         email = clean_email(email) if is_valid and (email or not name) else ""
         if is_valid:
-            untold = contributions.introduce_guest(
+            untold = guests.introduce_guest(
                 web.current_session(), web.current_keyring(), holder_of(token), contribution, name=name, email=email,
                 now=web.current_now())
     except InvalidInput as error:
@@ -264,7 +265,7 @@ def _to_receipt_anew(contribution: Contribution, token: str, said: str, untold: 
 
     `untold` are others that got a new link too, which nobody would find again if it did not stand here once.
     """
-    renewed = contributions.receipt_token(web.current_keyring(), contribution)
+    renewed = guests.receipt_token(web.current_keyring(), contribution)
     is_old = renewed is None or renewed == token
     flash(said if is_old else " ".join([said, _("Ihr Beleg hat jetzt einen neuen Link. Der alte Link gilt nicht mehr.")]), "success")
     if untold:
@@ -274,7 +275,7 @@ def _to_receipt_anew(contribution: Contribution, token: str, said: str, untold: 
 
 def _untold(untold: list[Contribution]) -> Markup:
     links = [Markup('<a href="{}">{}</a>').format(url_for("submissions.receipt", token=token), one.receipt_number)
-             for one in untold[:UNTOLD_SHOWN] if (token := contributions.receipt_token(web.current_keyring(), one))]
+             for one in untold[:UNTOLD_SHOWN] if (token := guests.receipt_token(web.current_keyring(), one))]
     said = Markup("{} {}").format(
         _("Auch diese Belege haben einen neuen Link. Dafür haben wir keine weitere E-Mail geschickt. Öffnen Sie jeden Beleg "
           "jetzt, und schreiben Sie sich den Link auf oder setzen Sie ein Lesezeichen:"), Markup(", ").join(links))
@@ -290,7 +291,7 @@ def mine(slug: str, proposal_id: int) -> ResponseReturnValue:
     proposal = own_proposal(slug, proposal_id)
     actor = web.current_actor()
     # An account needs no link that opens without it.
-    token = "" if actor.is_signed_in else contributions.receipt_token(web.current_keyring(), proposal)
+    token = "" if actor.is_signed_in else guests.receipt_token(web.current_keyring(), proposal)
     return _receipt_page(proposal, actor, token or "")
 
 

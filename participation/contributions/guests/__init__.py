@@ -1,0 +1,1 @@
+"""Who writes without an account: their receipts, their name, their address."""
