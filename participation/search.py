@@ -287,7 +287,23 @@ def _swapped_back(session: Session, process_id: int, typed: str) -> str | None:
     whole = any(_stem(order) == row.stem for order in orders)
     meant = next((one for one in orders if len(_stem(one)) >= JOINED_FROM
                   and (row.stem.startswith(one) or row.stem.endswith(_stem(one)))), "")
-    return str(row.word) if whole or not meant else meant.capitalize()
+    if whole or not meant:
+        return str(row.word)
+    at = 0 if row.stem.startswith(meant) else len(row.stem) - len(_stem(meant))
+    return _as_in(row.word, meant, at).capitalize()
+
+
+def _as_in(word: str, part: str, at: int) -> str:
+    """A folded part of a word, from a place in the folded word on, with the letters of the word: "müll" for "mull"."""
+    shown, place = "", 0
+    for letter in word:
+        folded = _fold(letter)
+        if place >= at:
+            if not part.startswith(folded):
+                break
+            shown, part = shown + letter, part[len(folded):]
+        place += len(folded)
+    return shown + part
 
 
 def _nearest_part(typed: str, words: list[str], most: int) -> str | None:

@@ -159,3 +159,11 @@ def test_a_word_that_stands_in_longer_ones_is_not_put_right(session: Session) ->
     assert search.spelt_right(session, process.id, "Senioren") == "Sensoren"
     factories.proposal(session, process, title="Ein Seniorentreff", body="Kaffee.")
     assert search.spelt_right(session, process.id, "Senioren Kafffee") == "Senioren Kaffee"
+
+
+def test_a_part_of_a_longer_word_is_suggested_as_it_is_written_there(session: Session) -> None:
+    process = factories.process(session)
+    factories.proposal(session, process, title="Müllabfuhrkalender", body="Für alle Fußgängerüberwege.")
+    for typed, meant in (("Müllabfhur", "Müllabfuhr"), ("Mullabfhur", "Müllabfuhr"), ("Fußgägner", "Fußgänger"),
+                         ("Überwgee", "Überwege")):
+        assert search.spelt_right(session, process.id, typed) == meant, typed
