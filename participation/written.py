@@ -14,17 +14,26 @@ from babel import Locale, dates, numbers
 from flask_babel import get_locale
 
 from participation import clock
-from participation.language import formats_of
+from participation.language import DEFAULT, formats_of
+
+# Numbers alone say a day in German, whose order everybody here knows. "12/04/2027" is two days to readers of English.
+_IN_NUMBERS = {"short": "dd.MM.yy, HH:mm", "without_year": "dd.MM., HH:mm"}
+_WITH_NAMED_MONTH = {"short": "d MMM y, HH:mm", "without_year": "d MMM, HH:mm"}
 
 
 def format_date(day: date, style: str = "medium", language: str | None = None) -> str:
-    """A day; of an instant, the day in Berlin."""
-    return dates.format_date(_wall(day) if isinstance(day, datetime) else day, style, locale=_formats(language))
+    """A day; of an instant, the day in Berlin. None of the styles is in numbers but in German."""
+    formats = _formats(language)
+    if style == "short" and formats.language != DEFAULT:
+        style = "medium"
+    return dates.format_date(_wall(day) if isinstance(day, datetime) else day, style, locale=formats)
 
 
-def format_datetime(instant: datetime, style: str = "medium") -> str:
-    """Day and hour in Berlin."""
-    return dates.format_datetime(_wall(instant), style, locale=_formats(None))
+def format_datetime(instant: datetime, style: str = "short") -> str:
+    """Day and hour in Berlin: "short", "without_year", or a pattern."""
+    formats = _formats(None)
+    named = _IN_NUMBERS if formats.language == DEFAULT else _WITH_NAMED_MONTH
+    return dates.format_datetime(_wall(instant), named.get(style, style), locale=formats)
 
 
 def format_decimal(number: float | Decimal | str, pattern: str | None = None) -> str:

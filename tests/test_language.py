@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from moderation.models import Case
 from participation import clock
 from participation.catalogue.operations import save_measure
-from participation.contributions.models import AnswerStatus
+from participation.contributions.models import AnswerStatus, ContributionState
 from participation.formats import WorkshopSettings
 from participation.language import language_of
 from participation.own_fields import FieldKind, OwnField, store_field
@@ -163,8 +164,15 @@ def test_dates_in_english_are_those_of_europe_with_24_hours(
     assert "4 Dec 2099, 18:00" in page
     english.sign_in(editor)
     rooms = english.text(f"/verwaltung/verfahren/{process.id}/phasen")
-    assert "29/11/2099, 00:00" in rooms
-    assert "04/12/2099, 18:00" in rooms
+    assert "29 Nov 2099, 00:00" in rooms
+    assert "4 Dec 2099, 18:00" in rooms
+    english.submit(f"/verwaltung/verfahren/{process.id}/phasen/{phase.id}", {"ends_at": "2099-12-05T18:00"}, form=-1)
+    assert "(new: 5) Dec 2099, 18:00" in english.text(f"/verwaltung/verfahren/{process.id}/verlauf")
+    case_of = factories.proposal(session, process, state=ContributionState.SUBMITTED)
+    session.add(Case(contribution_id=case_of.id, revision_number=1, process_id=process.id, opened_at=wall))
+    session.commit()
+    english.sign_in(factories.account(session, Role.MODERATOR, on=process))
+    assert "4 Dec, 00:00" in english.text("/moderation")
     dutch = new_browser()
     dutch.client.environ_base["HTTP_ACCEPT_LANGUAGE"] = "nl"
     assert "29 nov 2099" in dutch.text(f"/verfahren/{process.slug}")

@@ -21,6 +21,7 @@ from participation.processes.models import ProcessVersion
 from participation.processes.queries import LARGEST_ID, versions_of
 from participation.processes.views.pages import blueprint
 from participation.processes.views.staff import is_number, load_for_editing, render_page
+from participation.written import format_datetime
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -147,7 +148,7 @@ def _plain(name: str, values: dict[str, Any]) -> str:
     if name in {"starts_at", "ends_at"}:
         shown = operations.shown_end if name == "ends_at" else operations.shown_start
         wall = shown(datetime.fromisoformat(value))
-        return f"{wall:%d.%m.%Y, %H:%M}" if wall else ""
+        return format_datetime(wall, "short") if wall else ""
     return str(value)
 
 
