@@ -54,8 +54,10 @@ if TYPE_CHECKING:
 View = TypeVar("View", bound=Callable[..., Any])
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 PUBLIC = "public"
-# Where on the next page its message is to stand.
+# Where the message of the last step is to stand: [anchor, path of the page, second].
 LANDING = "landing"
+# How long a message waits for the page it belongs to, while other tabs open other pages. After that any page says it.
+LANDS_WITHIN = 10
 GUEST_TOKEN = "guest"  # noqa: S105 - the name of a cookie field
 
 _ADDRESS = re.compile(r"(?:\[([^\]]+)\]|([0-9.]+))(?::[0-9]+)?")
@@ -450,9 +452,23 @@ def go(endpoint: str, **values: Any) -> Response:  # noqa: ANN401 - as url_for
     What there is to say of it is said where it leads, see `signing.messages_at`: at the top of a long page nobody would
     see it.
     """
+    target = url_for(endpoint, **values)
+    cookie.pop(LANDING, None)
     if values.get("_anchor") and "_flashes" in cookie:
-        cookie[LANDING] = values["_anchor"]
-    return redirect(url_for(endpoint, **values), code=303)
+        cookie[LANDING] = [values["_anchor"], unquote(urlsplit(target).path), int(current_now().timestamp())]
+    return redirect(target, code=303)
+
+
+def lands_at() -> str | None:
+    """The anchor on this page at which its message stands: "" for the top, None where it belongs to another page."""
+    known = cookie.get(LANDING)
+    # A session from before has the anchor alone.
+    if not isinstance(known, list):
+        return ""
+    anchor, path, at = known
+    if path == request.path:
+        return str(anchor)
+    return "" if current_now().timestamp() - at >= LANDS_WITHIN else None
 
 
 def render_part(template: str, /, **values: Any) -> Markup:  # noqa: ANN401 - as render_template

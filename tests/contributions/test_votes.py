@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import func, select
 
 from app import Beteiligung
-from participation import clock
+from participation import clock, web
 from participation.contributions.models import Contribution, ContributionState, Voter
 from participation.contributions.votes.models import Vote
 from participation.processes.models import Process
@@ -67,6 +67,25 @@ def test_supporting_and_taking_it_back_by_the_buttons_of_the_page(
     assert "zurückgenommen" in second
     assert support_count(session, proposal) == (0, 0)
     assert session.scalars(select(Vote)).all() == []
+
+
+def test_a_message_waits_for_the_page_of_its_proposal_while_another_tab_opens_another(
+    session: Session, proposal: Proposal, resident: Browser, page: str, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = factories.proposal(session, proposal.process)
+    session.commit()
+    elsewhere, said = f"/verfahren/{proposal.process.slug}/vorschlaege/{other.id}", "Ihre Unterstützung ist gezählt"
+    for _time in range(2):
+        # The second time both come from kept pages.
+        assert resident.post(f"{page}/unterstuetzen").status_code == 303
+        assert said not in resident.text(elsewhere)
+        shown = resident.open(page).xpath("//div[contains(@class, 'bp-messages--here')]")
+        assert [said in one.text_content() for one in shown] == [True]
+        assert said not in resident.text(page), "said once"
+        resident.submit(page, form="zuruecknehmen")
+    resident.post(f"{page}/unterstuetzen")
+    monkeypatch.setattr(web, "LANDS_WITHIN", 0)
+    assert said in resident.text(elsewhere), "nothing is left unsaid where the page never came"
 
 
 def test_a_second_support_counts_no_more_and_says_so(

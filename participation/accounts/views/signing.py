@@ -83,8 +83,8 @@ def account_menu() -> Filling:
 @web.at_once
 def messages_at(places: list[dict[str, Any]]) -> dict[int, str]:
     """What the last step has to say, where the reader lands: by name of the anchor, asked before the hole at the top."""
-    landing = cookie.get(web.LANDING)
-    if landing is None:
+    landing = web.lands_at()
+    if not landing:
         return {}
     found = next((number for number, place in enumerate(places) if place["anchor"] == landing), None)
     return {} if found is None else {found: _messages(is_here=True)}
@@ -92,7 +92,7 @@ def messages_at(places: list[dict[str, Any]]) -> dict[int, str]:
 
 def messages() -> str:
     """What the last step has to say; a hole of cached pages."""
-    return _messages(is_here=False)
+    return _messages(is_here=False) if web.lands_at() is not None else ""
 
 
 def _messages(*, is_here: bool) -> str:
