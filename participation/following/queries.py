@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, and_, bindparam, case, exists, func, or_, select, text
+from sqlalchemy import Select, String, and_, bindparam, case, exists, func, or_, select, text, type_coerce
 from sqlalchemy.orm import joinedload
 
 from participation.accounts.models import Account, Participant
@@ -40,9 +40,10 @@ AHEAD = {Frequency.AT_ONCE: timedelta(days=1), Frequency.DAILY: timedelta(days=1
 # How many instants one query counts from; PostgreSQL and SQLite allow some more columns.
 INSTANTS = 500
 
+# How often whoever follows it gets mail, as the column holds it.
 FOLLOWED = (
-    select(Subscription.target)
-    .join(Follower, Follower.id == Subscription.follower_id)
+    select(type_coerce(Follower.frequency, String).label("frequency"))
+    .select_from(Subscription).join(Follower, Follower.id == Subscription.follower_id)
     .where(Follower.account_id == bindparam("account_id"), Subscription.target == bindparam("target"))
 )
 

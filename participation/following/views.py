@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, flash, make_response, render_template, request, url_for
 from flask_babel import get_locale, gettext as _
+from sqlalchemy import func
 
 from participation import web
 from participation.accounts.operations.entered import clean_email
@@ -33,25 +34,27 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint("following", __name__)
 SHOWN = 200
-_IS_FOLLOWED = "is_followed"
+_FOLLOWED = "followed"
 
 
 def follow_box(slug: str, process_id: int, proposal_id: int | None = None, *, is_own: bool = False) -> Filling:
     """The button, as it fits the reader: to follow, or to follow no more. Authors are asked, and follow nothing unasked."""
-    actor, is_following = web.current_actor(), False
+    actor, frequency = web.current_actor(), ""
     if actor.is_signed_in:
-        known = aside(_IS_FOLLOWED) if proposal_id else None
+        known = aside(_FOLLOWED) if proposal_id else None
         if known is None:
             values = {"account_id": actor.account_id, "target": target_of(process_id, proposal_id)}
-            known = web.current_database().glance(FOLLOWED, values)
-        is_following = bool(known)
-    return render_kept("following/_box.html", slug=slug, proposal_id=proposal_id, is_following=is_following, is_own=is_own,
-                           is_signed_in=actor.is_signed_in and actor.email_is_confirmed)
+            known = next((row[0] for row in web.current_database().glance(FOLLOWED, values)), "")
+        frequency = known
+    return render_kept("following/_box.html", slug=slug, proposal_id=proposal_id, is_following=bool(frequency),
+                       gets_mail=frequency != Frequency.NEVER.value, is_own=is_own,
+                       is_signed_in=actor.is_signed_in and actor.email_is_confirmed)
 
 
 HOLES: dict[str, Callable[..., Filling]] = {"follow": follow_box}
-ASIDES[_IS_FOLLOWED] = Aside(
-    FOLLOWED.exists(), lambda actor, proposal_id: {"account_id": actor.account_id, "target": target_of(0, proposal_id)})
+ASIDES[_FOLLOWED] = Aside(
+    func.coalesce(FOLLOWED.scalar_subquery(), ""),
+    lambda actor, proposal_id: {"account_id": actor.account_id, "target": target_of(0, proposal_id)})
 
 
 def _proposal(slug: str, raw: str) -> Proposal | None:

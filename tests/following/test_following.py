@@ -86,6 +86,28 @@ def test_an_account_follows_by_a_button_and_reads_what_happened(
     assert "Sie folgen noch nichts" in browser.text("/konto/benachrichtigungen")
 
 
+def test_whoever_wants_no_mails_is_not_told_that_following_brings_some(
+    session: Session, keyring: Keyring, proposal: Proposal, reader: Account, browser: Browser,
+    new_browser: Callable[[], Browser],
+) -> None:
+    follow(session, keyring, reader, proposal)
+    follower = follow(session, keyring, reader, proposal, whole=True)
+    other = new_browser().sign_in(factories.account(session))
+    session.commit()
+    browser.sign_in(reader)
+    for page, says in ((_page(proposal), "Sie folgen diesem Vorschlag"), (_process(proposal), "Sie folgen diesem Verfahren")):
+        for frequency in (Frequency.DAILY, Frequency.NEVER):
+            operations.set_frequency(session, follower, frequency, clock.now())
+            session.commit()
+            # The second time from a kept page.
+            for _time in range(2):
+                shown = browser.text(page)
+                assert says in shown
+                assert ("keine E-Mails" in shown) is (frequency is Frequency.NEVER)
+        assert "Sie folgen" not in other.text(page)
+    assert browser.open(_page(proposal)).xpath("//section[@id='folgen']//a[@href='/konto/benachrichtigungen']")
+
+
 def test_a_process_tells_of_new_proposals_answers_phases_and_ends(
     session: Session, keyring: Keyring, proposal: Proposal, reader: Account, digests: Callable[..., None],
     mails: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch,
