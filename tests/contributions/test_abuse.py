@@ -346,7 +346,8 @@ def test_a_result_names_what_was_missing_in_it_for_a_time(
         today = format_date(clock.to_berlin(clock.now()), "long", locale="de")
         assert f"Seit dem {today} zählen sie wieder: Es war die <b>Grundschule</b>." in told
     assert counted_again(earlier) == ""
-    # Of two votes at once, nobody can tell any more which ballots were whose.
+    # Of an annulment that does not know its phases, with two votes at once, nobody can tell which ballots were whose.
+    annulment.ballots_by_phase = None
     process.phases.append(factories.phase("vote", position=9, settings=VoteSettings(ballot=BallotRule.POINTS)))
     raise_content_version(session, process.municipality_id)
     session.commit()
@@ -355,6 +356,31 @@ def test_a_result_names_what_was_missing_in_it_for_a_time(
         assert "Sechs aus einem Programm." in told
         assert "Einige Stimmzettel zählten nicht." in told
         assert f"{BOTS} Stimmzettel" not in told
+
+
+@pytest.mark.parametrize("kind", ["new", "older"])
+def test_ballots_of_several_votes_at_once_are_told_with_their_numbers_when_they_count_again(
+    session: Session, keyring: Keyring, proposal: Proposal, planner: Actor, browser: Browser, new_browser: Callable[[], Browser],
+    flood: VoteFlag, kind: str,
+) -> None:
+    process, now = session.get_one(Process, proposal.process_id), clock.now()
+    other = factories.phase("vote", position=9, settings=VoteSettings(ballot=BallotRule.POINTS))
+    process.phases.append(other)
+    session.flush()
+    for _number in range(2):
+        ballots.cast(session, keyring, factories.actor(factories.account(session)), other, {proposal.id: 1}, now,
+                     source=flood.source_hash)
+    annulment = operations.annul(session, planner, process, _of(flood), "Aus einem Programm.", now)
+    if kind == "older":
+        annulment.ballots_by_phase = None
+    account = factories.account(session, Role.PLANNER, on=process)
+    session.commit()
+    staff = new_browser().sign_in(account)
+    answer = staff.submit(f"/verwaltung/verfahren/{process.id}/stimmen/zuruecknehmen/{annulment.id}",
+                          {"reason": "Es war die Grundschule."}, form=-1)
+    assert f"{BOTS + BOTS + 2} Stimmen zählen wieder." in answer.get_data(as_text=True)
+    for phase, number in ((process.phases[1], BOTS), (other, 2)):
+        assert f"{number} Stimmzettel zählten nicht." in browser.text(f"/verfahren/{process.slug}/abstimmung/{phase.id}/ergebnis")
 
 
 def test_whoever_has_an_annulled_ballot_reads_that_before_filling_it_in(

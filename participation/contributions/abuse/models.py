@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from participation.db import Base, Created, Key, Line
@@ -39,6 +39,8 @@ class Annulment(Base):
     # How many supports and ballots.
     votes: Mapped[int]
     ballots: Mapped[int]
+    # The ballots by number of their phase: once they count again, nothing else tells. Not known of the oldest ones.
+    ballots_by_phase: Mapped[dict[str, int] | None] = mapped_column(JSON)
     # When they were given, in whole hours, for everybody to read; not known of the oldest ones.
     since: Mapped[datetime | None]
     until: Mapped[datetime | None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ from participation.permissions import Actor, require
 from participation.processes.models import Phase, Process
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from sqlalchemy.orm import Session
@@ -80,7 +82,7 @@ def annul(
     for ballot in ballots:
         count_ballot(session, ballot, -1)
         ballot.annulment_id = annulment.id
-    annulment.votes, annulment.ballots = len(taken), len(ballots)
+    annulment.votes, annulment.ballots, annulment.ballots_by_phase = len(taken), len(ballots), _by_phase(ballots)
     if not taken and not ballots:
         raise Conflict(N_("Von dort zählt keine Stimme mehr. Es gibt nichts zu annullieren."))
     if expected is not None and expected != len(taken) + len(ballots):
@@ -91,8 +93,15 @@ def annul(
     return annulment
 
 
-def undo(session: Session, actor: Actor, process: Process, annulment: Annulment, reason: str, now: datetime) -> None:
-    """They count again, as if nothing had been. Raises InvalidInput, Conflict, NotAllowed."""
+def _by_phase(ballots: Sequence[Ballot]) -> dict[str, int]:
+    return dict(Counter(str(ballot.phase_id) for ballot in ballots))
+
+
+def undo(session: Session, actor: Actor, process: Process, annulment: Annulment, reason: str, now: datetime) -> int:
+    """They count again, as if nothing had been: the number of those that do; who left meanwhile took theirs along.
+
+    Raises InvalidInput, Conflict, NotAllowed.
+    """
     require(actor, Action.ANNUL_VOTES, process, now)
     wording = _clean_reason(reason)
     won = session.execute(
@@ -108,13 +117,17 @@ def undo(session: Session, actor: Actor, process: Process, annulment: Annulment,
         .returning(Vote.contribution_id, Vote.voter_id).execution_options(synchronize_session=False)
     ).all()
     count_many(session, given, 1)
-    for ballot in session.scalars(
+    ballots = session.scalars(
         select(Ballot).where(Ballot.annulment_id == annulment.id).order_by(Ballot.id).with_for_update()
-    ).all():
+    ).all()
+    for ballot in ballots:
         ballot.annulment_id = None
         count_ballot(session, ballot, 1)
     session.expire(annulment)
+    if annulment.ballots_by_phase is None:
+        annulment.ballots_by_phase = _by_phase(ballots)
     _done(session, actor, process, annulment, now, "undo_annulment")
+    return len(given) + len(ballots)
 
 
 def _clean_reason(reason: str) -> str:

@@ -155,14 +155,19 @@ def annulments_in(phase: Phase) -> Select[*tuple[Any, ...]]:
 def undone_in(session: Session, phase: Phase) -> list[tuple[Annulment, int, int]]:
     """(annulment, supports, ballots) of what was missing in the result of a phase for a time and counts again.
 
-    A ballot that counts again does not tell any more that it was annulled; of which phase it was, tells the time when it
-    was given. Where that fits to several, the number of ballots is left out (0): it would be that of all of them.
+    A ballot that counts again does not tell any more that it was annulled. Where the annulment does not know of which phase
+    its ballots were, the time when they were given says it; where that fits to several, their number is left out (0): it
+    would be that of all of them.
     """
     undone = annulments_of(phase.process_id).where(Annulment.undone_at.is_not(None))
     if phase.ballot is BallotRule.SUPPORT:
         return [(one, one.votes, 0) for one in session.scalars(undone.where(Annulment.votes > 0))]
     found = []
     for one in session.scalars(undone.where(Annulment.ballots > 0)):
+        if one.ballots_by_phase is not None:
+            if number := one.ballots_by_phase.get(str(phase.id)):
+                found.append((one, 0, number))
+            continue
         concerned = [other for other in phase.process.phases if other.opens(Action.CAST_BALLOT) and _was_open(other, one)]
         if phase in concerned:
             found.append((one, 0, one.ballots if len(concerned) == 1 else 0))

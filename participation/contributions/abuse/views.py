@@ -182,14 +182,15 @@ def undo(process_id: int, annulment_id: int) -> ResponseReturnValue:
         raise NotFound
     if request.method == "POST":
         try:
-            operations.undo(web.current_session(), web.current_actor(), process, found, form.reason.data or "",
-                            web.current_now())
+            number = operations.undo(web.current_session(), web.current_actor(), process, found, form.reason.data or "",
+                                     web.current_now())
         except InvalidInput as error:
             web.attach(form, error)
         except Conflict as error:
             flash(web.translated(error), "warning")
             return web.go("abuse.report", process_id=process_id)
         else:
-            flash(_("Die Stimmen zählen wieder. Die Zähler sind berichtigt."), "success")
+            flash(ngettext("%(num)s Stimme zählt wieder. Die Zähler sind berichtigt.",
+                           "%(num)s Stimmen zählen wieder. Die Zähler sind berichtigt.", number), "success")
             return web.go("abuse.report", process_id=process_id)
     return _page(process, form=form, undone=found), 422 if form.errors else 200

@@ -1,0 +1,19 @@
+"""An annulment says of which votes its ballots were, also when they count again."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0034_ballots_of_annulments"
+down_revision = "0032_changed_answers"
+
+
+def upgrade() -> None:
+    """Go one step up; of older ones nobody can tell."""
+    op.add_column("annulment", sa.Column("ballots_by_phase", sa.JSON(), nullable=True))
+
+
+def downgrade() -> None:
+    """Go one step down."""
+    op.drop_column("annulment", "ballots_by_phase")
