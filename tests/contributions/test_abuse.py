@@ -27,7 +27,7 @@ from participation.contributions.proposals.operations.counting import recount
 from participation.contributions.votes import operations as votes
 from participation.contributions.votes.models import Vote
 from participation.errors import Conflict, InvalidInput
-from participation.formats import BallotRule, VoteSettings
+from participation.formats import BallotRule, Results, VoteSettings, store_settings
 from participation.municipalities.operations import raise_content_version
 from participation.permissions import Role
 from participation.processes.models import Phase, Process
@@ -475,6 +475,24 @@ def test_votes_of_a_time_are_shown_as_numbers_first_then_annulled_and_given_back
     office.submit(f"{base}/zuruecknehmen/{annulment.id}", {"reason": "Es war die Grundschule."}, form=-1)
     assert _numbers(session, proposal) == before
     assert _is_recounted(session, keyring)
+
+
+def test_the_preview_of_an_annulment_tells_its_size_and_no_turnout_that_is_secret(
+    session: Session, proposal: Proposal, flood: VoteFlag, new_browser: Callable[[], Browser],
+) -> None:
+    process, phase = proposal.process, proposal.process.phases[1]
+    phase.stored_settings = store_settings(VoteSettings(ballot=BallotRule.POINTS, results=Results.AFTER))
+    office = new_browser().sign_in(factories.account(session, Role.PLANNER, on=process))
+    session.commit()
+    wall = [clock.to_berlin(clock.now() + timedelta(hours=step)).strftime("%Y-%m-%dT%H:%M") for step in (-1, 1)]
+    address = f"/verwaltung/verfahren/{process.id}/stimmen/{_window(*wall, str(flood.id))}"
+    shown = office.text(address)
+    assert f"{BOTS} Stimmzettel zählen nicht mehr" in shown
+    assert "zählen nicht mehr. Danach zählen 1 statt 7" not in shown
+    assert f"von {BOTS} Personen. Danach zählen 1 statt 7." in shown, "supports are no secret here"
+    phase.ends_at = clock.now() - timedelta(minutes=1)
+    session.commit()
+    assert f"{BOTS} Stimmzettel zählen nicht mehr. Danach zählen 1 statt 7." in office.text(address)
 
 
 @pytest.mark.parametrize(("since", "until", "message"), [

@@ -15,6 +15,7 @@ from participation.contributions.abuse.forms import ReasonForm, WindowForm
 from participation.contributions.abuse.models import Annulment, VoteFlag
 from participation.contributions.abuse.queries import Suspect, annulments_of, effect_of, flags_of, open_flags
 from participation.errors import Conflict, InvalidInput, NotFound
+from participation.formats import BallotRule
 from participation.i18n import N_
 from participation.processes.edge import load_process
 from participation.processes.operations import read_wall
@@ -23,6 +24,8 @@ from participation.processes.views.staff import add_tab, tabs_of
 from participation.written import format_datetime
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from flask.typing import ResponseReturnValue
 
     from participation.processes.models import Process
@@ -132,6 +135,11 @@ def _suspect(form: WindowForm, flags: list[VoteFlag]) -> Suspect | None:
     return Suspect.within(chosen.source_hash if chosen else None, since, until, web.current_now())
 
 
+def _hides_ballots(process: Process, now: datetime) -> bool:
+    """Whether how many have voted so far is secret: ballots of all votes of a process are told in one number."""
+    return any(phase.hides_interim_results and phase.ballot is not BallotRule.SUPPORT for phase in process.open_phases(now))
+
+
 @blueprint.route("/verwaltung/verfahren/<int:process_id>/stimmen/zeitraum", methods=["GET", "POST"])
 @web.allows(Action.ANNUL_VOTES)
 def window(process_id: int) -> ResponseReturnValue:
@@ -167,7 +175,7 @@ def window(process_id: int) -> ResponseReturnValue:
         "contributions/abuse/window.html", process=process, form=form, reason=reason, limit=operations.REASON_MAX,
         tabs=tabs_of(process) if web.can(Action.EDIT_PROCESS, process) else [],
         effect=effect_of(session, process, suspect) if suspect is not None else None,
-        hides_supports=process.hides_supports(now), here=request.full_path,
+        hides_supports=process.hides_supports(now), hides_ballots=_hides_ballots(process, now), here=request.full_path,
     ), status
 
 
