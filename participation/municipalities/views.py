@@ -260,8 +260,12 @@ def change_logo() -> ResponseReturnValue:
 @blueprint.post("/verwaltung/kommune/logo/entfernen")
 @web.allows(Action.EDIT_MUNICIPALITY)
 def drop_logo() -> ResponseReturnValue:
-    """Show the neutral mark again."""
-    remove_logo(web.current_session(), web.current_actor(), web.the_municipality(), web.current_now())
+    """Show the neutral mark again. The first post asks, the second does it."""
+    municipality = web.the_municipality()
+    web.require(Action.EDIT_MUNICIPALITY, municipality)
+    if municipality.has_logo and request.form.get("confirmed") != "yes":
+        return render_template("municipalities/drop_logo.html")
+    remove_logo(web.current_session(), web.current_actor(), municipality, web.current_now())
     flash(_("Das Logo ist entfernt."), "success")
     return web.go("municipalities.manage")
 

@@ -159,7 +159,12 @@ def test_logo_is_shown_until_it_is_removed(session: Session, town: Municipality,
     with admin.get("/stil/logo") as answer:
         assert answer.mimetype == "image/webp"
     assert admin.post("/verwaltung/kommune/logo").status_code == 422
-    admin.submit("/verwaltung/kommune", form="logo/entfernen")
+    asked = admin.submit("/verwaltung/kommune", form="logo/entfernen")
+    assert "Logo entfernen?" in asked.get_data(as_text=True)
+    assert admin.open("/hilfe").xpath("//header//img/@src"), "a question first"
+    (form,) = (one for one in html.fromstring(asked.get_data(as_text=True)).forms if "logo/entfernen" in (one.action or ""))
+    done = admin.post(form.action, dict(form.form_values()), follow_redirects=True)
+    assert "Das Logo ist entfernt." in done.get_data(as_text=True)
     assert admin.get("/stil/logo").status_code == 404
 
 

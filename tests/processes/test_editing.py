@@ -224,6 +224,13 @@ def test_picture_needs_a_description(session: Session, process: Process, editor:
         content_type="multipart/form-data",
     )
     assert "kein lesbares Bild" in _errors(broken)
+    assert "zurückholen" in editor.submit(base, form="bild/entfernen").get_data(as_text=True)
+    session.expire_all()
+    assert process.picture_id is None
+    back = editor.open(f"{base}/verlauf").xpath("//form[contains(@action, 'wiederherstellen')]/@action")[0]
+    editor.post(back, {"confirmed": "yes"}, follow_redirects=True)
+    session.expire_all()
+    assert process.picture_id is not None, "the history gives it back"
 
 
 def test_document_is_offered_until_it_is_deleted(session: Session, process: Process, editor: Browser) -> None:

@@ -221,7 +221,7 @@ def drop_picture(process_id: int) -> ResponseReturnValue:
     """Show the drawing again."""
     process = load_for_editing(process_id)
     operations.remove_picture(web.current_session(), web.current_actor(), process, web.current_now())
-    flash(_("Das Bild ist entfernt."), "success")
+    flash(_("Das Bild ist entfernt. Unter „Verlauf“ können Sie es zurückholen."), "success")
     return web.go("processes.edit", process_id=process.id)
 
 
