@@ -105,6 +105,12 @@ def content_of(session: Session, process: Process) -> Content:
     return found
 
 
+def lineages_of(session: Session, process: Process) -> dict[tuple[str, int], str]:
+    """The lineage of everything that has texts in other languages, by kind and number; the process itself has none."""
+    return {("process", process.id): ""} | {
+        (entity, row.id): row.lineage for entity, name in ENTITIES.items() for row in GROUPS[name].rows(session, process)}
+
+
 def _written(value: object) -> object:
     return value.isoformat() if isinstance(value, datetime) else value
 

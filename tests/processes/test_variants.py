@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from babel.dates import format_date
 from lxml import html
 from sqlalchemy import func, select
 
@@ -321,3 +322,39 @@ def test_texts_in_other_languages_are_previewed_and_nothing_is_saved(
     assert "Who?" in preview.text_content()
     assert shown.xpath(f"//textarea[@name='{_key(process, 'body')}']")[0].text.strip() == "What **it** is about."
     assert session.scalar(select(func.count()).select_from(TextVariant)) == 0
+
+
+def test_a_translation_says_that_the_german_text_was_changed_after_it_until_somebody_has_looked(
+    session: Session, process: Process, editor: Browser,
+) -> None:
+    base = f"/verwaltung/verfahren/{process.id}"
+    page, title, body = f"{base}/sprachen?sprache=en", _key(process, "title"), _key(process, "body")
+    phase = f"phase-{process.phases[0].id}-title"
+
+    def marked(address: str = page) -> set[str]:
+        return {one.get("id").removesuffix("-neuer") for one in editor.open(address).xpath("//*[contains(@id, '-neuer')]")}
+
+    german = {"title": process.title, "summary": "Kurz.", "body": process.body, "faq": process.faq, "slug": process.slug}
+
+    def in_german(**values: str) -> None:
+        german.update(values)
+        assert editor.post(base, german).status_code == 303
+
+    in_german(summary="Kurz.")
+    editor.submit(page, {title: "A square", body: "About it.", phase: "Ideas"}, form=-1)
+    assert marked() == set()
+    in_german(title="Zwei Plätze", contact="Frau Muster")
+    assert marked() == {title}, "of the others nothing was changed, or nothing is translated"
+    assert f"am {format_date(clock.to_berlin(clock.now()), 'long', locale='de')} geändert" in editor.text(page)
+    assert "English (1 zu prüfen)" in editor.text(f"{base}/sprachen?sprache=nl")
+    editor.submit(f"{base}/phasen/{process.phases[0].id}", {"title": "Ideen sammeln"}, form=-1)
+    in_german(body="Etwas anderes.")
+    assert marked() == {title, body, phase}
+    editor.submit(page, {body: "Something else."}, form=-1)
+    assert marked() == {title, phase}, "written anew; saving says nothing of the rest"
+    editor.submit(page, {"geprueft": [phase]}, form=-1)
+    assert marked() == {title}
+    in_german(title="Ein Platz für alle")
+    assert marked() == set(), "as it was when it was translated"
+    editor.submit(f"{base}/phasen/{process.phases[0].id}", {"title": "Ideen finden"}, form=-1)
+    assert marked() == {phase}, "what was looked at before says nothing of a later change"

@@ -14,7 +14,7 @@ from participation.i18n import N_
 from participation.language import VARIANTS
 from participation.own_fields import variant_texts
 from participation.permissions import Actor
-from participation.processes.history import begin_change, changed, forget_variants
+from participation.processes.history import begin_change, changed, forget_variants, lineages_of
 from participation.processes.models import Phase, Process, ProcessDocument, ProcessNews, TextVariant, Theme
 from participation.processes.operations.common import (
     BODY_MAX,
@@ -30,6 +30,8 @@ from participation.processes.operations.common import (
 from participation.processes.queries import documents_of, news_of
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from sqlalchemy.orm import Session
 
 # Which texts have variants, with how long they may be.
@@ -44,6 +46,8 @@ VARIANT_FIELDS: dict[str, tuple[tuple[str, int], ...]] = {
 # Older news are read by few; their translations stay, but are no longer offered for editing.
 TRANSLATED_NEWS = 10
 VariantKey = tuple[str, int, str]
+# The act in the audit log.
+TRANSLATED = "process_translated"
 
 
 def variant_keys(session: Session, process: Process) -> dict[VariantKey, tuple[str, int]]:
@@ -62,9 +66,13 @@ def variant_keys(session: Session, process: Process) -> dict[VariantKey, tuple[s
 
 
 def save_variants(
-    session: Session, actor: Actor, process: Process, language: str, texts: dict[VariantKey, str], now: datetime
+    session: Session, actor: Actor, process: Process, language: str, texts: dict[VariantKey, str], now: datetime,
+    checked: Collection[VariantKey] = (),
 ) -> None:
-    """Keep the texts of a process in another language; an empty one falls back to German. Raises InvalidInput."""
+    """Keep the texts of a process in another language; an empty one falls back to German. Raises InvalidInput.
+
+    `checked` are those of which somebody says that they still fit a German text that was changed.
+    """
     begin_change(session, actor, process, now)
     if language not in VARIANTS:
         raise InvalidInput(N_("Diese Sprache gibt es hier nicht."))
@@ -87,7 +95,10 @@ def save_variants(
             session.delete(row)
     session.flush()
     session.add_all(kept)
-    changed(session, actor, process, now, "process_translated", language=language)
+    lineages = lineages_of(session, process) if checked else {}
+    written = {(one.entity, one.entity_id, one.field) for one in kept}
+    changed(session, actor, process, now, TRANSLATED, language=language,
+            checked=sorted(f"{entity}/{lineages[entity, number]}/{field}" for entity, number, field in written.intersection(checked)))
 
 
 def _checked_variant(raw: str, key: VariantKey, german: str, limit: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from flask import flash, request
@@ -15,6 +16,7 @@ from participation.language import EASY, VARIANTS, translated
 from participation.processes import history, operations
 from participation.processes.forms import NewsForm
 from participation.processes.models import Process, ProcessNews
+from participation.processes.outdated import outdated_texts
 from participation.processes.queries import LARGEST_ID, news_of, variants_of
 from participation.processes.views.pages import blueprint
 from participation.processes.views.staff import (
@@ -46,6 +48,7 @@ def variants(process_id: int) -> ResponseReturnValue:
     current = hash_token(json.dumps(sorted(stored.items())))
     seen, status = web.seen_by_form(current), 200
     preview = None
+    checked = {key for key in keys if "-".join(map(str, key)) in request.form.getlist("geprueft")}
     if request.method == "POST":
         entered = {key: request.form.get("-".join(map(str, key)), "") for key in keys}
     else:
@@ -56,7 +59,7 @@ def variants(process_id: int) -> ResponseReturnValue:
         try:
             refuse_overwriting(process, current)
             operations.save_variants(web.current_session(), web.current_actor(), process, code, entered,
-                                     web.current_now())
+                                     web.current_now(), checked)
         except (InvalidInput, Conflict) as error:
             for one in (error, *(error.others if isinstance(error, InvalidInput) else ())):
                 problems[one.field or "texte"] = web.translated(one)
@@ -65,8 +68,11 @@ def variants(process_id: int) -> ResponseReturnValue:
             flash(_("Gespeichert."), "success")
             return web.go("processes.variants", process_id=process.id, sprache=code)
     texts = [("-".join(map(str, key)), german, limit, entered.get(key, ""), key) for key, (german, limit) in keys.items()]
+    outdated = {one: at for one, at in outdated_texts(web.current_session(), process).items() if one[1] in keys}
     page = render_page("processes/variants.html", process, texts=texts, code=code, languages_of_texts=VARIANTS, refused=problems,
-                   written=sum(1 for one in texts if one[3]), seen=seen, preview=preview)
+                       written=sum(1 for one in texts if one[3]), seen=seen, preview=preview, checked=checked,
+                       outdated={key: at for (language, key), at in outdated.items() if language == code},
+                       to_check=Counter(language for language, _key in outdated))
     return page, status
 
 
