@@ -18,7 +18,7 @@ def load_all_models() -> None:
     """Import every module that defines tables, so that autogenerate sees them."""
     for package in (participation, moderation):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if module.name.rsplit(".", 1)[-1] in {"models", "audit", "outbox", "uploads"}:
+            if module.name.rsplit(".", 1)[-1] in {"models", "audit", "outbox", "sent_forms", "uploads"}:
                 importlib.import_module(module.name)
 
 

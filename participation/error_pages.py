@@ -87,7 +87,7 @@ TYPED = {
     "pseudonym": N_("Name"), "display_name": N_("Name"), "name": N_("Name"), "email": N_("E-Mail-Adresse"),
     "reason": N_("Begründung"), "summary": N_("Zusammenfassung"), "q": N_("Suche"),
 }
-NEVER_KEPT = ("password", "csrf_token", "code", "token", "submission_key", "_seen")
+NEVER_KEPT = ("password", "csrf_token", "code", "token", "submission_key", "form_key", "_seen")
 
 
 def _texts(status: int) -> tuple[str, str]:

@@ -33,6 +33,7 @@ from participation.page_cache import cached
 from participation.permissions import Role
 from participation.processes.edge import hide_unless, load_process
 from participation.processes.models import Process
+from participation.sent_forms import sent_once
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -192,6 +193,7 @@ def workbench(process_id: int) -> ResponseReturnValue:
 
 @blueprint.route("/verwaltung/verfahren/<int:process_id>/massnahmen/neu", methods=["GET", "POST"])
 @web.allows(Action.MANAGE_CATALOGUE)
+@sent_once
 def new_measure(process_id: int) -> ResponseReturnValue:
     """A new measure, perhaps out of a proposal."""
     process = _planned(process_id)

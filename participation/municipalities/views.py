@@ -43,6 +43,7 @@ from participation.municipalities.operations import (
 )
 from participation.municipalities.queries import last_edit, last_edit_of_page, own_pages, page_text
 from participation.page_cache import cached
+from participation.sent_forms import sent_once
 from participation.uploads import Upload, picture_path
 from participation.written import format_date
 
@@ -161,6 +162,7 @@ def easy_language() -> ResponseReturnValue:
 @blueprint.route("/barrierefreiheit/melden", methods=["GET", "POST"])
 @web.public
 @web.limiter.limit("6 per hour", methods=["POST"], deduct_when=web.was_done)
+@sent_once
 def report() -> ResponseReturnValue:
     """The electronic way to report a barrier that § 10b BGG NRW asks for."""
     municipality = web.the_municipality()

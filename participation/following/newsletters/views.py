@@ -20,6 +20,7 @@ from participation.following.newsletters.queries import newsletters_of, receiver
 from participation.following.queries import follower_numbers
 from participation.i18n import N_
 from participation.processes.views.staff import add_tab, load_for_editing, tabs_of
+from participation.sent_forms import sent_once
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -43,6 +44,7 @@ def _newsletter(process: Process, newsletter_id: int) -> Newsletter:
 
 @blueprint.route("/verwaltung/verfahren/<int:process_id>/rundbriefe", methods=["GET", "POST"])
 @web.allows(Action.SEND_NEWSLETTER)
+@sent_once
 def index(process_id: int) -> ResponseReturnValue:
     """All newsletters of a process, and the form for a new one."""
     process = load_for_editing(process_id)

@@ -22,6 +22,7 @@ from participation.processes.views.staff import (
     render_page,
     wanted_step,
 )
+from participation.sent_forms import sent_once
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 @blueprint.route("/verwaltung/verfahren/<int:process_id>/dokumente", methods=["GET", "POST"])
 @web.allows(Action.EDIT_PROCESS)
+@sent_once
 def documents(process_id: int) -> ResponseReturnValue:
     """The documents, and one more."""
     process = load_for_editing(process_id)

@@ -27,6 +27,7 @@ from participation.processes.views.staff import (
     render_page,
     wanted_step,
 )
+from participation.sent_forms import sent_once
 from participation.uploads import check_picture
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def manage() -> ResponseReturnValue:
 
 @blueprint.route("/verwaltung/verfahren/neu", methods=["GET", "POST"])
 @web.allows(Action.CREATE_PROCESS)
+@sent_once
 def new() -> ResponseReturnValue:
     """Begin a draft: title and one line, everything else afterwards."""
     municipality = web.the_municipality()

@@ -24,6 +24,7 @@ from participation.processes import operations
 from participation.processes.forms import OwnFieldForm, own_field_data
 from participation.processes.views.pages import blueprint
 from participation.processes.views.staff import load_for_editing, tabs_of, wanted_step
+from participation.sent_forms import sent_once
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -57,6 +58,7 @@ def _render(template: str, phase: Phase, **context: Any) -> str:  # noqa: ANN401
 
 @blueprint.route(ADDRESS, methods=["GET", "POST"])
 @web.allows(Action.EDIT_PROCESS)
+@sent_once
 def own_fields(process_id: int, phase_id: int) -> ResponseReturnValue:
     """The fields as residents will see them, and one more; ?art= chooses what is asked about it."""
     return _page(_phase(process_id, phase_id), None)

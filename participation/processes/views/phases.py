@@ -22,6 +22,7 @@ from participation.processes.views.staff import (
     try_change,
     wanted_step,
 )
+from participation.sent_forms import sent_once
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -43,6 +44,7 @@ def phases(process_id: int) -> ResponseReturnValue:
 
 @blueprint.route("/verwaltung/verfahren/<int:process_id>/phasen/neu", methods=["GET", "POST"])
 @web.allows(Action.EDIT_PROCESS)
+@sent_once
 def new_phase(process_id: int) -> ResponseReturnValue:
     """Add a phase; ?format= chooses which settings are asked."""
     return _phase_page(load_for_editing(process_id), None)

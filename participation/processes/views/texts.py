@@ -25,6 +25,7 @@ from participation.processes.views.staff import (
     refuse_overwriting,
     render_page,
 )
+from participation.sent_forms import sent_once
 from participation.tokens import hash_token
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def _preview(entered: dict[operations.VariantKey, str], code: str) -> list[tuple
 
 @blueprint.route("/verwaltung/verfahren/<int:process_id>/neuigkeiten", methods=["GET", "POST"])
 @web.allows(Action.EDIT_PROCESS)
+@sent_once
 def news(process_id: int) -> ResponseReturnValue:
     """What was told, and something new."""
     return _news_page(load_for_editing(process_id), None)

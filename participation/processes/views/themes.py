@@ -21,6 +21,7 @@ from participation.processes.views.staff import (
     try_change,
     wanted_step,
 )
+from participation.sent_forms import sent_once
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -35,6 +36,7 @@ def _theme(process: Process, theme_id: int) -> Theme:
 
 @blueprint.route("/verwaltung/verfahren/<int:process_id>/themen", methods=["GET", "POST"])
 @web.allows(Action.EDIT_PROCESS)
+@sent_once
 def themes(process_id: int) -> ResponseReturnValue:
     """The themes, and one more."""
     process = load_for_editing(process_id)
