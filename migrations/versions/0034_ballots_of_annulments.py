@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0034_ballots_of_annulments"
-down_revision = "0032_changed_answers"
+down_revision = "0033_counted_out_votes"
 
 
 def upgrade() -> None:
