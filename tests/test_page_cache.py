@@ -299,6 +299,23 @@ def test_pages_of_somebody_signed_in_cost_at_most_eight_queries(
         assert len([one for one in statements if "BEGIN" not in one]) <= most
 
 
+def test_a_comment_that_only_its_author_sees_costs_them_one_query_more(live: Beteiligung, count_queries: Any) -> None:
+    with live.extensions["platform"].database.unit_of_work() as session:
+        process = factories.process(session)
+        proposals = [factories.proposal(session, process) for _number in range(2)]
+        account = factories.account(session)
+        waiting, other = [f"/verfahren/{process.slug}/vorschlaege/{one.id}" for one in proposals]
+    browser = Browser(live).sign_in(account)
+    browser.submit(waiting, {"body": "Noch nicht zu sehen."}, form="kommentare")
+    for address, is_seen, limits in ((other, False, (8, 6, 5)), (waiting, True, (8, 7, 6))):
+        browser.open("/verfahren")
+        for most in limits:
+            with count_queries() as statements:
+                page = browser.open(address)
+            assert len([one for one in statements if "BEGIN" not in one]) <= most, (address, most, statements)
+            assert bool(page.xpath("//*[@id='eigene-kommentare']")) is is_seen
+
+
 def test_personal_parts_of_a_kept_page_follow_the_rules_as_they_change(live: Beteiligung) -> None:
     database = live.extensions["platform"].database
     with database.unit_of_work() as session:

@@ -12,9 +12,9 @@ from sqlalchemy import func
 from participation import web
 from participation.accounts.operations.entered import clean_email
 from participation.actions import Action
+from participation.contributions.comments.views import aside_here
 from participation.contributions.proposals.edge import LARGEST_ID, load_proposal
 from participation.contributions.votes.queries import ASIDES, Aside
-from participation.contributions.votes.views import aside
 from participation.error_pages import error_page
 from participation.errors import Checks, Gone, InvalidInput, NotFound
 from participation.following import delivery, export, jobs, operations  # noqa: F401 - they register themselves
@@ -41,11 +41,11 @@ def follow_box(slug: str, process_id: int, proposal_id: int | None = None, *, is
     """The button, as it fits the reader: to follow, or to follow no more. Authors are asked, and follow nothing unasked."""
     actor, frequency = web.current_actor(), ""
     if actor.is_signed_in:
-        known = aside(_FOLLOWED) if proposal_id else None
-        if known is None:
-            values = {"account_id": actor.account_id, "target": target_of(process_id, proposal_id)}
-            known = next((row[0] for row in web.current_database().glance(FOLLOWED, values)), "")
-        frequency = known
+        if proposal_id:
+            frequency = aside_here(_FOLLOWED, slug, proposal_id)
+        else:
+            values = {"account_id": actor.account_id, "target": target_of(process_id, None)}
+            frequency = next((row[0] for row in web.current_database().glance(FOLLOWED, values)), "")
     return render_kept("following/_box.html", slug=slug, proposal_id=proposal_id, is_following=bool(frequency),
                        gets_mail=frequency != Frequency.NEVER.value, is_own=is_own,
                        is_signed_in=actor.is_signed_in and actor.email_is_confirmed)

@@ -16,6 +16,7 @@ from participation.contributions.comments.models import Comment
 from participation.contributions.comments.operations import BODY_MAX, EDIT_WINDOW
 from participation.contributions.comments.queries import THREADS_PER_PAGE, thread_page
 from participation.contributions.models import ContributionState
+from participation.permissions import Role
 from participation.processes.queries import supports_of
 from tests import factories
 
@@ -88,8 +89,33 @@ def test_where_comments_are_checked_first_the_writer_is_told(session: Session, r
     (said,) = html.fromstring(text).xpath("//*[@role='status'][contains(., 'wird geprüft')]")
     assert said.getparent().get("id") == "kommentare", "said where one lands, not at the top of the page"
     assert "wird geprüft" not in resident.text(path), "once"
-    assert "Noch nicht zu sehen" not in text
     assert session.scalars(select(Comment)).one().state is ContributionState.SUBMITTED
+
+
+def test_a_comment_that_is_checked_is_seen_by_its_author_alone(
+    session: Session, resident: Browser, new_browser: Callable[[], Browser],
+) -> None:
+    process = factories.process(session)
+    proposal, elsewhere = factories.proposal(session, process), factories.proposal(session, process)
+    other = new_browser().sign_in(factories.account(session))
+    moderator = new_browser().sign_in(factories.account(session, Role.MODERATOR, on=process))
+    guest = new_browser()
+    session.commit()
+    base = f"/verfahren/{process.slug}/vorschlaege"
+    resident.submit(f"{base}/{proposal.id}", {"body": "Noch <b>nicht</b> zu sehen"}, form="kommentare")
+    # Twice: as the page is made, and as it is kept.
+    for _time in range(2):
+        (own,) = resident.open(f"{base}/{proposal.id}").xpath("//*[@id='eigene-kommentare']")
+        assert "Noch <b>nicht</b> zu sehen" in own.text_content()
+        assert "Wird geprüft" in own.text_content()
+        for stranger in (other, moderator, guest, new_browser()):
+            assert "Noch &lt;b&gt;" not in stranger.get(f"{base}/{proposal.id}").get_data(as_text=True)
+        assert "eigene-kommentare" not in resident.get(f"{base}/{elsewhere.id}").get_data(as_text=True)
+    assert resident.get(own.xpath(".//a[contains(@href, 'bearbeiten')]/@href")[0]).status_code == 200
+    comment = session.scalars(select(Comment)).one()
+    comment.move_to(ContributionState.PUBLISHED, clock.now())
+    session.commit()
+    assert "eigene-kommentare" not in resident.get(f"{base}/{proposal.id}").get_data(as_text=True)
 
 
 def test_what_is_published_at_once_says_so_at_the_comment(resident: Browser, page: str) -> None:

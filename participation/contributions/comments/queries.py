@@ -5,13 +5,15 @@ from __future__ import annotations
 import enum
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Select, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, bindparam, func, literal, select, true, tuple_
 
 from participation.accounts.models import Participant
 from participation.contributions.comments.models import Comment, Stance
 from participation.contributions.models import Contribution, ContributionState
+from participation.contributions.votes.queries import ASIDES
 from participation.i18n import N_
 
 if TYPE_CHECKING:
@@ -23,8 +25,38 @@ THREADS_PER_PAGE = 50
 # One thread may be long; a page never reads more than this many comments.
 COMMENTS_PER_PAGE = 600
 _SHOWN = (ContributionState.PUBLISHED, ContributionState.HIDDEN, ContributionState.WITHDRAWN)
+# What its author alone sees, until somebody has decided or it is mended.
+_UNSEEN = (ContributionState.SUBMITTED, ContributionState.RETURNED)
+UNSEEN_SHOWN = 20
 _CURSOR = re.compile(r"(?:([0-9]{1,9})-)?([0-9]{1,10})")
 _LARGEST = 2**31 - 1
+
+
+# Of the author who is known by the hash of a process: whether there are any, and (id, state, submitted_at, body) of each.
+_BY_AUTHOR = (
+    select(Contribution.id, Contribution.state, Contribution.submitted_at, Contribution.body)
+    .select_from(Contribution.__table__)
+    .join(Comment.__table__, Comment.__table__.c.id == Contribution.id)
+    .join(Participant, Participant.id == Contribution.participant_id)
+    .where(Participant.process_id == bindparam("process_id"), Participant.person_hash == bindparam("person_hash"),
+           Contribution.state.in_(_UNSEEN))
+)
+HAS_UNSEEN = _BY_AUTHOR.where(Comment.__table__.c.proposal_id == bindparam("contribution_id")).exists()
+UNSEEN = (
+    _BY_AUTHOR.where(Comment.__table__.c.proposal_id == bindparam("contribution_id"))
+    .order_by(Contribution.id.desc()).limit(UNSEEN_SHOWN)
+)
+
+
+@cache
+def asides_and_unseen(names: tuple[str, ...]) -> Select[*tuple[Any, ...]]:
+    """What `votes.queries.ASIDES` asks of a reader, by name, beside each of UNSEEN; without these one row."""
+    own = UNSEEN.subquery()
+    return (
+        select(*(ASIDES[name].column.label(name) for name in names), own.c.id, own.c.state, own.c.submitted_at, own.c.body)
+        .select_from(select(literal(1).label("one")).subquery().outerjoin(own, true()))
+        .order_by(own.c.id.desc())
+    )
 
 
 class Order(enum.Enum):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, flash, render_template, request, url_for
+from flask import Blueprint, flash, g, render_template, request, url_for
 from flask_babel import gettext as _
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -23,13 +24,13 @@ from participation.contributions.comments.operations import (
     may_edit,
     post_comment,
 )
-from participation.contributions.comments.queries import newest_first_of
+from participation.contributions.comments.queries import HAS_UNSEEN, UNSEEN, asides_and_unseen, newest_first_of
 from participation.contributions.guests import operations as guests
 from participation.contributions.models import WITHDRAWABLE, ContributionState
 from participation.contributions.proposals.edge import LARGEST_ID, load_proposal, load_standing
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.votes import operations as votes
-from participation.contributions.votes.queries import OwnPart
+from participation.contributions.votes.queries import ASIDES, Aside, OwnPart
 from participation.contributions.votes.views import annulled_message, is_annulled, own_part_here, why_annulled
 from participation.errors import InvalidInput, NotFound
 from participation.permissions import Actor, proof_asked, require as actor_require
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from participation.processes.models import Process
 
 blueprint = Blueprint("comments", __name__)
+_HAS_UNSEEN = "has_unseen_comments"
 
 
 def comment_form(slug: str, proposal_id: int) -> Filling:
@@ -100,9 +102,44 @@ def _own_comment(part: OwnPart, slug: str, proposal_id: int, comment_id: int, pa
     ))
 
 
+def _author_values(slug: str, proposal_id: int) -> dict[str, Any]:
+    process_id = load_standing(slug, proposal_id).process_id
+    person_hash = web.current_keyring().person_hash(process_id, web.current_actor().identity or "")
+    return {"process_id": process_id, "person_hash": person_hash, "contribution_id": proposal_id}
+
+
+def aside_here(name: str, slug: str, proposal_id: int) -> Any:  # noqa: ANN401 - whatever its column holds
+    """What came along with the reader's own part of this page, see `votes.queries.Aside`.
+
+    On a page that is not kept nothing came along: all are asked for then, with the comments below.
+    """
+    if web.current_actor().identity is None:
+        return None
+    part = own_part_here(slug, proposal_id)
+    if name not in part.asides:
+        values = _author_values(slug, proposal_id)
+        for one in ASIDES.values():
+            values |= one.values(web.current_actor(), proposal_id)
+        rows = web.glance(asides_and_unseen(tuple(ASIDES)), values)
+        g.unseen_comments = [row for row in rows if row.id is not None]
+        part = g.own_part = replace(part, asides={key: getattr(rows[0], key) for key in ASIDES})
+    return part.asides[name]
+
+
+def unseen_comments(slug: str, proposal_id: int) -> str:
+    """The reader's own comments that nobody else sees yet: they would look lost otherwise."""
+    if not aside_here(_HAS_UNSEEN, slug, proposal_id):
+        return ""
+    rows = g.get("unseen_comments") or web.glance(UNSEEN, _author_values(slug, proposal_id))
+    return web.render_part("contributions/comments/_unseen.html", slug=slug, proposal_id=proposal_id, comments=rows)
+
+
 HOLES: dict[str, Callable[..., Any]] = {
     "comment_form": comment_form, "comment_votes": comment_votes, "own_comment": own_comment,
+    "unseen_comments": unseen_comments,
 }
+# Its author and its proposal are asked for in the same statement under these names already.
+ASIDES[_HAS_UNSEEN] = Aside(HAS_UNSEEN, lambda _actor, _proposal_id: {})
 
 
 def _comments_at_once() -> str:

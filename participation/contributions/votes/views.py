@@ -113,12 +113,6 @@ def _with_standing(slug: str, proposal_id: int, identity: str) -> OwnPart | None
     return found[1] if keep_standing(slug, proposal_id, standing) else None
 
 
-def aside(name: str) -> Any:  # noqa: ANN401 - whatever its column holds
-    """What came along with the reader's own part of this page, see `queries.Aside`; None where nothing did."""
-    known: OwnPart | None = g.get("own_part")
-    return known.asides.get(name) if known is not None else None
-
-
 HOLES: dict[str, Callable[..., Filling]] = {"support": support_box}
 
 
