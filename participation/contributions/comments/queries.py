@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, func, literal, select, true, tuple_
+from sqlalchemy import ColumnElement, Select, bindparam, exists, func, literal, or_, select, true, tuple_
 
 from participation.accounts.models import Participant
 from participation.contributions.comments.models import Comment, Stance
@@ -33,19 +33,22 @@ _LARGEST = 2**31 - 1
 
 
 # Of the author who is known by the hash of a process: whether there are any, and (id, state, submitted_at, body) of each.
+_AUTHOR = (
+    select(Participant.id)
+    .where(Participant.process_id == bindparam("process_id"), Participant.person_hash == bindparam("person_hash")).scalar_subquery()
+)
+# From the author's side, who wrote little: the proposal may have hundreds of comments.
 _BY_AUTHOR = (
     select(Contribution.id, Contribution.state, Contribution.submitted_at, Contribution.body)
     .select_from(Contribution.__table__)
-    .join(Comment.__table__, Comment.__table__.c.id == Contribution.id)
-    .join(Participant, Participant.id == Contribution.participant_id)
-    .where(Participant.process_id == bindparam("process_id"), Participant.person_hash == bindparam("person_hash"),
-           Contribution.state.in_(_UNSEEN))
+    .where(Contribution.participant_id == _AUTHOR, Contribution.kind == "comment",
+           # Not by IN, whose parameters SQLAlchemy writes anew each time.
+           or_(*(Contribution.state == state for state in _UNSEEN)),
+           exists().where(Comment.__table__.c.id == Contribution.id,
+                          Comment.__table__.c.proposal_id == bindparam("contribution_id")))
 )
-HAS_UNSEEN = _BY_AUTHOR.where(Comment.__table__.c.proposal_id == bindparam("contribution_id")).exists()
-UNSEEN = (
-    _BY_AUTHOR.where(Comment.__table__.c.proposal_id == bindparam("contribution_id"))
-    .order_by(Contribution.id.desc()).limit(UNSEEN_SHOWN)
-)
+HAS_UNSEEN = _BY_AUTHOR.exists()
+UNSEEN = _BY_AUTHOR.order_by(Contribution.id.desc()).limit(UNSEEN_SHOWN)
 
 
 @cache
