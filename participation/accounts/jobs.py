@@ -40,8 +40,14 @@ def _send_link(
         if is_bounded and not may_get_link(session, account, purpose, now):
             return
         token = issue_token(session, account.id, purpose, now)
-        email, name = account.email, account.display_name
+        # The name in an invitation was given by a colleague.
+        email, name = account.email, _greeted(account) if is_bounded else account.display_name
     _mail_link(context, template, endpoint, token, email, name, **values)
+
+
+def _greeted(account: Account) -> str:
+    """The name for the greeting. Of an address that nobody confirmed it may be what a stranger wants somebody to read."""
+    return account.display_name if account.email_confirmed_at is not None else ""
 
 
 def _mail_link(
@@ -107,7 +113,7 @@ def _send_link_if_known(context: outbox.JobContext, purpose: TokenPurpose, templ
         if account is None or not may_get_link(session, account, purpose, now):
             return
         token = issue_token(session, account.id, purpose, now)
-        recipient, name = account.email, account.display_name
+        recipient, name = account.email, _greeted(account)
     _mail_link(context, template, endpoint, token, recipient, name)
 
 
@@ -125,7 +131,7 @@ def mail_change_email(context: outbox.JobContext) -> None:
             return
         token = issue_email_change(session, account, context.args["email"], clock.now())
         other = session.scalar(account_by_email(email))
-        name, is_taken = (other or account).display_name, other is not None
+        name, is_taken = _greeted(other) if other is not None else "", other is not None
         if other is not None and other.is_disabled:
             return
     if is_taken:
@@ -151,7 +157,7 @@ def _notify(context: outbox.JobContext, template: str, recipient: str | None = N
         account = session.get(Account, context.args["account_id"])
         if account is None or account.is_disabled:
             return
-        recipient, name = recipient or account.email, account.display_name
+        recipient, name = recipient or account.email, _greeted(account)
     _mail_plain(context, template, recipient, name, "accounts.request_reset")
 
 
