@@ -14,7 +14,7 @@ from participation import clock, outbox
 from participation.accounts.models import ParticipantKind
 from participation.accounts.queries import recipient_of
 from participation.contributions.comments.models import Comment
-from participation.contributions.guests.operations import receipt_token
+from participation.contributions.guests.operations import hold_for_mail, link_for_mail
 from participation.contributions.proposals.models import Proposal
 from participation.i18n import N_
 from participation.mail_templates import mail_context, render_mail, send
@@ -48,11 +48,12 @@ def check_case(context: outbox.JobContext) -> None:
 def mail_decision(context: outbox.JobContext) -> None:
     """Tell the author what was decided, by whom kind of, why, and what can be done about it (Art. 17 DSA)."""
     keyring = current_keyring()
-    with context.database.reading() as session:
+    with context.database.unit_of_work() as session:
         decision = session.get(Decision, context.args["decision_id"])
         if decision is None:
             return
         contribution = decision.case.contribution
+        hold_for_mail(session, contribution)
         recipient = recipient_of(session, keyring, contribution.participant)
         if recipient is None:
             return
@@ -66,7 +67,7 @@ def mail_decision(context: outbox.JobContext) -> None:
         visible = contribution.is_published
         is_change = bool(context.args.get("is_change"))
         # A guest on another device is known by nothing but this link.
-        token = receipt_token(keyring, contribution)
+        token = None if visible else link_for_mail(keyring, contribution)
     with mail_context():
         if visible:
             link = _link(slug, proposal_id, comment_id)

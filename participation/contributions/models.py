@@ -128,6 +128,8 @@ class Contribution(Base):
     source_key: Mapped[str | None] = mapped_column(String(300))
     receipt_number: Mapped[str | None] = mapped_column(String(20), unique=True)
     claim_token_hash: Mapped[str | None] = mapped_column(String(64), unique=True)
+    # Whether that link stands in a mail: then it ends when the address turns out to be a stranger's.
+    link_mailed: Mapped[bool] = mapped_column(default=False, server_default=false())
     support_count: Mapped[int] = mapped_column(default=0)
     comment_count: Mapped[int] = mapped_column(default=0)
     # How many others write it together with its author.

@@ -10,13 +10,15 @@ import pytest
 from lxml import html
 from sqlalchemy import select, update
 
+from moderation.models import Case, Outcome
+from moderation.operations import decide
 from participation import clock, tokens
 from participation.contributions import operations as contributions
 from participation.contributions.guests import operations as guests
 from participation.contributions.models import Contribution, ContributionState
 from participation.contributions.proposals.models import Proposal
 from participation.errors import Conflict
-from participation.permissions import Actor
+from participation.permissions import Actor, Role
 from participation.processes.models import ProcessState
 from tests import factories
 from tests.accounts.test_own_account import throttled  # noqa: F401 - a fixture
@@ -155,23 +157,35 @@ def test_links_of_other_contributions_change_where_a_mail_told_them_and_stay_on_
     session: Session, browser: Browser, new_browser: Callable[[], Browser], process: Process,
     run_jobs: Callable[[], int], mails: Callable[[], list[str]],
 ) -> None:
-    on_paper, first, decided = (_hand_in(browser, process, title) for title in ("Auf Papier", "Die erste", "Entschieden"))
+    titles = ("Auf Papier", "Vorher öffentlich", "Die erste", "Entschieden")
+    on_paper, public, first, decided = (_hand_in(browser, process, title) for title in titles)
+    moderator = factories.actor(factories.account(session, Role.MODERATOR, on=process))
+
+    def decide_on(title: str, outcome: Outcome, reason: str = "") -> None:
+        proposal = session.scalars(select(Proposal).where(Proposal.title == title)).one()
+        case = session.scalars(select(Case).where(Case.contribution_id == proposal.id)).one()
+        decide(session, moderator, case, outcome, rule_key=reason, statement="Bitte anders." if reason else "",
+               revision_seen=1, now=clock.now())
+        session.commit()
+
+    # Nobody had an address then, so no mail told this link.
+    decide_on("Vorher öffentlich", Outcome.APPROVE)
+    run_jobs()
     _say(browser, first, WRONG)
     later = _hand_in(browser, process, "Danach")
-    row = session.scalars(select(Proposal).where(Proposal.title == "Entschieden")).one()
-    contributions.return_to_author(session, row, clock.now())
-    session.commit()
+    decide_on("Entschieden", Outcome.RETURN, "insult")
     run_jobs()
     told = _links(mails())
-    assert told[WRONG] == sorted([first, later])
+    assert told[WRONG] == sorted([first, later, decided])
     renewed = _say(browser, first, RIGHT)
     for dead in (first, later, decided):
         assert new_browser().get(dead).status_code == 404
     assert "Auf Papier" in new_browser().text(on_paper)
+    assert "Vorher öffentlich" in new_browser().text(public)
     run_jobs()
     links = _links(mails())[RIGHT]
     assert renewed in links
-    assert {title for link in links for title in ("Die erste", "Danach", "Entschieden") if title in new_browser().text(link)} == {
+    assert {title for link in links for title in (*titles, "Danach") if title in new_browser().text(link)} == {
         "Die erste", "Danach", "Entschieden"}
 
 

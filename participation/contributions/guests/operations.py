@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from sqlalchemy import exists, or_, select
+from sqlalchemy import exists, select
 
 from participation import audit, outbox
 from participation.accounts.models import Participant, ParticipantKind
@@ -101,7 +101,7 @@ def forget_guest_address(
     participant, renewed = _hold_guest(session, actor, contribution, now), list[Contribution]()
     if participant.contact_sealed is None:
         return renewed
-    for one in (contribution, *_others_told_of(session, keyring, participant, contribution)):
+    for one in (contribution, *_others_told_of(session, participant, contribution)):
         # Also where there is no further link to give: nobody has to keep an address with us (DSGVO Art. 17).
         with suppress(Conflict):
             _renew_receipt(keyring, one)
@@ -129,6 +129,20 @@ def mail_receipt(session: Session, keyring: Keyring, contribution: Contribution,
                    contribution_id=contribution.id, contact=mark)
 
 
+def hold_for_mail(session: Session, contribution: Contribution) -> None:
+    """Author, address and receipt as they are now stay so until the end of the transaction in which a mail is prepared."""
+    lock_contribution(session, contribution.id)
+    session.refresh(contribution)
+    session.refresh(contribution.participant)
+
+
+def link_for_mail(keyring: Keyring, contribution: Contribution) -> str | None:
+    """As `receipt_token`, for a mail that is about to go: noted before, so that the link ends with a wrong address."""
+    token = receipt_token(keyring, contribution)
+    contribution.link_mailed = contribution.link_mailed or token is not None
+    return token
+
+
 def contact_mark(keyring: Keyring, contact: str) -> str:
     """By which a job knows an address without telling it."""
     return keyring.mark("contact", contact)[:32]
@@ -145,7 +159,7 @@ def _write_to(
     if old == contact:
         return others
     if participant.contact_sealed is not None:
-        others = _others_told_of(session, keyring, participant, contribution)
+        others = _others_told_of(session, participant, contribution)
         for one in (contribution, *others):
             _renew_receipt(keyring, one)
         session.flush()
@@ -156,23 +170,17 @@ def _write_to(
     return others[MAILED_ANEW:]
 
 
-def _others_told_of(session: Session, keyring: Keyring, participant: Participant, contribution: Contribution) -> list[Contribution]:
+def _others_told_of(session: Session, participant: Participant, contribution: Contribution) -> list[Contribution]:
     """What else of the guest is in a mail to the address they have had so far, the newest first.
 
     What was never mailed keeps its link, which perhaps stands on paper.
     """
-    old = keyring.unseal(participant.contact_sealed or "") or ""
-    known = session.scalars(
-        select(Contribution).where(Contribution.participant_id == participant.id, Contribution.claim_token_hash.is_not(None))
+    return list(session.scalars(
+        select(Contribution)
+        .where(Contribution.participant_id == participant.id, Contribution.claim_token_hash.is_not(None),
+               Contribution.link_mailed, Contribution.id != contribution.id)
         .order_by(Contribution.id.desc()).with_for_update().execution_options(populate_existing=True)
-    ).all()
-    mark, mailed = contact_mark(keyring, old), set[int]()
-    for one in known:
-        key = f"mail-receipt:{one.id}"
-        if session.scalar(select(exists().where(or_(
-                outbox.OutboxRow.key.in_([key, f"{key}:{mark}"]), outbox.OutboxRow.key.startswith(f"{key}:{mark}:"))))):
-            mailed.add(one.id)
-    return [one for one in known if one.id != contribution.id and (one.id in mailed or one.decided_at is not None)]
+    ))
 
 
 def _renew_receipt(keyring: Keyring, contribution: Contribution) -> None:
@@ -181,7 +189,7 @@ def _renew_receipt(keyring: Keyring, contribution: Contribution) -> None:
     current = next((place for place, token in enumerate(tokens) if hash_token(token) == contribution.claim_token_hash), -1)
     if current + 1 >= len(tokens):
         raise Conflict(N_("Sie haben die Adresse schon sehr oft geändert. Mehr geht nicht. Schreiben Sie uns, wenn sie falsch ist."))
-    contribution.claim_token_hash = hash_token(tokens[current + 1])
+    contribution.claim_token_hash, contribution.link_mailed = hash_token(tokens[current + 1]), False
 
 
 def _hold_guest(session: Session, actor: Actor, contribution: Contribution, now: datetime) -> Participant:

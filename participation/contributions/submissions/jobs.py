@@ -7,7 +7,7 @@ from flask import url_for
 from participation import clock, outbox, schedule
 from participation.accounts.models import ParticipantKind
 from participation.accounts.queries import recipient_of
-from participation.contributions.guests.operations import contact_mark, receipt_token
+from participation.contributions.guests.operations import contact_mark, hold_for_mail, link_for_mail
 from participation.contributions.models import Contribution
 from participation.contributions.submissions.operations import forget_pictures
 from participation.i18n import N_
@@ -37,24 +37,25 @@ def mail_receipt(context: outbox.JobContext) -> None:
     anybody could send words of their own through us.
     """
     keyring = current_keyring()
-    with context.database.reading() as session:
+    with context.database.unit_of_work() as session:
         contribution = session.get(Contribution, context.args["contribution_id"])
         if contribution is None:
             return
+        hold_for_mail(session, contribution)
         participant = contribution.participant
         recipient = recipient_of(session, keyring, participant)
         contact = keyring.unseal(participant.contact_sealed or "") or ""
         if context.args.get("contact", contact_mark(keyring, contact)) != contact_mark(keyring, contact):
             # Mistyped, and mended before this mail went.
             return
-        token = receipt_token(keyring, contribution)
+        if recipient is None:
+            return
+        token = link_for_mail(keyring, contribution)
         slug, contribution_id = contribution.process.slug, contribution.id
         is_guest = participant.kind is ParticipantKind.GUEST
         title = "" if is_guest else str(getattr(contribution, "title", ""))
         is_comment = contribution.kind == "comment"
         number, is_published = contribution.receipt_number, contribution.is_published
-    if recipient is None:
-        return
     with mail_context():
         link = url_for("submissions.receipt", token=token, _external=True) if token else ""
         if not (is_guest or is_comment):
