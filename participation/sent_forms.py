@@ -12,6 +12,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, cast
 
 from flask import flash, make_response, redirect, request, session as cookie
+from flask_babel import gettext as _
 from sqlalchemy import JSON, String, Text, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
@@ -25,9 +26,11 @@ if TYPE_CHECKING:
 
 # The hidden field with a random value of one form; see form_open(once=True).
 FIELD = "form_key"
-# The button that was pressed, where several do the same and go on differently.
-_NOT_CONTENT = frozenset({"csrf_token", FIELD, "step"})
-KEPT = timedelta(days=7)
+_NOT_CONTENT = frozenset({"csrf_token", FIELD})
+# Whoever sends the same an hour later means it.
+KEPT = timedelta(hours=1)
+# So soon it was a double click, or an answer that did not come: then the first answer is all there is to say.
+AT_ONCE = timedelta(minutes=1)
 
 
 class SentForm(Base):
@@ -66,18 +69,25 @@ def sent_once(view: web.View) -> web.View:
 
 def _claim(session: Session, key: str) -> bool:
     """Whether this is the first delivery. The same one at the same moment waits here until the first is committed."""
-    kind = sqlite if is_sqlite(session) else postgresql
+    kind, now = sqlite if is_sqlite(session) else postgresql, web.current_now()
+    values = {"sent_at": now, "target": "", "messages": []}
     return session.execute(
-        kind.insert(SentForm).values(key=key, sent_at=web.current_now(), target="", messages=[])
-        .on_conflict_do_nothing(index_elements=["key"]).returning(SentForm.key)
+        kind.insert(SentForm).values(key=key, **values)
+        .on_conflict_do_update(index_elements=["key"], set_=values, where=SentForm.sent_at < now - KEPT)
+        .returning(SentForm.key)
     ).first() is not None
 
 
 def _answer_again(session: Session, key: str) -> ResponseReturnValue:
     known = session.scalars(select(SentForm).where(SentForm.key == key)).one()
+    messages = known.messages
+    if known.sent_at < web.current_now() - AT_ONCE:
+        # What was made may be gone meanwhile, or changed.
+        messages = [["info", str(_("Dieses Formular haben Sie schon einmal gesendet. Es ist nicht noch einmal gespeichert. Wollen "
+                                   "Sie das Gleiche neu anlegen, dann öffnen Sie bitte ein neues Formular."))]]
     # Where the first answer is not read yet, its message would stand there twice.
     said = {tuple(one) for one in cookie.get("_flashes", [])}
-    for category, message in known.messages:
+    for category, message in messages:
         if (category, message) not in said:
             flash(message, category)
     return redirect(known.target or request.path, code=303)
@@ -98,6 +108,6 @@ def _digest(file: Any) -> str:  # noqa: ANN401 - werkzeug's FileStorage
 
 @schedule.hourly
 def forget_sent_forms() -> None:
-    """Nobody sends a form again after a week."""
+    """They stand for what was sent just now only."""
     with web.current_database().unit_of_work() as session:
         session.execute(delete(SentForm).where(SentForm.sent_at < clock.now() - KEPT))

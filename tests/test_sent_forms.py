@@ -9,7 +9,7 @@ from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
 from participation import clock, sent_forms
 from participation.catalogue.models import Measure
@@ -112,6 +112,38 @@ def test_nothing_of_what_was_changed_before_it_was_sent_again_is_lost(
     assert len(session.scalars(select(ProcessNews)).all()) == 3, "a key is worth nothing to others"
 
 
+def test_what_is_sent_again_later_is_not_said_to_be_saved_and_after_an_hour_it_is_done_anew(
+    session: Session, process: Process, editor: Browser, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was made may be deleted meanwhile."""
+    page, begun = FORMS["news"][0].format(id=process.id), clock.now()
+    data = _filled(editor, page, FORMS["news"][2])
+    _sent(editor, page, data)
+    editor.open(page)
+    session.execute(delete(ProcessNews))
+    session.commit()
+    monkeypatch.setattr(clock, "now", lambda: begun + timedelta(minutes=2))
+    again = _sent(editor, page, data)
+    (said,) = editor.open(again.location).xpath("//*[@role='status'][contains(@class, 'bp-messages')]")
+    assert "Es ist nicht noch einmal gespeichert." in said.text_content()
+    assert "Die Neuigkeit ist gespeichert" not in said.text_content()
+    assert not session.scalars(select(ProcessNews)).all()
+    monkeypatch.setattr(clock, "now", lambda: begun + timedelta(minutes=61))
+    _sent(editor, page, data)
+    assert len(session.scalars(select(ProcessNews)).all()) == 1
+
+
+def test_another_button_is_another_form(session: Session, process: Process, editor: Browser) -> None:
+    page = FORMS["newsletters"][0].format(id=process.id)
+    data = _filled(editor, page, FORMS["newsletters"][2])
+    _sent(editor, page, data)
+    _sent(editor, page, {**data, "step": "test"})
+    jobs = session.scalars(select(OutboxRow.job)).all()
+    assert jobs.count("mail_newsletter_test") == 1
+    _sent(editor, page, {**data, "step": "test"})
+    assert session.scalars(select(OutboxRow.job)).all() == jobs, "a double click is one"
+
+
 def test_sent_forms_are_forgotten(session: Session, process: Process, editor: Browser, app: Beteiligung) -> None:
     page = FORMS["news"][0].format(id=process.id)
     _sent(editor, page, _filled(editor, page, FORMS["news"][2]))
@@ -121,7 +153,7 @@ def test_sent_forms_are_forgotten(session: Session, process: Process, editor: Br
         sent_forms.forget_sent_forms()
         session.expire_all()
         assert session.scalars(select(SentForm)).all()
-        row.sent_at = clock.now() - timedelta(days=8)
+        row.sent_at = clock.now() - timedelta(hours=2)
         session.commit()
         sent_forms.forget_sent_forms()
     assert session.scalars(select(SentForm.key)).all() == []

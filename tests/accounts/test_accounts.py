@@ -10,7 +10,7 @@ import pyotp
 import pytest
 from argon2 import PasswordHasher, Type, extract_parameters
 from lxml import html
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 
 from participation import clock
 from participation.accounts.models import Account, RecoveryCode, RoleGrant, TokenPurpose
@@ -19,6 +19,7 @@ from participation.accounts.operations.links import LINKS_AT_ONCE, issue_token
 from participation.accounts.operations.staff import invite_staff
 from participation.accounts.passwords import check_password, hash_password, needs_rehash
 from participation.errors import InvalidInput
+from participation.outbox import OutboxRow
 from participation.permissions import Role
 from tests import factories
 
@@ -132,6 +133,29 @@ def test_a_burst_of_registrations_of_one_address_floods_no_postbox_either(
     assert len(told) == LINKS_AT_ONCE
     answers = [browser.get(_link(one)).status_code for one in told]
     assert sorted(answers) == [200] + [410] * (LINKS_AT_ONCE - 1), "one of them works"
+
+
+def test_links_that_no_mail_could_carry_are_none_of_those_that_an_account_may_get(
+    session: Session, browser: Browser, town, run_jobs: Callable[[], int], mails: Callable[[], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The mail server is away for long, and staff have the job done again."""
+    browser.submit("/konto/registrieren", {"email": "neu@beispiel.example", "display_name": "Neu", "password": PASSWORD})
+
+    def away(*_args: object, **_values: object) -> None:
+        raise OSError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("participation.accounts.jobs.send", away)
+        for _number in range(LINKS_AT_ONCE + 1):
+            session.execute(update(OutboxRow).values(failed_at=None, attempts=0, leased_until=None, not_before_at=clock.now()))
+            session.commit()
+            run_jobs()
+    session.execute(update(OutboxRow).values(failed_at=None, attempts=0, leased_until=None, not_before_at=clock.now()))
+    session.commit()
+    run_jobs()
+    (mail,) = mails()
+    assert browser.get(_link(mail)).status_code == 200
 
 
 def test_whoever_comes_by_a_link_before_confirming_is_told_that_the_password_went(
