@@ -41,3 +41,7 @@ class Action(enum.Enum):
     MANAGE_JOBS = "Aufträge und E-Mails einsehen"
     MANAGE_ACCOUNTS = "Konten des Personals verwalten"
     EDIT_MUNICIPALITY = "Kommune bearbeiten"
+
+
+# By which residents contribute something themselves.
+TAKING_PART = (Action.SUBMIT_PROPOSAL, Action.COMMENT, Action.SUPPORT, Action.CAST_BALLOT)

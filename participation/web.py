@@ -459,6 +459,12 @@ def go(endpoint: str, **values: Any) -> Response:  # noqa: ANN401 - as url_for
     return redirect(target, code=303)
 
 
+def onward(default: str) -> Response:
+    """Redirect after a change to where the reader was going; what there is to say stands at the top there."""
+    cookie.pop(LANDING, None)
+    return redirect(safe_next(default), code=303)
+
+
 def lands_at() -> str | None:
     """The anchor on this page at which its message stands: "" for the top, None where it belongs to another page."""
     known = cookie.get(LANDING)

@@ -156,7 +156,7 @@ def town_with_limits(connection: Connection) -> None:
     add("process_version", id=1, process_id=1, content=json.dumps(content))
     add("account", id=1, email="person@beispiel.example", display_name="Person", locale="de")
     add("participant", id=1, process_id=1, person_hash="a" * 64, pseudonym="P", kind="account", contact_sealed="x")
-    add("annulment", id=1, process_id=1)
+    add("annulment", id=1, process_id=1, votes=1, ballots=0)
     for number, supports in ((1, 3), (2, 2), (3, 1)):
         add("contribution", id=number, kind="proposal", process_id=1, participant_id=1, state="published",
             published_at=f"2026-01-01 00:00:00.000000{zone}", support_count=supports)
@@ -203,6 +203,7 @@ def test_votes_that_are_counted_out_move_to_ballots_of_their_phase_and_back(empt
     assert rows("SELECT phase_id, channel, people FROM ballot_turnout") == {(2, "account", 3)}
     assert rows("SELECT id, support_count FROM contribution") == {(1, 1), (2, 0), (3, 0)}
     assert rows("SELECT id, supports FROM voter") == {(11, 1), (12, 0), (13, 0)}
+    assert rows("SELECT votes, ballots FROM annulment") == {(0, 0)}, "it was a part of a ballot that counts"
     database.dispose()
     command.downgrade(config, "0032_changed_answers")
     assert settings() == [{"ballot": "support"}, {"ballot": "support", "votes_per_person": 2}]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,6 +28,7 @@ def _table(name: str, **columns: Any) -> sa.TableClause:  # noqa: ANN401 - types
 
 _PHASE = _table("phase", id=sa.Integer, process_id=sa.Integer, starts_at=_TIME, ends_at=_TIME, vague_dates=sa.String,
                 stored_settings=sa.JSON, format_key=sa.String)
+_ANNULMENT = _table("annulment", id=sa.Integer, votes=sa.Integer, ballots=sa.Integer)
 _VERSION = _table("process_version", id=sa.Integer, content=sa.JSON)
 _CONTRIBUTION = _table("contribution", id=sa.Integer, process_id=sa.Integer, kind=sa.String, support_count=sa.Integer)
 _VOTER = _table("voter", id=_WIDE, process_id=sa.Integer, channel=sa.String, supports=sa.Integer)
@@ -46,7 +47,7 @@ def upgrade() -> None:
     connection, now = op.get_bind(), datetime.now(UTC)
     over, processes = set(), set()
     for phase in _votes():
-        settings = dict(phase.stored_settings)
+        settings = dict(phase.stored_settings or {})
         limit = settings.get("votes_per_person", 0)
         if phase.ends_at is not None and phase.ends_at.replace(tzinfo=phase.ends_at.tzinfo or UTC) <= now:
             over.add(phase.id)
@@ -63,7 +64,7 @@ def downgrade() -> None:
     """Go one step down: what stands on these ballots is a support again."""
     connection, processes = op.get_bind(), set()
     for phase in _votes():
-        settings = dict(phase.stored_settings)
+        settings = dict(phase.stored_settings or {})
         if settings.get("ballot") == "choice":
             _empty_ballots(phase)
             processes.add(phase.process_id)
@@ -139,6 +140,10 @@ def _fill_ballots(phase: Any) -> None:  # noqa: ANN401 - a row
     _insert(_TALLY, [{"phase_id": phase.id, "contribution_id": key, "people": number, "against": 0, "total": number}
                      for key, number in sorted(tally.items())])
     _insert(_TURNOUT, [{"phase_id": phase.id, "channel": key, "people": number} for key, number in turnout.items() if number])
+    for annulment_id, number in Counter(row.annulment_id for row in rows if row.annulment_id is not None).items():
+        moved = sum(one["annulment_id"] == annulment_id for one in ballots)
+        connection.execute(sa.update(_ANNULMENT).where(_ANNULMENT.c.id == annulment_id)
+                           .values(votes=_ANNULMENT.c.votes - number, ballots=_ANNULMENT.c.ballots + moved))
     connection.execute(sa.delete(_VOTE).where(*given))
 
 

@@ -24,7 +24,9 @@ _OFFICES = (
     "Stadtverwaltung", "Gemeindeverwaltung", "Kreisverwaltung", "Verwaltung", "Moderation", "Moderator",
     "Moderatorin", "Moderationsteam", "Redaktion", "Administration", "Administrator", "Admin", "Bürgermeister",
     "Bürgermeisterin", "Landrätin", "Ordnungsamt", "Bauamt", "Standesamt", "Stadtplanung", "Bürgerbüro", "Bürgeramt",
-    "Bürgerservice",
+    "Bürgerservice", "Planungsamt", "Kämmerei", "Stadtmarketing", "Polizei", "Moderatoren", "Administratorin", "Rathausteam",
+    # What we call whoever left.
+    "Gelöschtes Konto",
 )
 # People are called so, too: "Karol Rathaus". So these claim something only where no first name stands before them.
 _ALSO_SURNAMES = ("Rathaus", "Landrat")
@@ -47,7 +49,9 @@ _PLACES = tuple(_skeleton(word) for word in ("Stadt", "Gemeinde", "Kreis", "Land
 _TOWN = re.compile(rf"(?:^|[^\w\s-]\s*)(?:(?:die|der)\s+)?(?:{'|'.join(_PLACES)})\s+"
                    rf"(?!(?:{_skeleton('Land')}|und|der|die|das|mit|ohne|fur|im|am)\b)\w")
 # At the beginning of a name or of a part of it, or after a word that no name consists of.
-_LEADING = re.compile(r"(?:^|[^\w\s-]\s*|\s-\s+|\b(?:die|der|das|dem|vom|beim|im|aus|team|herr|frau)\s+)"
+_BEFORE_OFFICES = ("die", "der", "das", "dem", "vom", "beim", "im", "aus", "Team", "Herr", "Frau", "Ihr", "Ihre", "Unser", "Unsere",
+                   "Info", "Service", "Kontakt", "Presse", "Pressestelle", "Büro", "Sekretariat")
+_LEADING = re.compile(rf"(?:^|[^\w\s-]\s*|\s-\s+|\b(?:{'|'.join(map(_skeleton, _BEFORE_OFFICES))})[\s-]+)"
                       rf"(?:{'|'.join(map(_skeleton, _ALSO_SURNAMES))})\b")
 _TITLES = re.compile(r"^(?:(?:herr|hr|frau|fr|dr|prof)\b[\s.]*)+")
 # What mail programs make a link of: a name greets its owner in mails that anybody can have sent to anybody.
@@ -55,7 +59,7 @@ _TITLES = re.compile(r"^(?:(?:herr|hr|frau|fr|dr|prof)\b[\s.]*)+")
 _ADDRESS = re.compile(
     r"://|\bwww\.|\w{2,}\.(?:de|at|ch|nl|com|net|org|info|eu|ru|xyz|shop|top|online|site|link|app|live|io|example)\b|\w\.\w{2,}/|@\w",
     re.IGNORECASE)
-_WORDS, _ALONE = (frozenset(map(_skeleton, names)) for names in (_OFFICES, (*_OFFICES, *_ALSO_SURNAMES)))
+_WORDS, _ALONE = (frozenset(_skeleton(name).replace(" ", "") for name in names) for names in (_OFFICES, (*_OFFICES, *_ALSO_SURNAMES)))
 _PARTS = tuple(_skeleton(name) for name in _ANYWHERE)
 
 
@@ -68,9 +72,15 @@ def claims_office(name: str) -> bool:
 
 
 def is_taken_for(name: str, towns: Iterable[str], staff: Iterable[str]) -> bool:
-    """Whether a name looks like one of these people, or holds one of these towns ("Stadt-Billerbeck"). "Herr" is no name."""
-    joined = _joined(name)
-    return any(place + _joined(town) in joined for town in towns for place in _PLACES) or _person(name) in map(_person, staff)
+    """Whether a name looks like one of these people, or is or holds one of these towns ("Stadt-Billerbeck"). "Herr" is no name.
+
+    Staff add their office ("Svenja Oelkers, Stadt Billerbeck"); without it they are the same to residents.
+    """
+    joined, people = _joined(name), set[str]()
+    for one in staff:
+        alone = one.partition(",")[0].strip()
+        people |= {_person(one), *([_person(alone)] if " " in alone else [])}
+    return any(_joined(town) == joined or place + _joined(town) in joined for town in towns for place in _PLACES) or _person(name) in people
 
 
 def has_address(name: str) -> bool:

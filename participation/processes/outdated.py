@@ -46,7 +46,7 @@ def outdated_texts(session: Session, process: Process) -> dict[tuple[str, Varian
         then, texts = version.content.get("variants", {}), _german(version.content)
         for key in sorted(undecided):
             if then.get(key) != variants[key]:
-                undecided.remove(key)
+                # Another one stood there then. It may have been this one before: an earlier version was brought back.
                 continue
             one = looked_at[key]
             one.is_behind = texts.get(_of(key)) != german[_of(key)]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import or_, select
 
 from participation.accounts.models import LetterBatch, RoleGrant
-from participation.actions import Action
+from participation.actions import TAKING_PART, Action
 from participation.formats import CollectSettings, Moderation, Verification, WorkshopSettings
 from participation.i18n import N_
 from participation.municipalities.models import PAGE_TITLES, MunicipalityPage, PageKind
@@ -33,7 +33,6 @@ GAP = timedelta(days=1)
 _PLACEHOLDER = re.compile(r"<[A-ZÄÖÜ][^<>\n]{3,300}>")
 # "… finden Sie unter **Dokumente**": a part of the page that is there only once something was uploaded.
 _POINTS_TO_DOCUMENTS = re.compile(r"\bunter\s+[*_„\"]*Dokumente\b")
-TAKING_PART = (Action.SUBMIT_PROPOSAL, Action.COMMENT, Action.SUPPORT, Action.CAST_BALLOT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from lxml import html
 from sqlalchemy import delete, select, update
 
 from participation import clock
-from participation.accounts.models import Account, RecoveryCode, RoleGrant, TokenPurpose
+from participation.accounts.models import Account, ExternalIdentity, RecoveryCode, RoleGrant, TokenPurpose
 from participation.accounts.operations.factors import begin_second_factor, check_code, confirm_second_factor
 from participation.accounts.operations.links import LINKS_AT_ONCE, issue_token
 from participation.accounts.operations.staff import invite_staff
@@ -133,6 +133,28 @@ def test_a_burst_of_registrations_of_one_address_floods_no_postbox_either(
     assert len(told) == LINKS_AT_ONCE
     answers = [browser.get(_link(one)).status_code for one in told]
     assert sorted(answers) == [200] + [410] * (LINKS_AT_ONCE - 1), "one of them works"
+
+
+def test_what_somebody_wrote_under_an_address_that_is_not_theirs_is_not_its_owner_s(
+    session: Session, browser: Browser, town, run_jobs: Callable[[], int], mails: Callable[[], list[str]], keyring: Keyring,
+) -> None:
+    """Who comes by a provider may act before the address they typed is confirmed, and may have mistyped it."""
+    account = factories.account(session, email_confirmed_at=None, password_hash=None, display_name="Fremder Name")
+    session.add(ExternalIdentity(account_id=account.id, issuer="https://id.example", subject="fremd", created_at=clock.now()))
+    process = factories.process(session, town)
+    participant = factories.participant(session, process, pseudonym="Fremder Name",
+                                        person_hash=keyring.person_hash(process.id, f"account:{account.id}"))
+    proposal = factories.proposal(session, process, participant=participant, title="Vom Fremden")
+    session.commit()
+    browser.submit("/konto/anmelden-per-link", {"email": account.email})
+    run_jobs()
+    browser.submit(_link(mails()[0]))
+    assert "Vom Fremden" not in browser.text("/konto/beitraege")
+    page = browser.text(f"/verfahren/{process.slug}/vorschlaege/{proposal.id}")
+    assert "Gelöschtes Konto" in page
+    assert "Fremder Name" not in page
+    browser.submit("/konto", {"display_name": "Eva am Fluss", "everywhere": "y"}, form="name")
+    assert "Eva am Fluss" not in browser.open(f"/verfahren/{process.slug}/vorschlaege/{proposal.id}").xpath("//main")[0].text_content()
 
 
 def test_links_that_no_mail_could_carry_are_none_of_those_that_an_account_may_get(

@@ -321,7 +321,7 @@ def test_a_result_names_what_is_missing_in_it_and_nothing_of_other_phases(
 
 
 def test_a_result_names_what_was_missing_in_it_for_a_time(
-    session: Session, proposal: Proposal, planner: Actor, flood: VoteFlag, browser: Browser,
+    session: Session, keyring: Keyring, proposal: Proposal, planner: Actor, flood: VoteFlag, browser: Browser,
 ) -> None:
     process = session.get_one(Process, proposal.process_id)
     earlier, later = (factories.phase("vote", opens=opens, closes=closes, position=9,
@@ -329,6 +329,9 @@ def test_a_result_names_what_was_missing_in_it_for_a_time(
                       for opens, closes in ((-9, -5), (5, 9)))
     supports = factories.phase("vote", position=9)
     process.phases += [earlier, later, supports]
+    # Comments have no result.
+    votes.support(session, keyring, factories.actor(factories.account(session)), factories.comment(session, proposal),
+                  clock.now(), flood.source_hash)
     annulment = operations.annul(session, planner, process, _of(flood), "Sechs aus einem Programm.", clock.now())
     operations.undo(session, planner, process, annulment, "Es war die <b>Grundschule</b>.", clock.now())
     session.commit()

@@ -175,11 +175,11 @@ def test_too_many_points_on_the_proposals_own_page_stay_there_to_be_mended(sessi
     assert "höchstens 4 Punkte" in tree.get_element_by_id(f"fehler-{phase.id}").text_content()
     assert tree.xpath("//*[@data-error-summary]//a/@href") == [f"#feld-{phase.id}"]
     again = voter.post(_page(phase), {**dict(tree.forms[-1].form_values()), f"marke-{first.id}": "4"})
-    assert again.headers["Location"].endswith(f"{detail}#abstimmen")
+    assert again.headers["Location"].endswith(f"{detail}#abstimmen-{phase.id}")
     landed = voter.open(detail)
     (said,) = landed.xpath("//*[@role='status'][contains(@class, 'bp-messages')]")
     assert "4 von 10 Punkten sind vergeben" in said.text_content()
-    assert said.getnext().get("id") == "abstimmen", "said where one lands, not at the top of the page"
+    assert said.getnext().get("id") == f"abstimmen-{phase.id}", "said where one lands, not at the top of the page"
     assert not voter.open(detail).xpath("//*[contains(@class, 'bp-messages')]"), "once"
 
 
@@ -238,7 +238,7 @@ def test_for_and_against_from_the_proposals_own_page(session: Session, voter: Br
     detail = f"/verfahren/{phase.process.slug}/vorschlaege/{first.id}"
     voter.submit(detail, {f"marke-{first.id}": "-1"}, form="/abstimmung/")
     assert _tally(session, first) == (1, 1, -1)
-    checked = voter.open(detail).xpath("//section[@id='abstimmen']//input[@checked]/@value")
+    checked = voter.open(detail).xpath("//section[starts-with(@id, 'abstimmen-')]//input[@checked]/@value")
     assert checked == ["-1"]
     voter.submit(detail, {f"marke-{first.id}": "1"}, form="/abstimmung/")
     assert _tally(session, first) == (1, 0, 1)
@@ -259,6 +259,11 @@ def test_two_votes_at_the_same_time_each_have_a_box_on_the_proposals_page(sessio
     assert len(ids) == len(set(ids))
     voter.submit(detail, {f"marke-{first.id}": "3"}, form=f"/abstimmung/{phase.id}")
     voter.submit(detail, {f"marke-{first.id}": "-1"}, form=f"/abstimmung/{other.id}")
+    answer = voter.post(f"/verfahren/{phase.process.slug}/abstimmung/{other.id}", {
+        "zeile": str(first.id), f"marke-{first.id}": "-1", "von": "vorschlag"})
+    assert answer.headers["Location"].endswith(f"{detail}#abstimmen-{other.id}")
+    (said,) = voter.open(detail).xpath("//*[@role='status'][contains(@class, 'bp-messages')]")
+    assert said.getnext().get("id") == f"abstimmen-{other.id}", "said above the vote it is about"
     tallies = session.execute(select(BallotTally.phase_id, BallotTally.people, BallotTally.total)).all()
     assert sorted(tallies) == [(phase.id, 1, 3), (other.id, 1, -1)]
 

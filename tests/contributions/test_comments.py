@@ -111,8 +111,17 @@ def test_a_comment_that_is_checked_is_seen_by_its_author_alone(
         for stranger in (other, moderator, guest, new_browser()):
             assert "Noch &lt;b&gt;" not in stranger.get(f"{base}/{proposal.id}").get_data(as_text=True)
         assert "eigene-kommentare" not in resident.get(f"{base}/{elsewhere.id}").get_data(as_text=True)
-    assert resident.get(own.xpath(".//a[contains(@href, 'bearbeiten')]/@href")[0]).status_code == 200
-    comment = session.scalars(select(Comment)).one()
+    way = own.xpath(".//a[contains(@href, 'bearbeiten')]/@href")[0]
+    assert resident.get(way).status_code == 200
+    process.phases[0].ends_at = clock.now() - timedelta(minutes=1)
+    session.commit()
+    assert "Sie können ihn nur noch zurückziehen." in resident.text(way), "what waits can always be taken back"
+    assert resident.submit(way, {"body": "Doch noch"}, form="zurueckziehen").status_code == 200
+    process.phases[0].ends_at = clock.now() + timedelta(days=1)
+    session.commit()
+    resident.submit(f"{base}/{proposal.id}", {"body": "Noch einer"}, form="kommentare")
+    assert "Noch einer" in resident.open(f"{base}/{proposal.id}").get_element_by_id("eigene-kommentare").text_content()
+    comment = session.scalars(select(Comment).where(Comment.body == "Noch einer")).one()
     comment.move_to(ContributionState.PUBLISHED, clock.now())
     session.commit()
     assert "eigene-kommentare" not in resident.get(f"{base}/{proposal.id}").get_data(as_text=True)

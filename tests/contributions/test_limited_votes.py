@@ -22,6 +22,7 @@ from participation.contributions.ballots import operations as ballots
 from participation.contributions.ballots.models import BallotTally
 from participation.contributions.ballots.queries import results, turnout
 from participation.contributions.personal.operations import delete_account
+from participation.contributions.proposals.operations.revising import apply_revision
 from participation.contributions.votes import operations as votes
 from participation.contributions.votes.models import Vote
 from participation.errors import Conflict
@@ -78,7 +79,7 @@ def test_the_page_says_how_many_are_left_and_where_the_others_went(session: Sess
     assert "Danke! Gespeichert: Sie haben 1 von 2 Stimmen vergeben." in said
     assert "Dieser Vorschlag hat Ihre Stimme." in said
     browser.submit(_page(second), form="/abstimmung/")
-    box = browser.open(_page(third)).get_element_by_id("abstimmen")
+    box = browser.open(_page(third)).xpath("//section[starts-with(@id, 'abstimmen-')]")[0]
     assert "2 von 2 Stimmen vergeben" in " ".join(box.text_content().split())
     assert sorted(link.text_content() for link in box.xpath(".//li/a")) == ["Idee A", "Idee B"]
     assert not box.xpath(".//button")
@@ -173,8 +174,10 @@ def test_each_vote_of_a_process_has_its_own_number_and_nothing_from_before_count
     assert "Jede Person hat 2 Stimmen, für jeden Vorschlag höchstens eine." in shown
 
 
-def test_what_was_hidden_gives_its_vote_back(session: Session, keyring: Keyring, browser: Browser) -> None:
-    _, (first, second, third, _fourth) = _process(session, TWO)
+@pytest.mark.parametrize(("spent", "left"), [(2, 0), (2, 1)])
+def test_what_was_hidden_gives_its_vote_back(session: Session, browser: Browser, spent: int, left: int) -> None:
+    settings = VoteSettings(ballot=BallotRule.CHOICE, votes=spent + left)
+    _, (first, second, third, _fourth) = _process(session, settings)
     account = factories.account(session)
     browser.sign_in(account)
     session.commit()
@@ -182,11 +185,53 @@ def test_what_was_hidden_gives_its_vote_back(session: Session, keyring: Keyring,
         _mark(browser, one, 1)
     contributions.hide(session, first, "Grund", clock.now())
     session.commit()
-    assert "1 von 2 Stimmen vergeben" in browser.text(_page(third)), "it does not say that all are gone"
+    assert f"1 von {spent + left} Stimmen vergeben" in browser.text(_page(third)), "it does not count what is gone"
     assert _mark(browser, third, 1).status_code == 303
     contributions.publish(session, first, clock.now())
     session.commit()
     assert _tallies(session) == {second.id: 1, third.id: 1}, "nobody has three"
+
+
+def test_a_running_vote_is_offered_wherever_people_look_and_also_beside_a_public_catalogue(
+    session: Session, browser: Browser,
+) -> None:
+    process, _ = _process(session, TWO, 1)
+    vote, more = process.phases[0], factories.phase("vote", title="Zweite", settings=TWO)
+    process.phases[:] = [factories.phase("collect", title="Ideen"), vote, more]
+    session.commit()
+    ways = [f"/verfahren/{process.slug}/abstimmung/{one.id}" for one in (vote, more)]
+
+    def offered(page: str) -> set[str]:
+        return {way for way in browser.open(page).xpath("//main//a/@href") if way in ways}
+
+    for page in ("/", f"/verfahren/{process.slug}"):
+        assert offered(page) == set(ways), page
+    process.phases[0].ends_at = clock.now() - timedelta(minutes=1)
+    process.catalogue_is_public = True
+    process.municipality.content_version += 1
+    session.commit()
+    assert offered(f"/verfahren/{process.slug}") == set(ways)
+    assert "Jetzt abstimmen" in browser.text(f"/verfahren/{process.slug}")
+
+
+def test_a_text_that_people_may_have_voted_for_is_not_changed_without_a_trace(
+    session: Session, keyring: Keyring, new_browser: Callable[[], Browser],
+) -> None:
+    process, _ = _process(session, TWO, 1)
+    process.phases[:] = [factories.phase("collect", title="Ideen"), process.phases[0]]
+    author = factories.account(session)
+    participant = factories.participant(session, process, person_hash=keyring.person_hash(process.id, f"account:{author.id}"))
+    mine = factories.proposal(session, process, participant=participant, title="Bänke am Markt")
+    session.commit()
+    writer = new_browser().sign_in(author)
+    writer.submit(f"{_page(mine)}/bearbeiten", {"title": "Hochhaus am Markt"}, form=-1)
+    session.expire_all()
+    if mine.pending_revision:
+        apply_revision(session, mine, clock.now())
+        session.commit()
+    assert mine.title == "Hochhaus am Markt"
+    assert mine.edited_at is not None
+    assert "Bänke" in new_browser().text(f"{_page(mine)}/verlauf")
 
 
 def test_what_counts_in_a_vote_that_is_over_has_no_button_to_take_it_back(

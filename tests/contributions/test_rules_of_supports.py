@@ -113,6 +113,19 @@ def test_rules_are_free_until_the_first_support_of_the_phase(
     assert waiting.settings == strict
 
 
+def test_an_end_that_is_set_back_frees_no_rules(
+    session: Session, begun: Callable[..., tuple[Phase, Proposal]],
+) -> None:
+    settings = CollectSettings()
+    phase, _liked = begun(settings, "collect", ago=DAY / 48)
+    editor = _editor(session, phase)
+    phase.ends_at = clock.now() - DAY / 2
+    session.commit()
+    with pytest.raises(Conflict):
+        _save(session, editor, phase, replace(settings, support_verification=Verification.LETTER),
+              ends_at=wall(clock.now() + DAY))
+
+
 def test_a_vote_is_not_removed_from_under_those_who_voted(
     session: Session, begun: Callable[..., tuple[Phase, Proposal]],
 ) -> None:

@@ -13,8 +13,8 @@ from participation import clock
 from participation.errors import InvalidInput, NotAllowed
 from participation.own_fields import Answer, FieldKind, OwnField, store_answers, store_field
 from participation.permissions import Role
-from participation.processes import operations
-from participation.processes.models import Process, ProcessDocument, ProcessNews, TextVariant, Theme
+from participation.processes import history, operations
+from participation.processes.models import Process, ProcessDocument, ProcessNews, ProcessVersion, TextVariant, Theme
 from participation.uploads import Upload
 from tests import factories
 
@@ -358,3 +358,10 @@ def test_a_translation_says_that_the_german_text_was_changed_after_it_until_some
     assert marked() == set(), "as it was when it was translated"
     editor.submit(f"{base}/phasen/{process.phases[0].id}", {"title": "Ideen finden"}, form=-1)
     assert marked() == {phase}, "what was looked at before says nothing of a later change"
+    outdated = session.scalars(select(ProcessVersion).order_by(ProcessVersion.id.desc())).first()
+    editor.submit(page, {phase: "Finding ideas"}, form=-1)
+    assert marked() == set()
+    actor = factories.actor(factories.account(session, Role.EDITOR, on=process))
+    history.restore_version(session, actor, process, outdated, clock.now())
+    session.commit()
+    assert marked() == {phase}, "an old pair is as outdated as it was"

@@ -259,7 +259,7 @@ def sign_in_by_link(token: str) -> ResponseReturnValue:
         if form.validate_on_submit():
             account = links.account_of_token(web.current_session(), token, TokenPurpose.SIGN_IN, web.current_now())
             had_password, is_first = account.password_hash is not None, account.email_confirmed_at is None
-            account = access.sign_in_by_link(web.current_session(), token, web.current_now())
+            account = access.sign_in_by_link(web.current_session(), web.current_keyring(), token, web.current_now())
             target = _after_mailed_link(account, is_first=is_first)
             if had_password and account.password_hash is None:
                 flash(_("Ihre E-Mail-Adresse ist bestätigt. Das Kennwort vom Registrieren gilt nicht mehr: Es könnte von "
@@ -274,7 +274,7 @@ def sign_in_by_link(token: str) -> ResponseReturnValue:
             raise
         flash(_("Dieser Link gilt nicht mehr. Aber Sie sind schon angemeldet: %(name)s",
                 name=web.current_actor().display_name), "info")
-        return redirect(web.safe_next(url_for("municipalities.home")), code=303)
+        return web.onward(url_for("municipalities.home"))
     name = account.display_name if account.email_confirmed_at is not None else ""
     return render_template("accounts/sign_in_by_link.html", form=form, name=name,
                            next=web.safe_next(""))
@@ -364,7 +364,7 @@ def confirm(token: str) -> ResponseReturnValue:
                 return redirect(target, code=303)
             flash(_("Ihre E-Mail-Adresse ist bestätigt."), "success")
             if web.current_actor().account_id == account.id:
-                return redirect(web.safe_next(url_for("accounts.overview")), code=303)
+                return web.onward(url_for("accounts.overview"))
             return web.go("accounts.sign_in", next=web.safe_next("") or None)
     return render_template("accounts/confirm.html", form=form, account=account, next=web.safe_next(""), by_provider=by_provider, is_here=is_here,
                            provider=web.current_settings().oidc_label), 422 if form.is_submitted() else 200
@@ -417,7 +417,7 @@ def _choose_password(token: str, purpose: TokenPurpose, title: str) -> ResponseR
     is_first = purpose is TokenPurpose.RESET_PASSWORD and account.email_confirmed_at is None
     if form.validate_on_submit():
         try:
-            account = access.set_password(web.current_session(), token, purpose, form.password.data or "",
+            account = access.set_password(web.current_session(), web.current_keyring(), token, purpose, form.password.data or "",
                                               town_name(), web.current_now())
         except InvalidInput as error:
             web.attach(form, error)

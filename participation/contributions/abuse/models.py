@@ -39,6 +39,8 @@ class Annulment(Base):
     # How many supports and ballots.
     votes: Mapped[int]
     ballots: Mapped[int]
+    # Of the supports, those of proposals; comments have no result. Not known of the oldest ones.
+    proposal_votes: Mapped[int | None]
     # The ballots by number of their phase: once they count again, nothing else tells. Not known of the oldest ones.
     ballots_by_phase: Mapped[dict[str, int] | None] = mapped_column(JSON)
     # When they were given, in whole hours, for everybody to read; not known of the oldest ones.

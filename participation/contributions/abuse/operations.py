@@ -7,7 +7,7 @@ from datetime import timedelta
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from participation import audit, clock, text
@@ -83,6 +83,9 @@ def annul(
         count_ballot(session, ballot, -1)
         ballot.annulment_id = annulment.id
     annulment.votes, annulment.ballots, annulment.ballots_by_phase = len(taken), len(ballots), _by_phase(ballots)
+    annulment.proposal_votes = session.scalar(
+        select(func.count()).select_from(Vote).join(Contribution, Contribution.id == Vote.contribution_id)
+        .where(Vote.annulment_id == annulment.id, Contribution.kind == "proposal"))
     if not taken and not ballots:
         raise Conflict(N_("Von dort zählt keine Stimme mehr. Es gibt nichts zu annullieren."))
     if expected is not None and expected != len(taken) + len(ballots):

@@ -139,12 +139,16 @@ def annulments_of(process_id: int) -> Select[Annulment]:
     return select(Annulment).where(Annulment.process_id == process_id).order_by(Annulment.id.desc()).limit(SHOWN)
 
 
+# Of proposals, where that is known.
+_SUPPORTS = func.coalesce(Annulment.proposal_votes, Annulment.votes)
+
+
 def annulments_in(phase: Phase) -> Select[*tuple[Any, ...]]:
     """(annulment, supports, ballots) of what would count in the result of a phase, the newest first."""
     if phase.ballot is BallotRule.SUPPORT:
         return (
-            annulments_of(phase.process_id).where(Annulment.votes > 0, Annulment.undone_at.is_(None))
-            .add_columns(Annulment.votes, literal(0))
+            annulments_of(phase.process_id).where(_SUPPORTS > 0, Annulment.undone_at.is_(None))
+            .add_columns(_SUPPORTS, literal(0))
         )
     return (
         select(Annulment, literal(0), func.count()).join(Ballot, Ballot.annulment_id == Annulment.id)
@@ -161,7 +165,8 @@ def undone_in(session: Session, phase: Phase) -> list[tuple[Annulment, int, int]
     """
     undone = annulments_of(phase.process_id).where(Annulment.undone_at.is_not(None))
     if phase.ballot is BallotRule.SUPPORT:
-        return [(one, one.votes, 0) for one in session.scalars(undone.where(Annulment.votes > 0))]
+        rows = session.execute(undone.where(_SUPPORTS > 0).add_columns(_SUPPORTS)).all()
+        return [(row[0], row[1], 0) for row in rows]
     found = []
     for one in session.scalars(undone.where(Annulment.ballots > 0)):
         if one.ballots_by_phase is not None:

@@ -16,11 +16,12 @@ from participation.contributions.ballots.queries import (
     costs_of,
     has_ballots,
     has_supports,
-    has_supports_in,
+    has_supports_since,
     turnout as turnout_of,
 )
 from participation.contributions.models import AnswerStatus, Contribution, ContributionState
 from participation.contributions.proposals.models import Proposal
+from participation.contributions.votes.operations import coarse
 from participation.db import is_sqlite
 from participation.errors import Checks, Conflict, InvalidInput
 from participation.events import Event, PhaseRulesChanging, listen
@@ -92,7 +93,7 @@ def cast(
     # What was hidden meanwhile gives its points back.
     after = {key: value for key, value in wanted.items() if key in public}
     _require_rules(session, phase, after, changes)
-    _write(session, ballot, before, after, now)
+    _write(session, ballot, before, after, coarse(now, clock.hour_of(now), (phase.starts_at,)))
     if is_new:
         # Last: who comments for the first time holds the proposal and waits for the process (lock_contribution).
         contributions.count_voter(session, keyring, phase.process_id, actor.identity or "")
@@ -212,8 +213,11 @@ def _require_number(settings: BudgetSettings, number: int) -> None:
                            number=settings.min_number)
 
 
-def _write(session: Session, ballot: Ballot, before: dict[int, int], after: dict[int, int], now: datetime) -> None:
-    """Marks, and the counters that change with them: as many statements for a whole basket as for one proposal."""
+def _write(session: Session, ballot: Ballot, before: dict[int, int], after: dict[int, int], at: datetime) -> None:
+    """Marks, and the counters that change with them: as many statements for a whole basket as for one proposal.
+
+    `at` is what is kept of the time.
+    """
     marks = as_type("Table", BallotMark.__table__)
     changed = [(key, before.get(key, 0), after.get(key, 0)) for key in {*before, *after}
                if before.get(key, 0) != after.get(key, 0)]
@@ -229,7 +233,7 @@ def _write(session: Session, ballot: Ballot, before: dict[int, int], after: dict
         session.execute(insert(marks), fresh)
     _tally(session, ballot.phase_id, changed)
     _turn_out(session, ballot, bool(before), bool(after))
-    ballot.size, ballot.changed_at = len(after), clock.hour_of(now)
+    ballot.size, ballot.changed_at = len(after), at
     session.flush()
 
 
@@ -363,7 +367,7 @@ def _rules_changing(session: Session, event: Event) -> None:
     if row is None:
         return
     phase, names = Phase(**row._asdict()), _rules_that_stay(session, event, row.process_id)
-    has_supported = bool(getattr(event.before, "supports_open", False)) and bool(session.scalar(has_supports_in(phase)))
+    has_supported = bool(getattr(event.before, "supports_open", False)) and bool(session.scalar(has_supports_since(phase)))
     if has_supported and isinstance(event.before, VoteSettings):
         names = RULES_OF_SUPPORTS
     before, after = event.before, event.after

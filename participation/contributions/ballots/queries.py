@@ -47,13 +47,20 @@ class OwnBallot:
     """What the person at hand marked in a phase: value by proposal."""
 
     marks: dict[int, int] = field(default_factory=dict)
+    # What nobody can vote for any more: it gives back what was given with the next saving.
+    gone: frozenset[int] = frozenset()
     # The reason that everybody reads, where it does not count.
     why_annulled: str = ""
 
     @property
+    def standing(self) -> dict[int, int]:
+        """The marks for what can still be voted for."""
+        return {key: mark for key, mark in self.marks.items() if key not in self.gone}
+
+    @property
     def spent(self) -> int:
-        """How many points are given away."""
-        return sum(self.marks.values())
+        """How many votes or points are given away."""
+        return sum(self.standing.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +128,16 @@ class Result:
 def own_ballot(session: Session, phase_id: int, voter_id: int) -> OwnBallot:
     """The ballot of a voter, in one query."""
     rows: Sequence[Any] = session.execute(
-        select(BallotMark.contribution_id, BallotMark.value, Annulment.reason)
+        select(BallotMark.contribution_id, BallotMark.value, Annulment.reason, Contribution.state)
         .select_from(Ballot)
         .outerjoin(BallotMark, BallotMark.ballot_id == Ballot.id)
+        .outerjoin(Contribution.__table__, Contribution.__table__.c.id == BallotMark.contribution_id)
         .outerjoin(Annulment, Annulment.id == Ballot.annulment_id)
         .where(Ballot.phase_id == phase_id, Ballot.voter_id == voter_id)
     ).all()
-    return OwnBallot({row[0]: row[1] for row in rows if row[0] is not None}, next((row[2] for row in rows if row[2]), ""))
+    return OwnBallot({row[0]: row[1] for row in rows if row[0] is not None},
+                     frozenset(row[0] for row in rows if row[0] is not None and row[3] is not ContributionState.PUBLISHED),
+                     next((row[2] for row in rows if row[2]), ""))
 
 
 def ballots_of(voter_ids: Sequence[int]) -> Select[*tuple[Any, ...]]:
@@ -201,14 +211,15 @@ def has_supports(process_id: int) -> Select[*tuple[Any, ...]]:
                                  Contribution.kind == "proposal"))
 
 
-def has_supports_in(phase: Phase) -> Select[*tuple[Any, ...]]:
-    """Whether anybody supported a proposal while a phase was open, as far as the times of votes tell."""
+def has_supports_since(phase: Phase) -> Select[*tuple[Any, ...]]:
+    """Whether anybody has supported a proposal since a phase began, as far as the times of votes tell.
+
+    Not until its end: an end that is set back, and later set forth again, would free the rules.
+    """
     given = [Vote.contribution_id == Contribution.id, Contribution.process_id == phase.process_id,
              Contribution.kind == "proposal"]
     if phase.starts_at is not None:
         given.append(Vote.given_at >= phase.starts_at)
-    if phase.ends_at is not None:
-        given.append(Vote.given_at < phase.ends_at)
     is_waiting = phase.starts_at is None and bool(phase.vague_dates)
     return select(false() if is_waiting else exists().where(*given))
 

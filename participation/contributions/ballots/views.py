@@ -87,36 +87,32 @@ def _own(phase: Phase) -> OwnBallot:
     return own_ballot(web.current_session(), phase.id, web.current_keyring().voter_of(phase.process_id, actor.identity))
 
 
-def ballot_box(slug: str, proposal_id: int) -> str:
-    """On a proposal's page: one's own mark, for each open phase that asks for marks."""
-    proposal = load_standing(slug, proposal_id)
-    if not proposal.is_published:
+def ballot_box(slug: str, proposal_id: int, phase_id: int) -> str:
+    """On a proposal's page: one's own mark, where an open phase asks for marks."""
+    proposal, now = load_standing(slug, proposal_id), web.current_now()
+    phase = next((one for one in proposal.process.phases_opening(Action.CAST_BALLOT, now) if one.id == phase_id), None)
+    if phase is None or not proposal.is_published:
         return ""
-    phases = proposal.process.phases_opening(Action.CAST_BALLOT, web.current_now())
-    return "".join(_box(slug, proposal_id, phase, is_first=phase is phases[0]) for phase in phases)
-
-
-def _box(slug: str, proposal_id: int, phase: Phase, *, is_first: bool) -> str:
     own = _own(phase)
     spent, elsewhere = _given_elsewhere(phase, own, proposal_id)
     return web.render_part(
-        "contributions/ballots/_box.html", slug=slug, proposal_id=proposal_id, phase=phase, is_first=is_first, rule=(phase.ballot or BallotRule.SUPPORT).value,
+        "contributions/ballots/_box.html", slug=slug, proposal_id=proposal_id, phase=phase, anchor=anchor_of(phase), rule=(phase.ballot or BallotRule.SUPPORT).value,
         own_mark=own.marks.get(proposal_id, 0), spent=spent, elsewhere=elsewhere, why=own.why_annulled,
         is_signed_in=web.current_actor().is_signed_in, may_vote=web.can(Action.CAST_BALLOT, phase), problem="",
     )
 
 
 def _given_elsewhere(phase: Phase, own: OwnBallot, proposal_id: int) -> tuple[int, list[Standing]]:
-    """How many votes or points somebody has given; and where all their votes went, when none is left for this proposal.
-
-    What is not public any more gives its vote back with the next saving, so it does not count here.
-    """
-    votes = getattr(phase.settings, "votes", 0)
-    if phase.ballot is not BallotRule.CHOICE or len(own.marks) < votes:
+    """How many votes or points somebody has given; and where all their votes went, when none is left for this proposal."""
+    if phase.ballot is not BallotRule.CHOICE or proposal_id in own.standing or own.spent < getattr(phase.settings, "votes", 0):
         return own.spent, []
-    known = standing_of_marks(web.current_session(), phase.process_id, list(own.marks)).values()
-    given = [one for one in known if one.state is ContributionState.PUBLISHED]
-    return len(given), given if proposal_id not in own.marks and len(given) >= votes else []
+    known = standing_of_marks(web.current_session(), phase.process_id, list(own.standing)).values()
+    return own.spent, list(known)
+
+
+def anchor_of(phase: Phase) -> str:
+    """Where the box of a vote stands on a proposal's page."""
+    return f"abstimmen-{phase.id}"
 
 
 HOLES: dict[str, Callable[..., str]] = {"ballot": ballot_box}
@@ -267,8 +263,8 @@ def cast(slug: str, phase_id: int) -> ResponseReturnValue:
         return _paper(process, phase, own, error, _entered(own, changes, is_budget=is_budget))
     flash(_message(phase, marks), "success")
     if request.form.get("von") == "vorschlag":
-        return _to_proposal(slug, next(iter(changes), 0))
-    return redirect(web.safe_next(url_for("ballots.show", slug=slug, phase_id=phase_id)), code=303)
+        return _to_proposal(phase, next(iter(changes), 0))
+    return web.onward(url_for("ballots.show", slug=slug, phase_id=phase_id))
 
 
 def _one_mark(phase: Phase, own: OwnBallot, proposal_id: int, error: InvalidInput) -> ResponseReturnValue:
@@ -279,7 +275,8 @@ def _one_mark(phase: Phase, own: OwnBallot, proposal_id: int, error: InvalidInpu
     stored = own.marks.get(proposal_id, 0) if phase.ballot is BallotRule.CHOICE else None
     return render_template(
         "contributions/ballots/mark.html", process=phase.process, slug=phase.process.slug, phase=phase, proposal=proposal,
-        proposal_id=proposal_id, rule=(phase.ballot or BallotRule.SUPPORT).value, spent=spent, elsewhere=elsewhere,
+        proposal_id=proposal_id, anchor=anchor_of(phase), rule=(phase.ballot or BallotRule.SUPPORT).value, spent=spent,
+        elsewhere=elsewhere,
         own_mark=request.form.get(f"{operations.MARK_OF}{proposal_id}", "") if stored is None else stored,
         problem=web.translated(error),
     ), error.status
@@ -331,10 +328,11 @@ def _message(phase: Phase, marks: dict[int, int]) -> str:
     return str(_("Danke! Ihre Stimme ist gezählt. Sie können sie bis zum Ende der Phase ändern."))
 
 
-def _to_proposal(slug: str, proposal_id: int) -> ResponseReturnValue:
+def _to_proposal(phase: Phase, proposal_id: int) -> ResponseReturnValue:
+    slug = phase.process.slug
     if not proposal_id:
         return web.go("proposals.index", slug=slug)
-    return web.go("proposals.show", slug=slug, proposal_id=proposal_id, _anchor="abstimmen")
+    return web.go("proposals.show", slug=slug, proposal_id=proposal_id, _anchor=anchor_of(phase))
 
 
 def _with_results(slug: str, phase_id: int) -> Phase:

@@ -33,7 +33,7 @@ from participation.contributions.votes import operations as votes
 from participation.contributions.votes.queries import ASIDES, Aside, OwnPart
 from participation.contributions.votes.views import annulled_message, is_annulled, own_part_here, why_annulled
 from participation.errors import InvalidInput, NotFound
-from participation.permissions import Actor, proof_asked, require as actor_require
+from participation.permissions import Actor, can, proof_asked, require as actor_require
 from participation.pieces import Filling, render_kept
 from participation.tokens import hash_token, new_token
 
@@ -319,7 +319,9 @@ def edit(slug: str, proposal_id: int, comment_id: int) -> ResponseReturnValue:
     if comment.state is ContributionState.WITHDRAWN and request.method == "GET":
         flash(_("Diesen Kommentar haben Sie zurückgezogen. Sie können ihn nicht mehr ändern."), "info")
         return _back(slug, comment)
-    actor_require(_holder(), Action.EDIT_COMMENT, comment, web.current_now())
+    # After the phase nothing changes any more, but what still waits can be taken back here.
+    takes_back = request.method == "GET" and not can(_holder(), Action.EDIT_COMMENT, comment, web.current_now())
+    actor_require(_holder(), Action.WITHDRAW_CONTRIBUTION if takes_back else Action.EDIT_COMMENT, comment, web.current_now())
     form = CommentForm(formdata=request.form or None, body=comment.body).offer_stances(False)  # noqa: FBT003
     status = 200
     if request.method == "POST":

@@ -10,7 +10,7 @@ from flask_babel import get_locale, gettext as _, ngettext
 from markupsafe import Markup
 
 from participation import clock, web
-from participation.actions import Action
+from participation.actions import TAKING_PART, Action
 from participation.formats import BallotRule, CollectSettings
 from participation.language import DEFAULT
 from participation.permissions import NEEDED
@@ -188,7 +188,7 @@ def main_step(process: Process, now: datetime) -> Step | None:
 
 def takes_part(phase: Phase) -> bool:
     """Whether people can contribute something themselves."""
-    return any(phase.opens(action) for action in (Action.SUBMIT_PROPOSAL, Action.COMMENT, Action.SUPPORT))
+    return any(phase.opens(action) for action in TAKING_PART)
 
 
 def shown_figures(figures: dict[str, int]) -> dict[str, str]:

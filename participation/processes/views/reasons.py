@@ -96,7 +96,9 @@ def _page_of(target: str) -> tuple[str, dict[str, Any]]:
 def _meant(target: str) -> tuple[Action | None, Process | Phase | None]:
     """What somebody wants to do, and where; nothing for an address that says neither."""
     endpoint, values = _page_of(target)
-    action = _ON_PAGE.get(endpoint) or (_AT_PLACE.get(urlsplit(target).fragment) if endpoint == "proposals.show" else None)
+    # Of several votes each has a place: "abstimmen-7".
+    place = urlsplit(target).fragment.partition("-")[0]
+    action = _ON_PAGE.get(endpoint) or (_AT_PLACE.get(place) if endpoint == "proposals.show" else None)
     try:
         process = load_process(values["slug"]) if action else None
     except NotFound:

@@ -30,6 +30,7 @@ from participation.i18n import N_
 from participation.municipalities.models import District
 from participation.own_fields import load_answers, store_answers
 from participation.permissions import Actor, can, require
+from participation.processes.models import PhaseState
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -162,7 +163,7 @@ def _apply(session: Session, proposal: Proposal, revision: Revision, now: dateti
     if was_published:
         contributions.count_out(session, proposal)
     before = revision_of(session, proposal.id, proposal.revision_number)
-    if before is not None and _others_reacted(session, proposal):
+    if before is not None and _others_reacted(session, proposal, now):
         before.was_seen = True
         proposal.edited_at = now
     changes = revision.changes or {}
@@ -202,11 +203,14 @@ def _apply(session: Session, proposal: Proposal, revision: Revision, now: dateti
         contributions.count_in(session, proposal)
 
 
-def _others_reacted(session: Session, proposal: Proposal) -> bool:
-    """Whether anybody supported, or anybody but the author commented what is public now.
+def _others_reacted(session: Session, proposal: Proposal, now: datetime) -> bool:
+    """Whether anybody supported, or anybody but the author commented what is public now, or may have voted for it.
 
-    The author's own support counts too: a change without a trace despite a support would say whose it is.
+    The author's own support counts too: a change without a trace despite a support would say whose it is. Of ballots it is
+    enough that they can be cast: whether somebody chose this proposal may be secret until the end.
     """
+    if any(phase.opens(Action.CAST_BALLOT) and phase.state(now) is not PhaseState.UPCOMING for phase in proposal.process.phases):
+        return True
     votes = select(Vote.contribution_id).where(Vote.contribution_id == proposal.id)
     comments = select(Comment.id).where(
         Comment.proposal_id == proposal.id, Contribution.participant_id != proposal.participant_id,

@@ -72,7 +72,7 @@ def show(slug: str, proposal_id: int) -> ResponseReturnValue:
         steps=_steps(proposal, bool(measures)),
         orders=[(one, ORDER_LABELS[one], one is order) for one in orders], order=order, hides_supports=hides_supports,
         comments_open=phase is not None, supports_open=process.phase_opening(Action.SUPPORT, now) is not None,
-        ballots_open=process.phase_opening(Action.CAST_BALLOT, now) is not None,
+        ballots=[one.id for one in process.phases_opening(Action.CAST_BALLOT, now)],
         stances=stance_counts(session, proposal.id) if asks_for_stance(phase) else {}, stance_labels=STANCE_LABELS,
         share_url=url_for("proposals.show", slug=slug, proposal_id=proposal.id, _external=True),
     )

@@ -228,9 +228,9 @@ def index(slug: str) -> ResponseReturnValue:
     instead_of = ""
     if asked.query and not page.cards and not asked.cursor:
         guess = search.spelt_right(web.current_session(), asked.process.id, asked.query)
-        if guess:
-            instead_of, asked = asked.query, replace(asked, query=guess)
-            page = list_page(web.current_session(), replace(shown, query=guess).listing())
+        found = list_page(web.current_session(), replace(shown, query=guess).listing()) if guess else page
+        if guess and found.cards:
+            instead_of, asked, page = asked.query, replace(asked, query=guess), found
     total, is_more = _total(asked, page)
     return render_template(
         "contributions/proposals/index.html", process=shown_name(asked.process), asked=asked, page=page, total=total,
