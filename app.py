@@ -37,7 +37,7 @@ from participation.contributions.ballots import views as ballots_views
 from participation.contributions.coauthors import views as coauthors_views
 from participation.contributions.comments import views as comments_views
 from participation.contributions.drafts import views as drafts_views
-from participation.contributions.personal import listening as personal_listening, views as personal_views
+from participation.contributions.personal import views as personal_views
 from participation.contributions.proposals import views as proposals_views
 from participation.contributions.submissions import views as submissions_views
 from participation.contributions.votes import views as votes_views
@@ -221,7 +221,6 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
             csrf.exempt(view)
     listening.connect()
     following_listening.connect()
-    personal_listening.connect()
     app.before_request(telemetry.start_timer)
     app.before_request(_refuse_impossible_paths)
     app.after_request(lambda response: _finish(response, settings))

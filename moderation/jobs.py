@@ -60,8 +60,8 @@ def mail_decision(context: outbox.JobContext) -> None:
         slug, name = contribution.process.slug, contribution.participant.pseudonym
         title, words = _named(session, contribution)
         # Nobody confirmed a guest's address: what was refused must not reach a stranger through us.
-        number = contribution.receipt_number if (
-            contribution.participant.kind is ParticipantKind.GUEST and not contribution.is_published) else ""
+        is_guest = contribution.participant.kind is ParticipantKind.GUEST
+        number = contribution.receipt_number if is_guest and not contribution.is_published else ""
         comment_id, proposal_id = _numbers(contribution)
         outcome, rule, statement = decision.outcome, REASONS.get(decision.rule_key, ""), decision.statement
         visible = contribution.is_published
@@ -78,7 +78,7 @@ def mail_decision(context: outbox.JobContext) -> None:
         else:
             link = url_for("personal.contributions", _external=True)
         send(render_mail(
-            "decision", key=context.key, recipient=recipient, name="" if number else name,
+            "decision", key=context.key, recipient=recipient, name="" if is_guest else name,
             title="" if number else title, words="" if number else words, is_comment=comment_id is not None,
             number=number, link=link, rule=rule,
             statement=statement, outcome=outcome.value, outcome_label=OUTCOME_LABELS[outcome], is_change=is_change,

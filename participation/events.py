@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from participation.formats import PhaseSettings
-    from participation.tokens import Keyring
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +66,6 @@ class AccountDeleted:
 
 
 @dataclass(frozen=True, slots=True)
-class AddressClaimed:
-    """Whoever owns an address came to the account that somebody else had begun with it: what is there is not theirs."""
-
-    account_id: int
-    # By which what an account did is found.
-    keyring: Keyring
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class ProposalAnswered:
     """The administration answered a public proposal officially, for the first time or anew."""
 
@@ -120,7 +109,7 @@ class PublicFieldsChanged:
 
 Event = (
     ContributionSubmitted | ContributionPublished | ContributionWithdrawn | ProposalAnswered | ParticipantsMerged
-    | AccountDeleted | AddressClaimed | NewsPublished | ProposalsTakenUp | PhaseRulesChanging | PublicFieldsChanged
+    | AccountDeleted | NewsPublished | ProposalsTakenUp | PhaseRulesChanging | PublicFieldsChanged
 )
 Listener = Callable[["Session", Event], None]
 _listeners: defaultdict[type, list[Listener]] = defaultdict(list)

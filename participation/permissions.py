@@ -226,8 +226,13 @@ def phase_opens(action: Action) -> Rule:
     return rule
 
 
-def guests_may_submit(_actor: Actor, target: object, now: datetime) -> bool:
-    """The open phase that collects proposals allows guests."""
+def guests_may_submit(actor: Actor, target: object, now: datetime) -> bool:
+    """The open phase that collects proposals allows guests.
+
+    No account of which nobody knows yet whose it is: what is done by it would be the address's owner's.
+    """
+    if actor.is_signed_in and not actor.email_is_confirmed:
+        return False
     process = process_of(target)
     phase = process.phase_opening(Action.SUBMIT_PROPOSAL, now) if process else None
     return phase is not None and isinstance(phase.settings, CollectSettings) and phase.settings.admits_guests

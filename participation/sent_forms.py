@@ -24,14 +24,13 @@ if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
     from sqlalchemy.orm import Session
 
-# The hidden field with a random value of one form; see form_open(once=True). Whoever comes back to a form that the browser
-# fetches anew has another one, so it tells apart only people who are not signed in.
+# The hidden field with a random value of one form; see form_open(once=True).
 FIELD = "form_key"
 _NOT_CONTENT = frozenset({"csrf_token", FIELD})
-# Whoever sends the very same later than that means it.
+# Whoever sends it later than that means it.
 KEPT = timedelta(minutes=10)
 # So soon it was a double click, or an answer that did not come: then the first answer is all there is to say.
-AT_ONCE = timedelta(minutes=1)
+AT_ONCE = timedelta(seconds=10)
 
 
 class SentForm(Base):
@@ -84,8 +83,8 @@ def _answer_again(session: Session, key: str) -> ResponseReturnValue:
     messages = known.messages
     if known.sent_at < web.current_now() - AT_ONCE:
         # What was made may be gone meanwhile, or changed.
-        messages = [["info", str(_("Genau das haben Sie gerade schon einmal gesendet. Es ist nicht noch einmal gespeichert. Wollen "
-                                   "Sie es trotzdem noch einmal, dann ändern Sie bitte etwas daran."))]]
+        messages = [["info", str(_("Dieses Formular haben Sie gerade schon einmal gesendet. Es ist nicht noch einmal gespeichert. Wollen "
+                                   "Sie das Gleiche noch einmal, dann öffnen Sie bitte ein neues Formular."))]]
     # Where the first answer is not read yet, its message would stand there twice.
     said = {tuple(one) for one in cookie.get("_flashes", [])}
     for category, message in messages:
@@ -97,7 +96,7 @@ def _answer_again(session: Session, key: str) -> ResponseReturnValue:
 def _key() -> str:
     fields = sorted((name, request.form.getlist(name)) for name in request.form if name not in _NOT_CONTENT)
     files = [(name, one.filename, _digest(one)) for name, one in sorted(request.files.items(multi=True), key=lambda pair: pair[0])]
-    sent = [web.current_actor().identity or request.form[FIELD], request.full_path, fields, files]
+    sent = [web.current_actor().identity, request.full_path, request.form[FIELD], fields, files]
     return web.current_keyring().mark("sent-form", json.dumps(sent))
 
 

@@ -159,6 +159,11 @@ def _empty_ballots(phase: Any) -> None:  # noqa: ANN401 - a row
     _insert(_VOTE, [{"contribution_id": row.contribution_id, "voter_id": row.voter_id, "given_at": row.changed_at,
                      "source_hash": row.source_hash, "annulment_id": row.annulment_id}
                     for row in rows if (row.contribution_id, row.voter_id) not in known])
+    for annulment_id, number in Counter(row.annulment_id for row in rows if row.annulment_id is not None).items():
+        own = sa.select(sa.func.count()).select_from(_BALLOT).where(
+            _BALLOT.c.phase_id == phase.id, _BALLOT.c.annulment_id == annulment_id).scalar_subquery()
+        connection.execute(sa.update(_ANNULMENT).where(_ANNULMENT.c.id == annulment_id)
+                           .values(votes=_ANNULMENT.c.votes + number, ballots=_ANNULMENT.c.ballots - own))
     ballots = sa.select(_BALLOT.c.id).where(_BALLOT.c.phase_id == phase.id)
     connection.execute(sa.delete(_MARK).where(_MARK.c.ballot_id.in_(ballots)))
     for table in (_BALLOT, _TALLY, _TURNOUT):

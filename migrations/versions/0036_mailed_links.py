@@ -10,14 +10,11 @@ down_revision = "0035_sent_forms"
 
 
 def upgrade() -> None:
-    """Go one step up; of decisions the mail is not known any more, so of what is not public it counts as sent."""
+    """Go one step up. Old mails are not known any more: where there is an address, they count as sent."""
     op.add_column("contribution", sa.Column("link_mailed", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.execute(sa.text(
-        "UPDATE contribution SET link_mailed = true WHERE claim_token_hash IS NOT NULL AND ("
-        "EXISTS (SELECT 1 FROM outbox WHERE outbox.key = 'mail-receipt:' || contribution.id "
-        "OR outbox.key LIKE 'mail-receipt:' || contribution.id || ':%') "
-        "OR (decided_at IS NOT NULL AND state <> 'published' AND EXISTS (SELECT 1 FROM participant "
-        "WHERE participant.id = contribution.participant_id AND participant.contact_sealed IS NOT NULL)))"))
+        "UPDATE contribution SET link_mailed = true WHERE claim_token_hash IS NOT NULL AND EXISTS (SELECT 1 FROM participant "
+        "WHERE participant.id = contribution.participant_id AND participant.contact_sealed IS NOT NULL)"))
 
 
 def downgrade() -> None:

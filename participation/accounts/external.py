@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import and_, exists, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from participation import audit, outbox
-from participation.accounts.models import Account, ExternalIdentity, SignInSession
+from participation.accounts.models import Account, AccountVerification, ExternalIdentity, SignInSession
 from participation.accounts.names import require_own_name
 from participation.accounts.operations.entered import CONFIRM_FIRST, NAME_MAX, NEW_NAME, clean_email
 from participation.accounts.operations.leaving import hold_account
@@ -150,10 +150,18 @@ def end_sessions(session: Session, said: Ended, now: datetime) -> None:
 
 
 def disconnect(session: Session, account: Account, identity_id: int, now: datetime) -> None:
-    """The provider signs in to this account no more; password, link and passkey still do. Raises NotFound."""
+    """The provider signs in to this account no more; password, link and passkey still do. Raises NotFound.
+
+    Raises Conflict where it has proved who the person is: by another account the same person could vote once more.
+    """
     identity = session.scalar(identities_of(account.id).where(ExternalIdentity.id == identity_id))
     if identity is None:
         raise NotFound
+    hold_account(session, account.id)
+    if session.scalar(select(exists().where(AccountVerification.account_id == account.id,
+                                            AccountVerification.level == Verification.OIDC))):
+        raise Conflict(N_("Mit dieser Anmeldung haben Sie gezeigt, wer Sie sind. Deshalb lässt sie sich nicht trennen: Sonst "
+                          "könnte eine Person mit mehreren Konten abstimmen."))
     session.delete(identity)
     audit.record(session, at=now, actor=f"account:{account.id}", action="disconnect_provider", subject_type="account",
                  subject_id=account.id)

@@ -5,18 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from flask import url_for
-from sqlalchemy import delete
 
 from participation import clock, outbox, schedule
-from participation.accounts.models import Account, OneTimeToken, TokenPurpose
+from participation.accounts.models import Account, TokenPurpose
 from participation.accounts.operations.access import issue_email_change
 from participation.accounts.operations.leaving import forget_expired
-from participation.accounts.operations.links import issue_token, may_get_link
+from participation.accounts.operations.links import issue_token, may_get_link, uncount_link
 from participation.accounts.queries import account_by_email
 from participation.i18n import N_
 from participation.mail_templates import mail_context, render_mail, send
 from participation.permissions import ROLE_LABELS, Role
-from participation.tokens import hash_token
 from participation.web import current_database, current_keyring
 
 
@@ -61,9 +59,9 @@ def _mail_link(
             link = url_for(endpoint, token=token, next=target or None, _external=True)
             send(render_mail(template, key=context.key, recipient=recipient, name=name, link=link, **values))
     except Exception:
-        # The next try makes another; a link that nobody got is none of those that an account may get.
+        # The next try makes another; a link that perhaps nobody got is none of those that an account may get.
         with context.database.unit_of_work() as session:
-            session.execute(delete(OneTimeToken).where(OneTimeToken.token_hash == hash_token(token)))
+            uncount_link(session, token)
         raise
 
 

@@ -24,14 +24,14 @@ _OFFICES = (
     "Stadtverwaltung", "Gemeindeverwaltung", "Kreisverwaltung", "Verwaltung", "Moderation", "Moderator",
     "Moderatorin", "Moderationsteam", "Redaktion", "Administration", "Administrator", "Admin", "Bürgermeister",
     "Bürgermeisterin", "Landrätin", "Ordnungsamt", "Bauamt", "Standesamt", "Stadtplanung", "Bürgerbüro", "Bürgeramt",
-    "Bürgerservice", "Planungsamt", "Kämmerei", "Stadtmarketing", "Polizei", "Moderatoren", "Administratorin", "Rathausteam",
+    "Bürgerservice", "Planungsamt", "Kämmerei", "Stadtmarketing", "Kämmerer", "Stadtrat", "Feuerwehr", "Moderatoren", "Administratorin", "Rathausteam",
     # What we call whoever left.
     "Gelöschtes Konto",
 )
 # People are called so, too: "Karol Rathaus". So these claim something only where no first name stands before them.
 _ALSO_SURNAMES = ("Rathaus", "Landrat")
 # Also within a longer word.
-_ANYWHERE = ("Stadtverwaltung", "Gemeindeverwaltung", "Kreisverwaltung", "Moderationsteam", "Bürgermeister")
+_ANYWHERE = ("Polizei", "Kämmerei", "Stadtverwaltung", "Gemeindeverwaltung", "Kreisverwaltung", "Moderationsteam", "Bürgermeister")
 
 
 def _skeleton(name: str) -> str:
@@ -53,6 +53,10 @@ _BEFORE_OFFICES = ("die", "der", "das", "dem", "vom", "beim", "im", "aus", "Team
                    "Info", "Service", "Kontakt", "Presse", "Pressestelle", "Büro", "Sekretariat")
 _LEADING = re.compile(rf"(?:^|[^\w\s-]\s*|\s-\s+|\b(?:{'|'.join(map(_skeleton, _BEFORE_OFFICES))})[\s-]+)"
                       rf"(?:{'|'.join(map(_skeleton, _ALSO_SURNAMES))})\b")
+# "Jugendamt", "Amt für Ordnung".
+_BUREAU = re.compile(r"\w{3,}amt\b|\bamt fur\b")
+# What staff add to their name.
+_OFFICE_BEHIND = re.compile(r"\s*[,(|/\u2013\u2014]|\s-\s")
 _TITLES = re.compile(r"^(?:(?:herr|hr|frau|fr|dr|prof)\b[\s.]*)+")
 # What mail programs make a link of: a name greets its owner in mails that anybody can have sent to anybody.
 # Two letters before the dot at least: "J.de Vries" leads nowhere.
@@ -65,9 +69,14 @@ _PARTS = tuple(_skeleton(name) for name in _ANYWHERE)
 
 def claims_office(name: str) -> bool:
     """Whether a name reads like an office of the town, however it is spelt."""
+    # "Moderator1": numbers count as letters that look like them, and as nothing.
+    return any(_claims_office(one) for one in (name, re.sub(r"\d+", " ", name)))
+
+
+def _claims_office(name: str) -> bool:
     skeleton = _skeleton(name)
     joined = _joined(name)
-    return joined in _ALONE or any(part in joined for part in _PARTS) or not _WORDS.isdisjoint(re.split(r"[\W_]+", skeleton)) or any(
+    return bool(_BUREAU.search(skeleton)) or joined in _ALONE or any(part in joined for part in _PARTS) or not _WORDS.isdisjoint(re.split(r"[\W_]+", skeleton)) or any(
         pattern.search(skeleton) for pattern in (_TOWN, _LEADING))
 
 
@@ -76,11 +85,12 @@ def is_taken_for(name: str, towns: Iterable[str], staff: Iterable[str]) -> bool:
 
     Staff add their office ("Svenja Oelkers, Stadt Billerbeck"); without it they are the same to residents.
     """
-    joined, people = _joined(name), set[str]()
-    for one in staff:
-        alone = one.partition(",")[0].strip()
-        people |= {_person(one), *([_person(alone)] if " " in alone else [])}
-    return any(_joined(town) == joined or place + _joined(town) in joined for town in towns for place in _PLACES) or _person(name) in people
+    joined, words, people = _joined(name), _words(name), list(staff)
+    if any(_joined(town) == joined or place + _joined(town) in joined for town in towns for place in _PLACES):
+        return True
+    # First and last name, in whatever order and whatever stands beside them; one word alone is everybody's.
+    alone = [_words(_OFFICE_BEHIND.split(one, maxsplit=1)[0]) for one in people]
+    return _person(name) in map(_person, people) or any(len(one) > 1 and one <= words for one in alone)
 
 
 def has_address(name: str) -> bool:
@@ -101,6 +111,10 @@ def require_own_name(session: Session, name: str, field: str) -> None:
 def _joined(name: str) -> str:
     # Anew: what ends with "u" and goes on with "e" is joined only now.
     return _without_umlauts(re.sub(r"[\W_]", "", _skeleton(name)))
+
+
+def _words(name: str) -> frozenset[str]:
+    return frozenset(re.findall(r"\w+", _TITLES.sub("", _skeleton(name))))
 
 
 def _person(name: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
+from participation.contributions.proposals.operations.shuffling import shuffle_anew
 from participation.demo.contributions import add_answers, add_comments, add_proposal
 from participation.demo.crowd import add_ballots, add_votes, count
 from participation.demo.people import add_followers, add_people
@@ -51,4 +52,6 @@ def build_town(session: Session, keyring: Keyring, settings: Settings, now: date
     add_measures(demo)
     add_followers(demo)
     demo.session.flush()
+    for made in demo.processes.values():
+        shuffle_anew(session, made.id)
     count(demo)

@@ -13,12 +13,23 @@ from lxml import html
 from sqlalchemy import delete, select, update
 
 from participation import clock
-from participation.accounts.models import Account, ExternalIdentity, RecoveryCode, RoleGrant, TokenPurpose
+from participation.accounts.external import disconnect
+from participation.accounts.models import (
+    Account,
+    AccountVerification,
+    ExternalIdentity,
+    RecoveryCode,
+    RoleGrant,
+    TokenPurpose,
+)
+from participation.accounts.operations.access import sign_in_by_link
 from participation.accounts.operations.factors import begin_second_factor, check_code, confirm_second_factor
 from participation.accounts.operations.links import LINKS_AT_ONCE, issue_token
 from participation.accounts.operations.staff import invite_staff
 from participation.accounts.passwords import check_password, hash_password, needs_rehash
-from participation.errors import InvalidInput
+from participation.accounts.verification import verify
+from participation.errors import Conflict, InvalidInput
+from participation.formats import Verification
 from participation.outbox import OutboxRow
 from participation.permissions import Role
 from tests import factories
@@ -135,26 +146,31 @@ def test_a_burst_of_registrations_of_one_address_floods_no_postbox_either(
     assert sorted(answers) == [200] + [410] * (LINKS_AT_ONCE - 1), "one of them works"
 
 
-def test_what_somebody_wrote_under_an_address_that_is_not_theirs_is_not_its_owner_s(
-    session: Session, browser: Browser, town, run_jobs: Callable[[], int], mails: Callable[[], list[str]], keyring: Keyring,
-) -> None:
-    """Who comes by a provider may act before the address they typed is confirmed, and may have mistyped it."""
+def test_whoever_came_by_a_provider_writes_nothing_before_the_address_is_confirmed(session: Session, browser: Browser, town) -> None:
+    """It would be its owner's, who comes by a mailed link; and the proof of who one is goes then."""
     account = factories.account(session, email_confirmed_at=None, password_hash=None, display_name="Fremder Name")
     session.add(ExternalIdentity(account_id=account.id, issuer="https://id.example", subject="fremd", created_at=clock.now()))
+    verify(session, account.id, Verification.OIDC, None, clock.now())
     process = factories.process(session, town)
-    participant = factories.participant(session, process, pseudonym="Fremder Name",
-                                        person_hash=keyring.person_hash(process.id, f"account:{account.id}"))
-    proposal = factories.proposal(session, process, participant=participant, title="Vom Fremden")
     session.commit()
-    browser.submit("/konto/anmelden-per-link", {"email": account.email})
-    run_jobs()
-    browser.submit(_link(mails()[0]))
-    assert "Vom Fremden" not in browser.text("/konto/beitraege")
-    page = browser.text(f"/verfahren/{process.slug}/vorschlaege/{proposal.id}")
-    assert "Gelöschtes Konto" in page
-    assert "Fremder Name" not in page
-    browser.submit("/konto", {"display_name": "Eva am Fluss", "everywhere": "y"}, form="name")
-    assert "Eva am Fluss" not in browser.open(f"/verfahren/{process.slug}/vorschlaege/{proposal.id}").xpath("//main")[0].text_content()
+    browser.sign_in(account)
+    refused = browser.get(f"/verfahren/{process.slug}/vorschlaege/neu")
+    assert refused.status_code == 403
+    assert "bestätigen Sie" in refused.get_data(as_text=True)
+    sign_in_by_link(session, issue_token(session, account.id, TokenPurpose.SIGN_IN, clock.now()), clock.now())
+    assert session.scalars(select(AccountVerification)).all() == []
+    assert session.scalars(select(ExternalIdentity)).all() == []
+
+
+def test_a_provider_that_proved_who_one_is_stays_connected(session: Session, town) -> None:
+    """By another account the same person could vote once more."""
+    account, now = factories.account(session), clock.now()
+    identity = ExternalIdentity(account_id=account.id, issuer="https://id.example", subject="eine", created_at=now)
+    session.add(identity)
+    session.flush()
+    verify(session, account.id, Verification.OIDC, None, now)
+    with pytest.raises(Conflict, match="mehreren Konten"):
+        disconnect(session, account, identity.id, now)
 
 
 def test_links_that_no_mail_could_carry_are_none_of_those_that_an_account_may_get(

@@ -88,7 +88,7 @@ def test_nothing_that_a_stranger_set_up_for_an_unconfirmed_address_outlives_its_
     elsewhere = links.issue_token(session, planted.id, TokenPurpose.CHANGE_EMAIL, now, keyring.seal("dieb@x.example"))
     if way == "reset":
         link = links.issue_token(session, planted.id, TokenPurpose.RESET_PASSWORD, now)
-        access.set_password(session, keyring, link, TokenPurpose.RESET_PASSWORD, OTHER, "Stadt", now)
+        access.set_password(session, link, TokenPurpose.RESET_PASSWORD, OTHER, "Stadt", now)
     elif way == "confirmation":
         link = links.issue_token(session, planted.id, TokenPurpose.CONFIRM_EMAIL, now)
         with pytest.raises(InvalidInput):
@@ -96,7 +96,7 @@ def test_nothing_that_a_stranger_set_up_for_an_unconfirmed_address_outlives_its_
         assert planted.email_confirmed_at is None, "not by somebody who does not know the password"
         access.confirm_email(session, link, PASSWORD, now)
     elif way == "link":
-        access.sign_in_by_link(session, keyring, links.issue_token(session, planted.id, TokenPurpose.SIGN_IN, now), now)
+        access.sign_in_by_link(session, links.issue_token(session, planted.id, TokenPurpose.SIGN_IN, now), now)
     else:
         staff.invite_staff(session, planted.email, "Chefin", Role.ADMIN, town.id, None, now)
     session.flush()

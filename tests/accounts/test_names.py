@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     "Stadt Billerbeck", "die  STADT Musterhausen", "Kreis Coesfeld", "Tobias L., Stadt Billerbeck", "Jo (Gemeinde Musterhausen)",
     "Bürgerbüro", "Buergerbuero Billerbeck", "Buergermeister", "Frau Burgermeisterin", "Rathaus", "R.a.t.h.a.u.s", "Team Rathaus",
     "Landrat Meier", "Herr Landrat", "Anna vom Rathaus", "Anna (Rathaus)", "Anna - Rathaus", "Landraetin", "Anna Moderation",
-    "Info Rathaus", "Ihr Landrat", "Pressestelle Rathaus", "Büro Landrat", "Polizei Billerbeck", "Kaemmerei", "Gelöschtes Konto",
+    "Info Rathaus", "Ihr Landrat", "Pressestelle Rathaus", "Büro Landrat", "Polizei Billerbeck", "Kaemmerei", "Moderator1", "Verwaltung48", "Jugendamt", "Amt für Ordnung", "Bundespolizei", "Gelöschtes Konto",
 ])
 def test_names_of_offices_are_seen_however_they_are_spelt(name: str) -> None:
     assert claims_office(name)
@@ -47,7 +47,8 @@ def test_other_names_are_left_alone(name: str) -> None:
     ("Herr Tobias Lünnemann", True), ("Hr. Dr.Tobias Lünnemann", True), ("Tobias Luennemann", True), ("TOBIAS LUENNEMANN", True),
     ("Rita R.", True), ("Dr. Uwe Groß", True), ("Uwe Gross", True), ("Herr Mann", False), ("Frau Rita", False), ("Herrtobias", False),
     ("Stadt-Muenster", True), ("Stadt-Billerbeck", True), ("Die.Stadt.Billerbeck", True), ("Billerbecker Kind", False), ("Billerbeck ist schön", False),
-    ("Billerbeck", True), ("Svenja Oelkers", True), ("Frau Svenja Oelkers", True), ("Svenja", False), ("Oelkers, Svenja", False),
+    ("Billerbeck", True), ("Svenja Oelkers", True), ("Frau Svenja Oelkers", True), ("Svenja", False), ("Oelkers, Svenja", True), ("Svenja M. Oelkers", True), ("Svenja Oelkers (Stadt)", True),
+    ("Svenja Oelkers 2", True), ("Tobias Müller", False), ("Svenja Meier", False),
     ("Jutta", False),
 ])
 def test_nobody_looks_like_one_of_the_staff_or_holds_the_town_s_own_name(name: str, *, taken: bool) -> None:

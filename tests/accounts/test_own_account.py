@@ -83,16 +83,16 @@ def test_a_mailed_link_signs_in_once_and_not_by_looking_at_it(
     assert new_browser().get(link).status_code == 410
 
 
-def test_links_end_after_half_an_hour_and_the_newer_kills_the_older(session: Session, keyring: Keyring) -> None:
+def test_links_end_after_half_an_hour_and_the_newer_kills_the_older(session: Session) -> None:
     account = factories.account(session)
     now = clock.now()
     first = issue_token(session, account.id, TokenPurpose.SIGN_IN, now)
     second = issue_token(session, account.id, TokenPurpose.SIGN_IN, now)
     with pytest.raises(Gone):
-        sign_in_by_link(session, keyring, first, now)
+        sign_in_by_link(session, first, now)
     with pytest.raises(Gone):
-        sign_in_by_link(session, keyring, second, now + timedelta(minutes=30))
-    assert sign_in_by_link(session, keyring, second, now + timedelta(minutes=29)) is account
+        sign_in_by_link(session, second, now + timedelta(minutes=30))
+    assert sign_in_by_link(session, second, now + timedelta(minutes=29)) is account
 
 
 def test_nobody_floods_a_postbox(
@@ -110,14 +110,14 @@ def test_nobody_floods_a_postbox(
     assert mails() == []
 
 
-def test_a_link_takes_away_the_password_that_a_stranger_chose(session: Session, keyring: Keyring) -> None:
+def test_a_link_takes_away_the_password_that_a_stranger_chose(session: Session) -> None:
     planted = factories.account(session, email_confirmed_at=None, password_hash=hash_password(PASSWORD))
     now = clock.now()
     stranger = SignInSession(account_id=planted.id, token_hash="f" * 64, created_at=now,
                              expires_at=now + timedelta(days=1))
     session.add(stranger)
     session.flush()
-    sign_in_by_link(session, keyring, issue_token(session, planted.id, TokenPurpose.SIGN_IN, now), now)
+    sign_in_by_link(session, issue_token(session, planted.id, TokenPurpose.SIGN_IN, now), now)
     session.refresh(stranger)
     assert planted.password_hash is None
     assert planted.email_confirmed_at == now

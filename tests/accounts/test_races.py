@@ -85,10 +85,10 @@ def test_one_letter_is_one_person(committing: Database, keyring: Keyring) -> Non
         assert session.scalar(select(func.count()).select_from(AccountVerification)) == 1
 
 
-def test_one_link_signs_in_once(committing: Database, keyring: Keyring) -> None:
+def test_one_link_signs_in_once(committing: Database) -> None:
     with committing.unit_of_work() as session:
         token = issue_token(session, factories.account(session).id, TokenPurpose.SIGN_IN, clock.now())
-    outcome = at_once(committing, lambda session, _number: sign_in_by_link(session, keyring, token, clock.now()))
+    outcome = at_once(committing, lambda session, _number: sign_in_by_link(session, token, clock.now()))
     assert outcome == ["Gone"] * (AT_ONCE - 1) + ["done"]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +15,7 @@ from sqlalchemy import select, update
 from moderation.models import Case, Outcome
 from moderation.operations import decide
 from participation import clock, tokens
+from participation.accounts.models import ParticipantKind
 from participation.contributions import operations as contributions
 from participation.contributions.guests import operations as guests
 from participation.contributions.models import Contribution, ContributionState
@@ -96,10 +99,9 @@ def test_what_was_not_mailed_yet_goes_to_the_right_address_alone(
     browser: Browser, process: Process, run_jobs: Callable[[], int], mails: Callable[[], list[str]],
 ) -> None:
     link = _say(browser, _hand_in(browser, process), WRONG)
-    renewed = _say(browser, link, RIGHT)
-    assert renewed != link
+    assert _say(browser, link, RIGHT) == link, "nobody was told it"
     run_jobs()
-    assert _links(mails()) == {RIGHT: [renewed]}
+    assert _links(mails()) == {RIGHT: [link]}
 
 
 def test_an_address_is_taken_back_and_its_postbox_opens_nothing(
@@ -187,6 +189,70 @@ def test_links_of_other_contributions_change_where_a_mail_told_them_and_stay_on_
     assert renewed in links
     assert {title for link in links for title in (*titles, "Danach") if title in new_browser().text(link)} == {
         "Die erste", "Danach", "Entschieden"}
+
+
+@pytest.mark.parametrize("step", ["forget", ""])
+def test_a_link_that_was_never_mailed_stays_whatever_is_done_on_its_receipt(
+    session: Session, browser: Browser, new_browser: Callable[[], Browser], process: Process,
+    run_jobs: Callable[[], int], mails: Callable[[], list[str]], step: str,
+) -> None:
+    on_paper, mailed = _hand_in(browser, process, "Auf Papier"), _hand_in(browser, process, "Danach")
+    _say(browser, mailed, WRONG)
+    run_jobs()
+    browser.post(f"{on_paper}/zu-ihnen", {"step": step} if step else {"email": RIGHT})
+    assert new_browser().get(on_paper).status_code == 200
+    assert new_browser().get(mailed).status_code == 404
+
+
+def test_a_receipt_on_its_way_goes_to_the_address_that_was_mended_meanwhile(
+    browser: Browser, process: Process, run_jobs: Callable[[], int], mails: Callable[[], list[str]],
+) -> None:
+    first = _hand_in(browser, process, "Die erste")
+    _say(browser, first, WRONG)
+    run_jobs()
+    waiting = _hand_in(browser, process, "Die zweite")
+    renewed = _say(browser, first, RIGHT)
+    run_jobs()
+    assert _links(mails()) == {WRONG: [first], RIGHT: sorted([renewed, waiting])}
+
+
+def test_a_mail_that_is_being_prepared_and_a_new_address_wait_for_each_other(
+    committing: Beteiligung, keyring: Keyring,
+) -> None:
+    """The mail tells the link of another contribution of the same guest."""
+    database = committing.extensions["platform"].database
+    with database.unit_of_work() as session:
+        process = factories.process(session)
+        author = factories.participant(session, process, kind=ParticipantKind.GUEST, person_hash=keyring.person_hash(process.id, "guest:x"),
+                                       contact_sealed=keyring.seal(f"mail:{WRONG}"))
+        ids = []
+        for number in range(2):
+            row = factories.proposal(session, process, participant=author, state=ContributionState.SUBMITTED,
+                                     submission_key=f"form-{number}")
+            guests.give_receipt(keyring, row)
+            row.link_mailed = number == 0
+            session.flush()
+            ids.append(row.id)
+    started = Event()
+
+    def mend() -> None:
+        started.set()
+        with database.unit_of_work() as session:
+            row = session.get_one(Proposal, ids[0])
+            row.is_own = True
+            guests.introduce_guest(session, keyring, Actor(guest_token="x"), row, name="", email=RIGHT, now=clock.now())
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.unit_of_work() as session:
+            told = session.get_one(Proposal, ids[1])
+            guests.hold_for_mail(session, told)
+            token = guests.link_for_mail(keyring, told)
+            changing = pool.submit(mend)
+            started.wait()
+            wait([changing], timeout=0.5)
+        changing.result()
+    with database.reading() as session:
+        assert session.get_one(Proposal, ids[1]).claim_token_hash != tokens.hash_token(token or "")
 
 
 def test_the_address_stays_where_the_contribution_can_not_be_changed_any_more(

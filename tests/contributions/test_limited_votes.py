@@ -232,6 +232,17 @@ def test_a_text_that_people_may_have_voted_for_is_not_changed_without_a_trace(
     assert mine.title == "Hochhaus am Markt"
     assert mine.edited_at is not None
     assert "Bänke" in new_browser().text(f"{_page(mine)}/verlauf")
+    assert "Über Ihren Vorschlag kann abgestimmt werden." in writer.text(f"{_page(mine)}/bearbeiten")
+    # What was handed in after a vote could not be chosen in it.
+    vote = next(one for one in process.phases if one.ballot)
+    vote.ends_at, mine.edited_at = clock.now() - timedelta(seconds=1), None
+    mine.published_at = clock.now()
+    session.commit()
+    writer.submit(f"{_page(mine)}/bearbeiten", {"title": "Zwei Bänke"}, form=-1)
+    session.expire_all()
+    if mine.pending_revision:
+        apply_revision(session, mine, clock.now())
+    assert (mine.title, mine.edited_at) == ("Zwei Bänke", None)
 
 
 def test_what_counts_in_a_vote_that_is_over_has_no_button_to_take_it_back(

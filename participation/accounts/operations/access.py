@@ -9,16 +9,22 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from participation import audit, outbox, tokens
-from participation.accounts.models import Account, ExternalIdentity, OneTimeToken, SignInSession, TokenPurpose
+from participation.accounts.models import (
+    Account,
+    AccountVerification,
+    ExternalIdentity,
+    OneTimeToken,
+    SignInSession,
+    TokenPurpose,
+)
 from participation.accounts.operations.entered import NEW_NAME, clean_email
 from participation.accounts.operations.factors import forget_second_factor
 from participation.accounts.operations.leaving import hold_account
 from participation.accounts.operations.links import account_of_token, issue_token, kill_links, use_token
 from participation.accounts.operations.sessions import revoke_sessions
 from participation.accounts.passwords import check_password, hash_password, password_matches
-from participation.accounts.queries import identities_of, new_email_asked_for
+from participation.accounts.queries import new_email_asked_for
 from participation.errors import Conflict, Gone, InvalidInput
-from participation.events import AddressClaimed, emit
 from participation.i18n import N_
 
 if TYPE_CHECKING:
@@ -45,14 +51,14 @@ def confirm_email(session: Session, token: str, password: str, now: datetime) ->
     return account
 
 
-def sign_in_by_link(session: Session, keyring: Keyring, token: str, now: datetime) -> Account:
+def sign_in_by_link(session: Session, token: str, now: datetime) -> Account:
     """Take the link; whoever reads the postbox is the owner. Raises Gone.
 
     Was the address not confirmed before, then somebody else may have set up everything else: it goes.
     """
     account = use_token(session, token, TokenPurpose.SIGN_IN, now)
     if account.email_confirmed_at is None:
-        _claim(session, keyring, account, now)
+        clear_access(session, account, now)
         account.email_confirmed_at, account.display_name = now, NEW_NAME
     return account
 
@@ -148,15 +154,13 @@ def _tell_of_new_password(session: Session, account: Account, now: datetime) -> 
                    account_id=account.id)
 
 
-def set_password(
-    session: Session, keyring: Keyring, token: str, purpose: TokenPurpose, password: str, town: str, now: datetime
-) -> Account:
+def set_password(session: Session, token: str, purpose: TokenPurpose, password: str, town: str, now: datetime) -> Account:
     """By a reset link or an invitation. Every open session ends. Raises Gone or InvalidInput."""
     account = account_of_token(session, token, purpose, now)
     check_password(password, account.email, account.display_name, town)
     use_token(session, token, purpose, now)
     if account.email_confirmed_at is None:
-        _claim(session, keyring, account, now)
+        clear_access(session, account, now)
         account.email_confirmed_at = now
         if purpose is TokenPurpose.RESET_PASSWORD:
             # That of an invitation was given by a colleague.
@@ -171,13 +175,6 @@ def set_password(
     return account
 
 
-def _claim(session: Session, keyring: Keyring, account: Account, now: datetime) -> None:
-    """The owner of the address is here. Who came by a provider could act without confirming it: that is not theirs."""
-    if session.scalars(identities_of(account.id)).first() is not None:
-        emit(session, AddressClaimed(account.id, keyring, now))
-    clear_access(session, account, now)
-
-
 def clear_access(session: Session, account: Account, now: datetime) -> None:
     """Nothing that was set up so far opens this account: no password, provider or second factor, no session or link.
 
@@ -190,5 +187,7 @@ def clear_access(session: Session, account: Account, now: datetime) -> None:
 
 def _clear_all_but_password(session: Session, account: Account, now: datetime) -> None:
     session.execute(delete(ExternalIdentity).where(ExternalIdentity.account_id == account.id))
+    # Who came by a provider and typed this address proved who they are, not who owns it.
+    session.execute(delete(AccountVerification).where(AccountVerification.account_id == account.id))
     kill_links(session, account.id, now)
     forget_second_factor(session, account, now)

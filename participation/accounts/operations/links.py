@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select, update
@@ -57,6 +57,10 @@ def awaits_invitation(account: Account) -> bool:
     return account.email_confirmed_at is None and bool(account.grants)
 
 
+# Of what does not count.
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+
+
 def may_get_link(session: Session, account: Account, purpose: TokenPurpose, now: datetime) -> bool:
     """Whether the account may come in by mail at all, and got fewer links than may hold at once."""
     if account.is_disabled or awaits_invitation(account):
@@ -66,6 +70,11 @@ def may_get_link(session: Session, account: Account, purpose: TokenPurpose, now:
         OneTimeToken.created_at > now - LIFETIMES[purpose],
     ))
     return (sent or 0) < LINKS_AT_ONCE
+
+
+def uncount_link(session: Session, token: str) -> None:
+    """Its mail could not be handed over, or it is not known whether it was: it holds, and does not count in `may_get_link`."""
+    session.execute(update(OneTimeToken).where(OneTimeToken.token_hash == tokens.hash_token(token)).values(created_at=LONG_AGO))
 
 
 def issue_token(

@@ -259,7 +259,7 @@ def sign_in_by_link(token: str) -> ResponseReturnValue:
         if form.validate_on_submit():
             account = links.account_of_token(web.current_session(), token, TokenPurpose.SIGN_IN, web.current_now())
             had_password, is_first = account.password_hash is not None, account.email_confirmed_at is None
-            account = access.sign_in_by_link(web.current_session(), web.current_keyring(), token, web.current_now())
+            account = access.sign_in_by_link(web.current_session(), token, web.current_now())
             target = _after_mailed_link(account, is_first=is_first)
             if had_password and account.password_hash is None:
                 flash(_("Ihre E-Mail-Adresse ist bestätigt. Das Kennwort vom Registrieren gilt nicht mehr: Es könnte von "
@@ -417,7 +417,7 @@ def _choose_password(token: str, purpose: TokenPurpose, title: str) -> ResponseR
     is_first = purpose is TokenPurpose.RESET_PASSWORD and account.email_confirmed_at is None
     if form.validate_on_submit():
         try:
-            account = access.set_password(web.current_session(), web.current_keyring(), token, purpose, form.password.data or "",
+            account = access.set_password(web.current_session(), token, purpose, form.password.data or "",
                                               town_name(), web.current_now())
         except InvalidInput as error:
             web.attach(form, error)

@@ -49,6 +49,8 @@ class OwnBallot:
     marks: dict[int, int] = field(default_factory=dict)
     # What nobody can vote for any more: it gives back what was given with the next saving.
     gone: frozenset[int] = frozenset()
+    # Of what can still be voted for.
+    titles: dict[int, str] = field(default_factory=dict)
     # The reason that everybody reads, where it does not count.
     why_annulled: str = ""
 
@@ -128,15 +130,17 @@ class Result:
 def own_ballot(session: Session, phase_id: int, voter_id: int) -> OwnBallot:
     """The ballot of a voter, in one query."""
     rows: Sequence[Any] = session.execute(
-        select(BallotMark.contribution_id, BallotMark.value, Annulment.reason, Contribution.state)
+        select(BallotMark.contribution_id, BallotMark.value, Annulment.reason, Contribution.state, Proposal.__table__.c.title)
         .select_from(Ballot)
         .outerjoin(BallotMark, BallotMark.ballot_id == Ballot.id)
         .outerjoin(Contribution.__table__, Contribution.__table__.c.id == BallotMark.contribution_id)
+        .outerjoin(Proposal.__table__, Proposal.__table__.c.id == BallotMark.contribution_id)
         .outerjoin(Annulment, Annulment.id == Ballot.annulment_id)
         .where(Ballot.phase_id == phase_id, Ballot.voter_id == voter_id)
     ).all()
     return OwnBallot({row[0]: row[1] for row in rows if row[0] is not None},
                      frozenset(row[0] for row in rows if row[0] is not None and row[3] is not ContributionState.PUBLISHED),
+                     {row[0]: row[4] for row in rows if row[3] is ContributionState.PUBLISHED},
                      next((row[2] for row in rows if row[2]), ""))
 
 
@@ -193,6 +197,11 @@ def standing_of_marks(session: Session, process_id: int, ids: Sequence[int]) -> 
         .select_from(Contribution.__table__).join(Proposal.__table__, own.id == base.id)
         .where(base.process_id == process_id, base.id.in_(ids)).order_by(base.id))
     return {row[0]: Standing(*row) for row in rows}
+
+
+def is_option(phase_id: int, proposal_id: int) -> Select[*tuple[Any, ...]]:
+    """Whether a proposal stands on the paper of a budget."""
+    return select(exists().where(BallotOption.phase_id == phase_id, BallotOption.contribution_id == proposal_id))
 
 
 def costs_of(phase_id: int) -> Select[*tuple[Any, ...]]:

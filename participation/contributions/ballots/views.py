@@ -28,6 +28,7 @@ from participation.contributions.ballots.queries import (
     Standing,
     began_before,
     goes_on,
+    is_option,
     options_of,
     own_ballot,
     phases_with_options,
@@ -93,6 +94,8 @@ def ballot_box(slug: str, proposal_id: int, phase_id: int) -> str:
     phase = next((one for one in proposal.process.phases_opening(Action.CAST_BALLOT, now) if one.id == phase_id), None)
     if phase is None or not proposal.is_published:
         return ""
+    if phase.ballot is BallotRule.BUDGET and not web.current_session().scalar(is_option(phase.id, proposal_id)):
+        return ""
     own = _own(phase)
     spent, elsewhere = _given_elsewhere(phase, own, proposal_id)
     return web.render_part(
@@ -102,12 +105,11 @@ def ballot_box(slug: str, proposal_id: int, phase_id: int) -> str:
     )
 
 
-def _given_elsewhere(phase: Phase, own: OwnBallot, proposal_id: int) -> tuple[int, list[Standing]]:
+def _given_elsewhere(phase: Phase, own: OwnBallot, proposal_id: int) -> tuple[int, dict[int, str]]:
     """How many votes or points somebody has given; and where all their votes went, when none is left for this proposal."""
     if phase.ballot is not BallotRule.CHOICE or proposal_id in own.standing or own.spent < getattr(phase.settings, "votes", 0):
-        return own.spent, []
-    known = standing_of_marks(web.current_session(), phase.process_id, list(own.standing)).values()
-    return own.spent, list(known)
+        return own.spent, {}
+    return own.spent, own.titles
 
 
 def anchor_of(phase: Phase) -> str:
@@ -170,7 +172,7 @@ def _paper(
     lines, problems = _beside(lines, error)
     body = render_template(
         "contributions/ballots/show.html", process=process, phase=phase, rule=(phase.ballot or BallotRule.SUPPORT).value,
-        lines=lines, marks=marks, spent=_spent(phase, marks, lines), saved=_spent(phase, own.marks, lines), problems=problems, next_href=next_href,
+        lines=lines, marks=marks, spent=_spent(phase, marks, lines), saved=_spent(phase, own.standing, lines), problems=problems, next_href=next_href,
         gone=gone_names(process.id, list(gone)) if gone else "", gone_points=sum(gone.values()), first=first, number_gone=len(gone),
         themes={theme.id: theme for theme in process.themes}, is_open=phase.is_open(now),
         begins=beginning(phase.starts_at) if phase.starts_at else "",

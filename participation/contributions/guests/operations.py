@@ -36,6 +36,7 @@ TOKEN_LENGTH = 48
 RENEWED_MAX = 5
 # So many others of a guest's receipts are mailed anew with the one at hand.
 MAILED_ANEW = 5
+WAITING_READ = 50
 
 
 def give_receipt(keyring: Keyring, contribution: Contribution) -> None:
@@ -101,7 +102,7 @@ def forget_guest_address(
     participant, renewed = _hold_guest(session, actor, contribution, now), list[Contribution]()
     if participant.contact_sealed is None:
         return renewed
-    for one in (contribution, *_others_told_of(session, participant, contribution)):
+    for one in _told(contribution, _others_told_of(session, participant, contribution)):
         # Also where there is no further link to give: nobody has to keep an address with us (DSGVO Art. 17).
         with suppress(Conflict):
             _renew_receipt(keyring, one)
@@ -130,7 +131,11 @@ def mail_receipt(session: Session, keyring: Keyring, contribution: Contribution,
 
 
 def hold_for_mail(session: Session, contribution: Contribution) -> None:
-    """Author, address and receipt as they are now stay so until the end of the transaction in which a mail is prepared."""
+    """Author, address and receipt as they are now stay so until the end of the transaction in which a mail is prepared.
+
+    First the author, on whom the address lies, then the contribution, as `_hold_guest` does.
+    """
+    session.execute(select(Participant.id).where(Participant.id == contribution.participant_id).with_for_update())
     lock_contribution(session, contribution.id)
     session.refresh(contribution)
     session.refresh(contribution.participant)
@@ -160,12 +165,12 @@ def _write_to(
         return others
     if participant.contact_sealed is not None:
         others = _others_told_of(session, participant, contribution)
-        for one in (contribution, *others):
+        for one in _told(contribution, others):
             _renew_receipt(keyring, one)
         session.flush()
     participant.contact_sealed = keyring.seal(contact)
-    # What went to the wrong address goes to the right one, or nobody would find it again.
-    for one in (contribution, *others[:MAILED_ANEW]):
+    # What went to the wrong address goes to the right one, or nobody would find it again; and what was to go there next.
+    for one in (contribution, *others[:MAILED_ANEW], *_waiting_of(session, participant, contribution)[:MAILED_ANEW]):
         mail_receipt(session, keyring, one, contact)
     return others[MAILED_ANEW:]
 
@@ -181,6 +186,23 @@ def _others_told_of(session: Session, participant: Participant, contribution: Co
                Contribution.link_mailed, Contribution.id != contribution.id)
         .order_by(Contribution.id.desc()).with_for_update().execution_options(populate_existing=True)
     ))
+
+
+def _told(contribution: Contribution, others: list[Contribution]) -> list[Contribution]:
+    """Which links end: of the contribution at hand too, if a mail told it."""
+    return [contribution, *others] if contribution.link_mailed else others
+
+
+def _waiting_of(session: Session, participant: Participant, contribution: Contribution) -> list[Contribution]:
+    """What else of the guest has a receipt on its way, which finds another address: it is sent anew, with the link it has."""
+    known = session.scalars(
+        select(Contribution)
+        .where(Contribution.participant_id == participant.id, Contribution.claim_token_hash.is_not(None),
+               ~Contribution.link_mailed, Contribution.id != contribution.id)
+        .order_by(Contribution.id.desc()).limit(WAITING_READ)
+    ).all()
+    return [one for one in known if session.scalar(select(exists().where(
+        outbox.OutboxRow.key.startswith(f"mail-receipt:{one.id}:"), outbox.OutboxRow.done_at.is_(None))))]
 
 
 def _renew_receipt(keyring: Keyring, contribution: Contribution) -> None:

@@ -43,7 +43,7 @@ from participation.processes.models import Phase, PhaseState, Process
 from participation.uploads import Upload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from sqlalchemy.orm import Session
@@ -155,30 +155,13 @@ def delete_account(
     # What they changed has to go too, and the last mail goes to where they read it.
     session.refresh(account)
     _require_another_admin(session, account)
-    dropped = _leave(session, keyring, account.id, now, lambda ids: _take_along(session, actor, ids, now) if take_along else [])
-    outbox.enqueue(session, "mail_account_deleted", f"mail-deleted:{account.id}", email=keyring.seal(account.email),
-                   take_along=take_along)
-    audit.record(session, at=now, actor=actor.label, action="delete_account", subject_type="account",
-                 subject_id=account.id, take_along=take_along)
-    empty_account(session, account, now)
-    return dropped
-
-
-def leave_to_nobody(session: Session, keyring: Keyring, account_id: int, now: datetime) -> None:
-    """What an account did so far is nobody's any more, as if it had been deleted: see AddressClaimed."""
-    _leave(session, keyring, account_id, now, lambda _ids: [])
-
-
-def _leave(
-    session: Session, keyring: Keyring, account_id: int, now: datetime, take_along: Callable[[tuple[int, ...]], list[Upload]],
-) -> list[Upload]:
-    participants = participants_of(session, keyring, account_id)
+    participants = participants_of(session, keyring, account.id)
     ids = tuple(participant.id for participant in participants)
-    voters = [(one.process_id, one.id) for one in voters_of(session, keyring, account_id)]
+    voters = [(one.process_id, one.id) for one in voters_of(session, keyring, account.id)]
     _hold_all(session, ids, [voter_id for _process_id, voter_id in voters])
     pass_on(session, ids)
-    forget_account(session, keyring, account_id)
-    dropped = take_along(ids)
+    forget_account(session, keyring, account.id)
+    dropped = _take_along(session, actor, ids, now) if take_along else []
     session.execute(update(Contribution).where(Contribution.participant_id.in_(ids)).values(claim_token_hash=None)
                     .execution_options(synchronize_session=False))
     new_hashes = {participant.process_id: secrets.token_hex(32) for participant in participants}
@@ -191,7 +174,12 @@ def _leave(
         participant.person_hash, participant.pseudonym = new_hashes[participant.process_id], GONE_NAME
         participant.contact_sealed = None
     _outdate_pages(session, participants)
-    emit(session, AccountDeleted(account_id, ids, now))
+    emit(session, AccountDeleted(account.id, ids, now))
+    outbox.enqueue(session, "mail_account_deleted", f"mail-deleted:{account.id}", email=keyring.seal(account.email),
+                   take_along=take_along)
+    audit.record(session, at=now, actor=actor.label, action="delete_account", subject_type="account",
+                 subject_id=account.id, take_along=take_along)
+    empty_account(session, account, now)
     return dropped
 
 

@@ -6,6 +6,7 @@ from flask import url_for
 from sqlalchemy import select
 
 from participation import clock, outbox, schedule
+from participation.accounts.models import ParticipantKind
 from participation.accounts.queries import recipient_of
 from participation.contributions.proposals.models import ANSWER_LABELS, Proposal
 from participation.contributions.proposals.operations.searching import reindex
@@ -45,6 +46,9 @@ def mail_answer(context: outbox.JobContext) -> None:
             return
         slug, proposal_id, name, title = (
             proposal.process.slug, proposal.id, proposal.participant.pseudonym, proposal.title)
+        if proposal.participant.kind is ParticipantKind.GUEST:
+            # Nobody confirmed the address: the name may be what somebody else is to read.
+            name = ""
         label, answer, cost = ANSWER_LABELS[proposal.answer_status], proposal.answer_body, proposal.answer_cost
     with mail_context():
         link = url_for("proposals.show", slug=slug, proposal_id=proposal_id, _anchor="antwort", _external=True)

@@ -59,6 +59,8 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint("processes", __name__)
 HOME_CARDS = 6
+# Whatever one can do now; several votes of a process are as many.
+HOME_STEPS = 24
 HOME_RESULTS = 3
 NEWS_SHOWN = 2
 NEWS_PAGE = 20
@@ -96,7 +98,7 @@ def home() -> ResponseReturnValue:
         towns=[(town.name, f"{request.scheme}://{town.host}/") for town in towns],
         running=running[:HOME_CARDS],
         running_count=len(running),
-        steps=steps[:HOME_CARDS],
+        steps=steps[:HOME_STEPS],
         step_count=len(steps),
         upcoming=[one for one in cards if one.status is PhaseState.UPCOMING][:HOME_RESULTS],
         results=results[:HOME_CARDS],

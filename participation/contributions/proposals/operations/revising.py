@@ -203,13 +203,20 @@ def _apply(session: Session, proposal: Proposal, revision: Revision, now: dateti
         contributions.count_in(session, proposal)
 
 
+def may_be_voted_for(proposal: Proposal, now: datetime) -> bool:
+    """Whether a ballot can be cast, or could since it is public; not whether somebody did, which may be secret."""
+    since = proposal.published_at or now
+    return any(phase.opens(Action.CAST_BALLOT) and phase.state(now) is not PhaseState.UPCOMING
+               and (phase.ends_at is None or phase.ends_at > since) for phase in proposal.process.phases)
+
+
 def _others_reacted(session: Session, proposal: Proposal, now: datetime) -> bool:
     """Whether anybody supported, or anybody but the author commented what is public now, or may have voted for it.
 
     The author's own support counts too: a change without a trace despite a support would say whose it is. Of ballots it is
     enough that they can be cast: whether somebody chose this proposal may be secret until the end.
     """
-    if any(phase.opens(Action.CAST_BALLOT) and phase.state(now) is not PhaseState.UPCOMING for phase in proposal.process.phases):
+    if may_be_voted_for(proposal, now):
         return True
     votes = select(Vote.contribution_id).where(Vote.contribution_id == proposal.id)
     comments = select(Comment.id).where(

@@ -17,6 +17,7 @@ from participation.actions import Action
 from participation.contributions.models import ContributionPicture
 from participation.contributions.proposals.models import Proposal
 from participation.contributions.proposals.operations.content import ALT_MAX, BODY_MAX, PLACE_MAX, TITLE_MAX
+from participation.contributions.proposals.operations.revising import may_be_voted_for
 from participation.contributions.proposals.operations.submitting import PSEUDONYM_MAX
 from participation.contributions.submissions.forms import ProposalForm
 from participation.contributions.submissions.operations import kept_picture, kept_preview
@@ -101,6 +102,7 @@ def form_page(name: str, form: ProposalForm, process: Process, **values: object)
         kept_src=data_url(kept_preview(web.current_settings().upload_dir, kept)) if kept else "",
         megabytes=web.current_settings().max_upload_bytes // (1024 * 1024),
         hides_supports=process.hides_supports(web.current_now()),
+        may_be_voted_for=isinstance(shown := values.get("proposal"), Proposal) and may_be_voted_for(shown, web.current_now()),
         picture_is_lost=kept is None and bool(form.picture.data or reference), **values,
     )
 
