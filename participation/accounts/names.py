@@ -24,14 +24,14 @@ _OFFICES = (
     "Stadtverwaltung", "Gemeindeverwaltung", "Kreisverwaltung", "Verwaltung", "Moderation", "Moderator",
     "Moderatorin", "Moderationsteam", "Redaktion", "Administration", "Administrator", "Admin", "Bürgermeister",
     "Bürgermeisterin", "Landrätin", "Ordnungsamt", "Bauamt", "Standesamt", "Stadtplanung", "Bürgerbüro", "Bürgeramt",
-    "Bürgerservice", "Planungsamt", "Kämmerei", "Stadtmarketing", "Kämmerer", "Stadtrat", "Feuerwehr", "Moderatoren", "Administratorin", "Rathausteam",
+    "Bürgerservice", "Planungsamt", "Kämmerei", "Stadtmarketing", "Kämmerei", "Stadtkämmerei", "Stadtrat", "Feuerwehr", "Moderatoren", "Administratorin", "Rathausteam",
     # What we call whoever left.
     "Gelöschtes Konto",
 )
 # People are called so, too: "Karol Rathaus". So these claim something only where no first name stands before them.
-_ALSO_SURNAMES = ("Rathaus", "Landrat")
+_ALSO_SURNAMES = ("Rathaus", "Landrat", "Kämmerer")
 # Also within a longer word.
-_ANYWHERE = ("Polizei", "Kämmerei", "Stadtverwaltung", "Gemeindeverwaltung", "Kreisverwaltung", "Moderationsteam", "Bürgermeister")
+_ANYWHERE = ("Polizei", "Stadtverwaltung", "Gemeindeverwaltung", "Kreisverwaltung", "Moderationsteam", "Bürgermeister")
 
 
 def _skeleton(name: str) -> str:
@@ -54,7 +54,7 @@ _BEFORE_OFFICES = ("die", "der", "das", "dem", "vom", "beim", "im", "aus", "Team
 _LEADING = re.compile(rf"(?:^|[^\w\s-]\s*|\s-\s+|\b(?:{'|'.join(map(_skeleton, _BEFORE_OFFICES))})[\s-]+)"
                       rf"(?:{'|'.join(map(_skeleton, _ALSO_SURNAMES))})\b")
 # "Jugendamt", "Amt für Ordnung".
-_BUREAU = re.compile(r"\w{3,}amt\b|\bamt fur\b")
+_BUREAU = re.compile(r"\b(?!insgesamt|gesamt)\w{3,}amt\b|\bamt fur\b")
 # What staff add to their name.
 _OFFICE_BEHIND = re.compile(r"\s*[,(|/\u2013\u2014]|\s-\s")
 _TITLES = re.compile(r"^(?:(?:herr|hr|frau|fr|dr|prof)\b[\s.]*)+")
@@ -89,8 +89,8 @@ def is_taken_for(name: str, towns: Iterable[str], staff: Iterable[str]) -> bool:
     if any(_joined(town) == joined or place + _joined(town) in joined for town in towns for place in _PLACES):
         return True
     # First and last name, in whatever order and whatever stands beside them; one word alone is everybody's.
-    alone = [_words(_OFFICE_BEHIND.split(one, maxsplit=1)[0]) for one in people]
-    return _person(name) in map(_person, people) or any(len(one) > 1 and one <= words for one in alone)
+    alone = [one for one in (_OFFICE_BEHIND.split(one, maxsplit=1)[0].strip() for one in people) if len(_words(one)) > 1]
+    return _person(name) in {_person(one) for one in (*people, *alone)} or any(_words(one) <= words for one in alone)
 
 
 def has_address(name: str) -> bool:
@@ -114,7 +114,7 @@ def _joined(name: str) -> str:
 
 
 def _words(name: str) -> frozenset[str]:
-    return frozenset(re.findall(r"\w+", _TITLES.sub("", _skeleton(name))))
+    return frozenset(re.findall(r"[^\W_]+", _TITLES.sub("", _skeleton(re.sub(r"\d+", " ", name)))))
 
 
 def _person(name: str) -> str:

@@ -232,7 +232,7 @@ def test_a_text_that_people_may_have_voted_for_is_not_changed_without_a_trace(
     assert mine.title == "Hochhaus am Markt"
     assert mine.edited_at is not None
     assert "Bänke" in new_browser().text(f"{_page(mine)}/verlauf")
-    assert "Über Ihren Vorschlag kann abgestimmt werden." in writer.text(f"{_page(mine)}/bearbeiten")
+    assert "Über Ihren Vorschlag können oder konnten Menschen abstimmen." in writer.text(f"{_page(mine)}/bearbeiten")
     # What was handed in after a vote could not be chosen in it.
     vote = next(one for one in process.phases if one.ballot)
     vote.ends_at, mine.edited_at = clock.now() - timedelta(seconds=1), None

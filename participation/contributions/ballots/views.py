@@ -390,7 +390,7 @@ def download(slug: str, phase_id: int) -> ResponseReturnValue:
     buffer = io.StringIO()
     writer = csv.writer(buffer, delimiter=";", lineterminator="\r\n")
     columns, rows = _columns(phase.ballot or BallotRule.SUPPORT), results(web.current_session(), phase)
-    writer.writerow([_("Platz"), _("Nummer"), _("Vorschlag"), *columns])
+    writer.writerow([_("Platz"), _("Nummer"), _("Vorschlag").capitalize(), *columns])
     for one, place in zip(rows, places(rows), strict=True):
         title = one.title if one.is_public else gone_title(one)
         title = f"'{title}" if title[:1] in "=+-@\t\r" else title

@@ -277,7 +277,7 @@ def _untold(untold: list[Contribution]) -> Markup:
     links = [Markup('<a href="{}">{}</a>').format(url_for("submissions.receipt", token=token), one.receipt_number)
              for one in untold[:UNTOLD_SHOWN] if (token := guests.receipt_token(web.current_keyring(), one))]
     said = Markup("{} {}").format(
-        _("Auch diese Belege haben einen neuen Link. Dafür haben wir keine weitere E-Mail geschickt. Öffnen Sie jeden Beleg "
+        _("Diese anderen Belege haben einen neuen Link. Dafür haben wir keine weitere E-Mail geschickt. Öffnen Sie jeden Beleg "
           "jetzt, und schreiben Sie sich den Link auf oder setzen Sie ein Lesezeichen:"), Markup(", ").join(links))
     if len(untold) > UNTOLD_SHOWN:
         said += Markup("<br>{}").format(_("Es gibt noch mehr. Schreiben Sie uns, wenn Ihnen ein Beleg fehlt."))
