@@ -23,8 +23,9 @@ _LOOKS_LIKE = str.maketrans(
 _OFFICES = (
     "Stadtverwaltung", "Gemeindeverwaltung", "Kreisverwaltung", "Verwaltung", "Moderation", "Moderator",
     "Moderatorin", "Moderationsteam", "Redaktion", "Administration", "Administrator", "Admin", "Bürgermeister",
-    "Bürgermeisterin", "Landrätin", "Ordnungsamt", "Bauamt", "Standesamt", "Stadtplanung", "Bürgerbüro", "Bürgeramt",
-    "Bürgerservice", "Planungsamt", "Kämmerei", "Stadtmarketing", "Kämmerei", "Stadtkämmerei", "Stadtrat", "Feuerwehr", "Moderatoren", "Administratorin", "Rathausteam",
+    "Bürgermeisterin", "Landrätin", "Ordnungsamt", "Bauamt", "Standesamt", "Bürgeramt", "Planungsamt", "Stadtplanung", "Bürgerbüro",
+    "Bürgerservice", "Kämmerei", "Stadtkämmerei", "Stadtmarketing", "Stadtrat", "Feuerwehr", "Moderatoren",
+    "Administratorin", "Rathausteam",
     # What we call whoever left.
     "Gelöschtes Konto",
 )
@@ -76,8 +77,9 @@ def claims_office(name: str) -> bool:
 def _claims_office(name: str) -> bool:
     skeleton = _skeleton(name)
     joined = _joined(name)
-    return bool(_BUREAU.search(skeleton)) or joined in _ALONE or any(part in joined for part in _PARTS) or not _WORDS.isdisjoint(re.split(r"[\W_]+", skeleton)) or any(
-        pattern.search(skeleton) for pattern in (_TOWN, _LEADING))
+    return (joined in _ALONE or any(part in joined for part in _PARTS)
+            or not _WORDS.isdisjoint(re.split(r"[\W_]+", skeleton))
+            or any(pattern.search(skeleton) for pattern in (_TOWN, _LEADING, _BUREAU)))
 
 
 def is_taken_for(name: str, towns: Iterable[str], staff: Iterable[str]) -> bool:

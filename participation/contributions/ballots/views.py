@@ -97,19 +97,17 @@ def ballot_box(slug: str, proposal_id: int, phase_id: int) -> str:
     if phase.ballot is BallotRule.BUDGET and not web.current_session().scalar(is_option(phase.id, proposal_id)):
         return ""
     own = _own(phase)
-    spent, elsewhere = _given_elsewhere(phase, own, proposal_id)
     return web.render_part(
         "contributions/ballots/_box.html", slug=slug, proposal_id=proposal_id, phase=phase, anchor=anchor_of(phase), rule=(phase.ballot or BallotRule.SUPPORT).value,
-        own_mark=own.marks.get(proposal_id, 0), spent=spent, elsewhere=elsewhere, why=own.why_annulled,
+        own_mark=own.marks.get(proposal_id, 0), spent=own.spent, elsewhere=_given_elsewhere(phase, own, proposal_id), why=own.why_annulled,
         is_signed_in=web.current_actor().is_signed_in, may_vote=web.can(Action.CAST_BALLOT, phase), problem="",
     )
 
 
-def _given_elsewhere(phase: Phase, own: OwnBallot, proposal_id: int) -> tuple[int, dict[int, str]]:
-    """How many votes or points somebody has given; and where all their votes went, when none is left for this proposal."""
-    if phase.ballot is not BallotRule.CHOICE or proposal_id in own.standing or own.spent < getattr(phase.settings, "votes", 0):
-        return own.spent, {}
-    return own.spent, own.titles
+def _given_elsewhere(phase: Phase, own: OwnBallot, proposal_id: int) -> dict[int, str]:
+    """Where all votes of somebody went, when none is left for this proposal."""
+    is_left = proposal_id in own.standing or own.spent < getattr(phase.settings, "votes", 0)
+    return own.titles if phase.ballot is BallotRule.CHOICE and not is_left else {}
 
 
 def anchor_of(phase: Phase) -> str:
@@ -272,13 +270,12 @@ def cast(slug: str, phase_id: int) -> ResponseReturnValue:
 def _one_mark(phase: Phase, own: OwnBallot, proposal_id: int, error: InvalidInput) -> ResponseReturnValue:
     """What was refused in the box on a proposal's page: the box alone, as it was filled in, with the reason."""
     proposal = standing_of_marks(web.current_session(), phase.process_id, [proposal_id])[proposal_id]
-    spent, elsewhere = _given_elsewhere(phase, own, proposal_id)
     # A button gives a vote or takes it back, so it goes by what is stored.
     stored = own.marks.get(proposal_id, 0) if phase.ballot is BallotRule.CHOICE else None
     return render_template(
         "contributions/ballots/mark.html", process=phase.process, slug=phase.process.slug, phase=phase, proposal=proposal,
-        proposal_id=proposal_id, anchor=anchor_of(phase), rule=(phase.ballot or BallotRule.SUPPORT).value, spent=spent,
-        elsewhere=elsewhere,
+        proposal_id=proposal_id, anchor=anchor_of(phase), rule=(phase.ballot or BallotRule.SUPPORT).value, spent=own.spent,
+        elsewhere=_given_elsewhere(phase, own, proposal_id),
         own_mark=request.form.get(f"{operations.MARK_OF}{proposal_id}", "") if stored is None else stored,
         problem=web.translated(error),
     ), error.status

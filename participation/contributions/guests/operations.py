@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, or_, select
 
 from participation import audit, outbox
 from participation.accounts.models import Participant, ParticipantKind
@@ -201,8 +201,11 @@ def _waiting_of(session: Session, participant: Participant, contribution: Contri
                ~Contribution.link_mailed, Contribution.id != contribution.id)
         .order_by(Contribution.id.desc()).limit(WAITING_READ)
     ).all()
-    return [one for one in known if session.scalar(select(exists().where(
-        outbox.OutboxRow.key.startswith(f"mail-receipt:{one.id}:"), outbox.OutboxRow.done_at.is_(None))))]
+    jobs = session.scalars(select(outbox.OutboxRow.key).where(
+        or_(*(outbox.OutboxRow.key.startswith(f"mail-receipt:{one.id}:") for one in known)), outbox.OutboxRow.done_at.is_(None)
+    )).all() if known else []
+    waiting = {int(key.split(":")[1]) for key in jobs}
+    return [one for one in known if one.id in waiting]
 
 
 def _renew_receipt(keyring: Keyring, contribution: Contribution) -> None:
